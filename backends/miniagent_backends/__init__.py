@@ -1,0 +1,1 @@
+"""The backends that miniagent-store ships: memory and SQLite."""

@@ -1,0 +1,429 @@
+"""The memory backend: each operation is one synchronous step under a lock."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import os
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from weakref import WeakValueDictionary
+
+from miniagent_backends.memory.rows import MemoryRows, MemorySession
+from miniagent_store.backend import (
+    Backend,
+    BackendOptions,
+    BackendStats,
+    Capabilities,
+    Change,
+    Commit,
+    CommitResult,
+    Expired,
+    LeaseGrant,
+    LeaseHeld,
+    LeaseRequest,
+    ListQuery,
+    ListResult,
+    LogTail,
+    RateResult,
+    RateStep,
+    ReadPlan,
+    ReadResult,
+    Record,
+    StagePublish,
+    StageWrite,
+    StoredEntry,
+    Subscription,
+    Topic,
+)
+from miniagent_store.errors import ConfigurationError, StoreClosedError
+from miniagent_store.rules import (
+    LeaseRow,
+    RateState,
+    acquire_lease,
+    apply_commit,
+    count_one,
+    is_expired,
+    publish_stage,
+    read_plan,
+    release_lease,
+    renew_lease,
+    touched,
+)
+from miniagent_store.url import StoreURL
+
+KEPT_CHANGES = 10_000
+KEPT_LEASE_MS = 3_600_000
+STORE = Topic("store")
+
+
+@dataclass(slots=True)
+class _Stage:
+    session: MemorySession
+    expires_ms: int
+
+
+@dataclass
+class MemorySpace:
+    """What one name and namespace hold; shared by the stores that were opened on it."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    sessions: dict[str, MemorySession] = field(default_factory=dict)
+    turns: dict[str, LeaseRow] = field(default_factory=dict)
+    locks: dict[str, LeaseRow] = field(default_factory=dict)
+    stages: dict[tuple[str, str], _Stage] = field(default_factory=dict)
+    cache: dict[str, tuple[bytes, int | None]] = field(default_factory=dict)
+    rates: dict[str, tuple[RateState, int]] = field(default_factory=dict)
+    changes: OrderedDict[str, tuple[int, Change]] = field(default_factory=OrderedDict)
+    change_count: int = 0
+    waiting: dict[Topic, list[tuple[asyncio.AbstractEventLoop, Subscription]]] = field(default_factory=dict)
+
+
+_named: WeakValueDictionary[tuple[str, str], MemorySpace] = WeakValueDictionary()
+
+
+def open_memory(url: StoreURL, options: BackendOptions) -> Backend:
+    """The factory of ``memory://`` (private to each open) and ``memory://name`` (shared)."""
+    if url.path.strip("/") or len(url.hosts) > 1:
+        raise ConfigurationError(f"{url} is not a memory URL; write memory:// or memory://name")
+    if not url.hosts:
+        return MemoryBackend(MemorySpace())
+    key = (url.hosts[0][0], options.namespace)
+    space = _named.get(key)
+    if space is None:
+        space = _named[key] = MemorySpace()
+    return MemoryBackend(space)
+
+
+class MemoryBackend(Backend):
+    """Sessions in dictionaries; also the reference that other backends are compared with."""
+
+    name = "memory"
+    capabilities = Capabilities(durable=False, shared=False)
+
+    def __init__(self, space: MemorySpace) -> None:
+        self._space = space
+        self._closed = False
+
+    async def open(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        self._closed = True
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    @contextmanager
+    def _step(self) -> Iterator[MemorySpace]:
+        if self._closed:
+            raise StoreClosedError("this memory backend")
+        with self._space.lock:
+            yield self._space
+
+    @contextmanager
+    def _rows(self, session_id: str) -> Iterator[MemoryRows]:
+        with self._step() as space:
+            rows = MemoryRows(space.sessions, space.turns, session_id)
+            try:
+                yield rows
+            except BaseException:
+                rows.undo()
+                raise
+
+    # Sessions
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        with self._rows(commit.session_id) as rows:
+            result = apply_commit(rows, commit, self.now_ms())
+            if not result.replayed:
+                self._changed(result.record)
+            return result
+
+    async def read(self, plan: ReadPlan) -> ReadResult:
+        with self._rows(plan.session_id) as rows:
+            return read_plan(rows, plan, self.now_ms())
+
+    async def touch(self, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
+        with self._rows(session_id) as rows:
+            record = touched(rows, session_id, ttl_ms, keep_ttl, os.urandom(8), self.now_ms())
+            rows.save_record(record)
+            return record
+
+    async def list(self, query: ListQuery) -> ListResult:
+        with self._step() as space:
+            now = self.now_ms()
+            wanted = (
+                session.record
+                for session in space.sessions.values()
+                if session.record and _matches(session.record, query, now)
+            )
+            pick = heapq.nsmallest if query.ascending else heapq.nlargest
+            records = pick(
+                query.limit + 1, wanted, key=lambda each: (each.last_activity_ms, each.session_id)
+            )
+        page = tuple(records[: query.limit])
+        more = len(records) > query.limit
+        return ListResult(page, (page[-1].last_activity_ms, page[-1].session_id) if more else None)
+
+    async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
+        with self._rows(session_id) as rows:
+            record = rows.record()
+            if record is None or is_expired(record.expires_ms, self.now_ms()):
+                return False
+            if incarnation is not None and record.incarnation != incarnation:
+                return False
+            rows.drop()
+            self._changed(record, deleted=True)
+            return True
+
+    # Staged writes
+
+    async def stage(self, write: StageWrite) -> None:
+        with self._step() as space:
+            key = (write.session_id, write.stage)
+            stage = space.stages.setdefault(key, _Stage(MemorySession(), 0))
+            stage.expires_ms = self.now_ms() + write.ttl_ms
+            rows = MemoryRows({"": stage.session}, {}, "")
+            for log, entries in write.entries:
+                for entry in entries:
+                    rows.add_entry(log, entry)
+            for value in write.values:
+                rows.put_value(value)
+
+    async def publish(self, publish: StagePublish) -> CommitResult:
+        with self._rows(publish.session_id) as rows:
+            space, now = self._space, self.now_ms()
+            stage = space.stages.pop((publish.session_id, publish.stage), None)
+            there = stage is not None and not is_expired(stage.expires_ms, now)
+            staged = stage.session if stage is not None and there else MemorySession()
+            tails = _tails(staged, publish) if there else None
+            result = publish_stage(rows, publish, tails, _size(staged), now)
+            if not result.replayed:
+                session = space.sessions[publish.session_id]
+                session.logs, session.values, session.names = staged.logs, staged.values, staged.names
+                self._changed(result.record)
+            return result
+
+    async def discard(self, session_id: str, stage: str) -> None:
+        with self._step() as space:
+            space.stages.pop((session_id, stage), None)
+
+    # Leases
+
+    async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
+        if request.scope == "lock":
+            with self._step() as space:
+                answer = acquire_lease(space.locks.get(request.name), request, self.now_ms())
+                if isinstance(answer, LeaseHeld):
+                    return answer
+                space.locks[request.name], grant = answer
+                return grant
+        with self._rows(request.name) as rows:
+            now = self.now_ms()
+            record = read_plan(rows, ReadPlan(request.name), now).record
+            if record is None and request.must_exist:
+                return LeaseGrant(0, 0, ReadResult(None))
+            answer = acquire_lease(rows.turn(), request, now, record_fence=record.fence if record else 0)
+            if isinstance(answer, LeaseHeld):
+                return answer
+            row, grant = answer
+            rows.save_turn(row)
+            if record is not None and record.fence != row.fence:
+                rows.save_record(replace(record, fence=row.fence, token=record.token[:16] + os.urandom(8)))
+            return replace(grant, read=read_plan(rows, request.plan, now)) if request.plan else grant
+
+    async def renew(self, request: LeaseRequest, fence: int) -> bool:
+        with self._step():
+            rows = self._lease_rows(request)
+            row = renew_lease(rows.get(request.name), request, fence, self.now_ms())
+            if row is not None:
+                rows[request.name] = row
+            return row is not None
+
+    async def release(self, request: LeaseRequest, fence: int) -> bool:
+        with self._step():
+            rows = self._lease_rows(request)
+            row = release_lease(rows.get(request.name), request, fence, self.now_ms())
+            if row is not None:
+                rows[request.name] = row
+                self._wake(Topic("session" if request.scope == "turn" else "lock", request.name))
+            return row is not None
+
+    def _lease_rows(self, request: LeaseRequest) -> dict[str, LeaseRow]:
+        return self._space.turns if request.scope == "turn" else self._space.locks
+
+    # Cache and rate limits
+
+    async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        with self._step() as space:
+            now = self.now_ms()
+            found = (space.cache.get(key) for key in keys)
+            return [None if item is None or is_expired(item[1], now) else item[0] for item in found]
+
+    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
+        with self._step() as space:
+            now = self.now_ms()
+            for key, value, ttl_ms in items:
+                space.cache[key] = (value, None if ttl_ms is None else now + ttl_ms)
+
+    async def cache_delete(self, keys: Sequence[str]) -> int:
+        with self._step() as space:
+            now = self.now_ms()
+            gone = [space.cache.pop(key, None) for key in keys]
+            return sum(1 for item in gone if item is not None and not is_expired(item[1], now))
+
+    async def cache_clear(self, prefix: str) -> int:
+        with self._step() as space:
+            keys = [key for key in space.cache if key.startswith(prefix)]
+            for key in keys:
+                del space.cache[key]
+            return len(keys)
+
+    async def rate_limit(self, step: RateStep) -> RateResult:
+        with self._step() as space:
+            now = self.now_ms()
+            key = f"{step.algorithm}/{step.key}"
+            state, expires_ms = space.rates.get(key, (None, 0))
+            state, result = count_one(None if expires_ms <= now else state, step, now)
+            space.rates[key] = (state, now + 2 * step.period_ms)
+            return result
+
+    # Watching
+
+    async def subscribe(self, topic: Topic) -> Subscription:
+        subscription = Subscription()
+        with self._step() as space:
+            space.waiting.setdefault(topic, []).append((asyncio.get_running_loop(), subscription))
+        return subscription
+
+    async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
+        with self._space.lock:
+            left = [pair for pair in self._space.waiting.get(topic, []) if pair[1] is not subscription]
+            if left:
+                self._space.waiting[topic] = left
+            else:
+                self._space.waiting.pop(topic, None)
+
+    async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
+        with self._step() as space:
+            if after is None:
+                return [], str(space.change_count)
+            found: list[tuple[int, Change]] = []
+            for number, change in reversed(space.changes.values()):
+                if number <= int(after):
+                    break
+                found.append((number, change))
+            found = found[::-1][:limit]
+            return [change for _, change in found], str(found[-1][0]) if found else after
+
+    def _changed(self, record: Record, *, deleted: bool = False) -> None:
+        space = self._space
+        space.change_count += 1
+        change = Change(record.session_id, record.kind, record.user_id, record.version, deleted)
+        space.changes[record.session_id] = (space.change_count, change)
+        space.changes.move_to_end(record.session_id)
+        if len(space.changes) > KEPT_CHANGES + len(space.sessions):
+            space.changes.popitem(last=False)
+        self._wake(Topic("session", record.session_id))
+        self._wake(STORE)
+
+    def _wake(self, topic: Topic) -> None:
+        for loop, subscription in self._space.waiting.get(topic, ()):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(subscription.wake)
+
+    # Running it
+
+    async def ping(self) -> dict[str, Any]:
+        with self._step() as space:
+            return {"sessions": len(space.sessions), "durable": False}
+
+    async def stats(self) -> BackendStats:
+        with self._step() as space:
+            now = self.now_ms()
+            records = [
+                session.record
+                for session in space.sessions.values()
+                if session.record and not is_expired(session.record.expires_ms, now)
+            ]
+        talks = [record for record in records if record.kind == "session"]
+        return BackendStats(
+            sessions=dict(Counter(record.kind for record in records)),
+            messages=sum(record.message_count for record in records),
+            size=sum(record.size for record in records),
+            users=len({record.user_id for record in talks if record.user_id is not None}),
+            agents=dict(Counter(record.agent for record in talks if record.agent is not None)),
+        )
+
+    async def sweep(self, limit: int) -> Sequence[Expired]:
+        with self._step() as space:
+            now = self.now_ms()
+            gone = [
+                session.record
+                for session in space.sessions.values()
+                if session.record and is_expired(session.record.expires_ms, now)
+            ][:limit]
+            for record in gone:
+                del space.sessions[record.session_id]
+                self._changed(record, deleted=True)
+            for session in space.sessions.values():
+                _drop_expired_values(session, now)
+            for leases in (space.turns, space.locks):
+                _drop(leases, lambda row: row.until_ms < now - KEPT_LEASE_MS)
+            _drop(space.stages, lambda stage: is_expired(stage.expires_ms, now))
+            _drop(space.cache, lambda item: is_expired(item[1], now))
+            _drop(space.rates, lambda item: item[1] <= now)
+            return [Expired(record.session_id, record.kind, record.user_id) for record in gone]
+
+
+def _matches(record: Record, query: ListQuery, now_ms: int) -> bool:
+    if is_expired(record.expires_ms, now_ms) or record.kind != query.kind:
+        return False
+    if query.user_id is not None and record.user_id != query.user_id:
+        return False
+    if query.agent is not None and record.agent != query.agent:
+        return False
+    if query.cursor is not None:
+        here = (record.last_activity_ms, record.session_id)
+        if not (here > query.cursor if query.ascending else here < query.cursor):
+            return False
+    return set(query.tags) <= set(record.tags)
+
+
+def _tails(staged: MemorySession, publish: StagePublish) -> dict[str, LogTail]:
+    tails = {log: LogTail(base, 0) for log, base in publish.bases.items()}
+    for log, stored in staged.logs.items():
+        if stored.entries:
+            tails[log] = LogTail(stored.entries[0].seq - 1, len(stored.entries))
+    return tails
+
+
+def _entries(session: MemorySession) -> Iterator[StoredEntry]:
+    for stored in session.logs.values():
+        yield from stored.entries
+
+
+def _size(session: MemorySession) -> int:
+    values = sum(len(value.payload or b"") for value in session.values.values())
+    return values + sum(len(entry.payload) for entry in _entries(session))
+
+
+def _drop_expired_values(session: MemorySession, now_ms: int) -> None:
+    gone = [value for value in session.values.values() if is_expired(value.expires_ms, now_ms)]
+    if gone and session.record:
+        for value in gone:
+            del session.values[value.name]
+            session.names.remove(value.name)
+        size = session.record.size - sum(len(value.payload or b"") for value in gone)
+        session.record = replace(session.record, size=size)
+
+
+def _drop(values: dict[Any, Any], unwanted: Any) -> None:
+    for key in [key for key, value in values.items() if unwanted(value)]:
+        del values[key]

@@ -1,0 +1,1 @@
+"""Sessions in a SQLite file: durable on return, shared by all processes of one machine."""

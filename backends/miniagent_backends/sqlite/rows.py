@@ -1,0 +1,304 @@
+"""One session's parts in SQL: what the rules of `miniagent_store.rules` read and write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from miniagent_backends.sqlite import records
+from miniagent_backends.sqlite.ranges import name_range
+from miniagent_backends.sqlite.transaction import Transaction
+from miniagent_store.backend import Record, StateScan, StoredEntry, StoredValue
+from miniagent_store.rules import LeaseRow, WriterWindow
+from miniagent_store.values import MESSAGES
+
+_SELECT = f"SELECT sessions.key, {records.COLUMNS} FROM sessions WHERE namespace = ? AND id = ?"
+_INSERT = (
+    f"INSERT INTO sessions (key, namespace, {', '.join(records.FIXED + records.CHANGING)}, messages, changed) "
+    f"VALUES ({', '.join('?' * (4 + len(records.FIXED + records.CHANGING)))})"
+)
+# An index is written only where one of its columns is named, so what a commit leaves is not.
+_UPDATE = f"UPDATE sessions SET {' = ?, '.join(records.CHANGING)} = ?, messages = ?"
+_UPDATE_CHANGED = f"{_UPDATE}, changed = ? WHERE key = ?"
+_UPDATE_QUIETLY = f"{_UPDATE} WHERE key = ?"
+_ENTRY = "seq, version, id, time_ms, payload, redacted, caller_id, digest"
+_ADD_ENTRY = f"INSERT INTO entries (session, log, {_ENTRY}) VALUES ({', '.join('?' * 10)})"
+_VALUE = "name, version, payload, counter, expires_ms"
+_PUT_VALUE = (
+    f"INSERT INTO state (session, {_VALUE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (session, name) "
+    "DO UPDATE SET version = excluded.version, payload = excluded.payload, "
+    "counter = excluded.counter, expires_ms = excluded.expires_ms"
+)
+_SAVE_LEASE = (
+    "INSERT INTO leases (namespace, scope, name, owner, fence, until_ms, holder) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (namespace, scope, name) DO UPDATE SET owner = excluded.owner, fence = excluded.fence, "
+    "until_ms = excluded.until_ms, holder = excluded.holder"
+)
+
+
+class SqlRows:
+    """`SessionRows` over a transaction.
+
+    Args:
+        session_id: whose parts.
+        new_key: for the session, if it is made here: that of a stage. A new one otherwise.
+    """
+
+    def __init__(self, transaction: Transaction, session_id: str, new_key: int | None = None) -> None:
+        self._transaction, self._execute = transaction, transaction.execute
+        self._session_id = session_id
+        self._new_key = new_key
+        self._loaded = False
+        self._key: int | None = None
+        self._stored: Record | None = None
+
+    # The record
+
+    def record(self) -> Record | None:
+        if not self._loaded:
+            row = self._execute(_SELECT, (self._transaction.namespace, self._session_id)).fetchone()
+            self._loaded = True
+            if row is not None:
+                self._key, self._stored = row[0], records.record_of(row[1:])
+        return self._stored
+
+    def save_record(self, record: Record) -> None:
+        before = self.record()
+        values = (*records.changing_values(record), record.message_count)
+        if before is None:
+            key = self._key_to_write()
+            fixed = (key, self._transaction.namespace, *records.fixed_values(record))
+            self._execute(_INSERT, (*fixed, *values, self._note_change()))
+            self._execute(
+                "DELETE FROM gone WHERE namespace = ? AND id = ?",
+                (self._transaction.namespace, self._session_id),
+            )
+        elif before.version != record.version:
+            self._execute(_UPDATE_CHANGED, (*values, self._note_change(), self._key))
+        else:
+            self._execute(_UPDATE_QUIETLY, (*values, self._key))
+        self._save_tags(before, record)
+        self._stored = record
+
+    def drop(self) -> None:
+        record = self.record()
+        if record is None:
+            return
+        remove_parts(self._transaction, self._key_to_write())
+        self._execute("DELETE FROM sessions WHERE key = ?", (self._key,))
+        self._remove_tags(record)
+        self._key, self._stored = None, None
+
+    def leave_trace(self, record: Record, now_ms: int) -> None:
+        """Let those who follow changes know that the session is gone; after `drop`."""
+        self._execute(
+            "INSERT OR REPLACE INTO gone (changed, namespace, id, kind, user_id, version, time_ms) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._note_change(),
+                self._transaction.namespace,
+                self._session_id,
+                record.kind,
+                record.user_id,
+                record.version,
+                now_ms,
+            ),
+        )
+
+    def _key_to_write(self) -> int:
+        """The session's key; parts of a new one are written before its record is."""
+        if self._key is None:
+            self._key = self._new_key if self._new_key is not None else self._transaction.ticket()
+        return self._key
+
+    def _note_change(self) -> int:
+        self._transaction.wake_session(self._session_id, changed=True)
+        return self._transaction.ticket()
+
+    def _save_tags(self, before: Record | None, record: Record) -> None:
+        if before is not None:
+            if (before.tags, before.last_activity_ms) == (record.tags, record.last_activity_ms):
+                return
+            self._remove_tags(before)
+        for tag in set(record.tags):
+            self._execute(
+                "INSERT INTO tags (namespace, kind, tag, last_activity_ms, id, session) VALUES (?, ?, ?, ?, ?, ?)",
+                (*self._tag_key(record, tag), self._key),
+            )
+
+    def _remove_tags(self, record: Record) -> None:
+        for tag in set(record.tags):
+            self._execute(
+                "DELETE FROM tags WHERE (namespace, kind, tag, last_activity_ms, id) = (?, ?, ?, ?, ?)",
+                self._tag_key(record, tag),
+            )
+
+    def _tag_key(self, record: Record, tag: str) -> tuple[Any, ...]:
+        return self._transaction.namespace, record.kind, tag, record.last_activity_ms, record.session_id
+
+    # Writers
+
+    def writer(self, writer: str) -> WriterWindow | None:
+        row = self._execute(
+            "SELECT stamp_ms, outcomes FROM writers WHERE session = ? AND writer = ?", (self._key, writer)
+        ).fetchone()
+        return row and records.window_of(*row)
+
+    def save_writer(self, writer: str, window: WriterWindow) -> None:
+        self._execute(
+            "INSERT INTO writers (session, writer, stamp_ms, outcomes) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (session, writer) DO UPDATE SET stamp_ms = excluded.stamp_ms, "
+            "outcomes = excluded.outcomes",
+            (self._key_to_write(), writer, window.stamp_ms, records.pack_window(window)),
+        )
+
+    def forget_writers(self, before_ms: int) -> None:
+        self._execute("DELETE FROM writers WHERE session = ? AND stamp_ms < ?", (self._key, before_ms))
+
+    # Logs
+
+    def entries(self, log: str, low: int, high: int) -> list[StoredEntry]:
+        rows = self._execute(
+            f"SELECT {_ENTRY} FROM entries WHERE session = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+            (self._key, log, low, high),
+        )
+        return [
+            StoredEntry(seq, version, id_, time_ms, payload, redacted != 0, caller_id, digest)
+            for seq, version, id_, time_ms, payload, redacted, caller_id, digest in rows
+        ]
+
+    def add_entry(self, log: str, entry: StoredEntry) -> None:
+        self._execute(_ADD_ENTRY, entry_values(self._key_to_write(), log, entry))
+
+    def remove_entries(self, log: str, low: int, high: int) -> int:
+        return remove_weighed(
+            self._transaction, "entries", "session = ? AND log = ? AND seq BETWEEN ? AND ?", (self._key, log, low, high)
+        )
+
+    def redact_entry(self, log: str, seq: int, payload: bytes) -> int:
+        where = (self._key, log, seq)
+        row = self._execute(
+            "SELECT length(payload) FROM entries WHERE session = ? AND log = ? AND seq = ?", where
+        ).fetchone()
+        self._execute(
+            "UPDATE entries SET payload = ?, redacted = 1 WHERE session = ? AND log = ? AND seq = ?",
+            (payload, *where),
+        )
+        return int(row[0]) if row else 0
+
+    def entry_version(self, log: str, seq: int) -> int:
+        row = self._execute(
+            "SELECT version FROM entries WHERE session = ? AND log = ? AND seq = ?", (self._key, log, seq)
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def last_seq_at(self, log: str, version: int) -> int:
+        """Halving, since versions never fall along a log; an index on them would cost every append."""
+        low, high = self._execute(
+            "SELECT (SELECT min(seq) FROM entries WHERE session = ?1 AND log = ?2), "
+            "(SELECT max(seq) FROM entries WHERE session = ?1 AND log = ?2)",
+            (self._key, log),
+        ).fetchone()
+        if low is None or self.entry_version(log, low) > version:
+            return 0
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.entry_version(log, middle) <= version:
+                low = middle
+            else:
+                high = middle - 1
+        return int(low)
+
+    def caller_id(self, log: str, caller_id: str) -> tuple[int, bytes | None] | None:
+        row: tuple[int, bytes | None] | None = self._execute(
+            "SELECT seq, digest FROM entries WHERE session = ? AND log = ? AND caller_id = ?",
+            (self._key, log, caller_id),
+        ).fetchone()
+        return row
+
+    # State
+
+    def value(self, name: str) -> StoredValue | None:
+        row = self._execute(
+            f"SELECT {_VALUE} FROM state WHERE session = ? AND name = ?", (self._key, name)
+        ).fetchone()
+        return row and StoredValue(*row)
+
+    def put_value(self, value: StoredValue) -> None:
+        self._execute(
+            _PUT_VALUE,
+            (self._key_to_write(), value.name, value.version, value.payload, value.counter, value.expires_ms),
+        )
+
+    def remove_value(self, name: str) -> None:
+        self._execute("DELETE FROM state WHERE session = ? AND name = ?", (self._key, name))
+
+    def remove_values(self, prefix: str) -> int:
+        condition, bounds = name_range("name", prefix)
+        return remove_weighed(self._transaction, "state", f"session = ? {condition}", (self._key, *bounds))
+
+    def scan_values(self, scan: StateScan, now_ms: int) -> list[StoredValue]:
+        condition, bounds = name_range("name", scan.prefix, scan.start, scan.reverse)
+        rows = self._execute(
+            f"SELECT {_VALUE} FROM state WHERE session = ? {condition} "
+            "AND (expires_ms IS NULL OR expires_ms > ?) "
+            f"ORDER BY name {'DESC' if scan.reverse else 'ASC'} LIMIT ?",
+            (self._key, *bounds, now_ms, -1 if scan.limit is None else scan.limit),
+        )
+        return [StoredValue(*row) for row in rows]
+
+    # The turn
+
+    def turn(self) -> LeaseRow | None:
+        return lease_row(self._transaction, "turn", self._session_id)
+
+    def save_turn(self, row: LeaseRow) -> None:
+        save_lease_row(self._transaction, "turn", self._session_id, row)
+        if not row.owner:
+            self._transaction.wake_session(self._session_id, changed=False)
+
+
+def entry_values(key: int, log: str, entry: StoredEntry) -> tuple[Any, ...]:
+    """What `ADD_ENTRY` takes."""
+    return (
+        key,
+        log,
+        entry.seq,
+        entry.version,
+        entry.id,
+        entry.time_ms,
+        entry.payload,
+        entry.redacted,
+        entry.caller_id,
+        entry.digest,
+    )
+
+
+def remove_weighed(transaction: Transaction, table: str, where: str, values: tuple[Any, ...]) -> int:
+    """Delete rows; the bytes of their payloads."""
+    (weight,) = transaction.execute(
+        f"SELECT coalesce(sum(length(payload)), 0) FROM {table} WHERE {where}", values
+    ).fetchone()
+    transaction.execute(f"DELETE FROM {table} WHERE {where}", values)
+    return int(weight)
+
+
+def remove_parts(transaction: Transaction, key: int) -> None:
+    """Delete what hangs on the key of a session or stage."""
+    for table in ("entries", "state", "writers"):
+        transaction.execute(f"DELETE FROM {table} WHERE session = ?", (key,))
+
+
+def lease_row(transaction: Transaction, scope: str, name: str) -> LeaseRow | None:
+    """A turn or a lock."""
+    row = transaction.execute(
+        "SELECT owner, fence, until_ms, holder FROM leases WHERE namespace = ? AND scope = ? AND name = ?",
+        (transaction.namespace, scope, name),
+    ).fetchone()
+    return row and LeaseRow(*row)
+
+
+def save_lease_row(transaction: Transaction, scope: str, name: str, row: LeaseRow) -> None:
+    """Write a turn or a lock."""
+    transaction.execute(
+        _SAVE_LEASE, (transaction.namespace, scope, name, row.owner, row.fence, row.until_ms, row.holder)
+    )

@@ -1,0 +1,72 @@
+"""Commits, reads and the like, each inside one transaction."""
+
+from __future__ import annotations
+
+import os
+
+from miniagent_backends.sqlite.rows import SqlRows
+from miniagent_backends.sqlite.transaction import Transaction, now_ms
+from miniagent_store.backend import BackendStats, Commit, CommitResult, ReadPlan, ReadResult, Record
+from miniagent_store.rules import apply_commit, read_plan, touched
+from miniagent_store.rules.rows import live_record
+
+COMMIT_TOKEN_BYTES, GUARD_BYTES = 16, 8
+
+
+def with_new_guard(token: bytes) -> bytes:
+    """The token of the same commit, with another guard."""
+    return token[:COMMIT_TOKEN_BYTES] + os.urandom(GUARD_BYTES)
+
+
+def commit(transaction: Transaction, wanted: Commit) -> CommitResult:
+    """See `Backend.commit`."""
+    return apply_commit(SqlRows(transaction, wanted.session_id), wanted, now_ms())
+
+
+def read(transaction: Transaction, plan: ReadPlan) -> ReadResult:
+    """See `Backend.read`."""
+    return read_plan(SqlRows(transaction, plan.session_id), plan, now_ms())
+
+
+def touch(transaction: Transaction, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
+    """See `Backend.touch`."""
+    rows = SqlRows(transaction, session_id)
+    record = touched(rows, session_id, ttl_ms, keep_ttl, os.urandom(GUARD_BYTES), now_ms())
+    rows.save_record(record)
+    return record
+
+
+def delete(transaction: Transaction, session_id: str, incarnation: str | None) -> bool:
+    """See `Backend.delete`. What has expired is left to the sweep, which tells of it."""
+    now = now_ms()
+    rows = SqlRows(transaction, session_id)
+    record = live_record(rows, now)
+    if record is None or (incarnation is not None and record.incarnation != incarnation):
+        return False
+    rows.drop()
+    rows.leave_trace(record, now)
+    return True
+
+
+def stats(transaction: Transaction) -> BackendStats:
+    """See `Backend.stats`: sums over records; entries are not looked at."""
+    live = "namespace = ? AND (expires_ms IS NULL OR expires_ms > ?)"
+    values = (transaction.namespace, now_ms())
+    kinds = transaction.execute(
+        f"SELECT kind, count(*), sum(messages), sum(size) FROM sessions WHERE {live} GROUP BY kind", values
+    ).fetchall()
+    (users,) = transaction.execute(
+        f"SELECT count(DISTINCT user_id) FROM sessions WHERE {live} AND user_id IS NOT NULL", values
+    ).fetchone()
+    agents = transaction.execute(
+        f"SELECT agent, count(*) FROM sessions WHERE {live} AND kind = 'session' AND agent IS NOT NULL "
+        "GROUP BY agent",
+        values,
+    ).fetchall()
+    return BackendStats(
+        sessions={kind: count for kind, count, _, _ in kinds},
+        messages=sum(messages for _, _, messages, _ in kinds),
+        size=sum(size for _, _, _, size in kinds),
+        users=users,
+        agents=dict(agents),
+    )

@@ -1,0 +1,136 @@
+"""Sessions that are put together out of sight, under the key that they will have."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from miniagent_backends.sqlite.records import pack_tails, tails_of
+from miniagent_backends.sqlite.rows import SqlRows, add_entries, remove_parts
+from miniagent_backends.sqlite.transaction import Transaction, now_ms
+from miniagent_store.backend import CommitResult, LogTail, StagePublish, StageWrite, StoredEntry
+from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError, SessionExistsError, shorten
+from miniagent_store.rules import publish_stage
+from miniagent_store.rules.rows import live_record
+
+
+@dataclass(slots=True)
+class _Stage:
+    key: int
+    expires_ms: int
+    size: int
+    tails: dict[str, LogTail]
+
+
+def stage(transaction: Transaction, write: StageWrite) -> None:
+    """See `Backend.stage`.
+
+    Raises:
+        BackendUnavailableError: the stage's time was up.
+    """
+    now = now_ms()
+    standing = _find(transaction, write.session_id, write.stage)
+    if standing is not None and standing.expires_ms <= now:
+        raise _gone(write.session_id)
+    staged = standing or _Stage(transaction.ticket(), 0, 0, {})
+    rows = SqlRows(transaction, write.session_id, staged.key)
+    for log, entries in write.entries:
+        staged.tails[log] = _follow(write.session_id, log, staged.tails.get(log), entries)
+        staged.size += sum(len(entry.payload) for entry in entries)
+        try:
+            add_entries(transaction, staged.key, log, entries)
+        except sqlite3.IntegrityError as error:
+            raise InvalidArgumentError(
+                f"log {log!r} of a stage of session {shorten(write.session_id)!r} was given a caller's id twice"
+            ) from error
+    for value in write.values:
+        old = rows.value(value.name)
+        staged.size += len(value.payload or b"") - len((old and old.payload) or b"")
+        rows.put_value(value)
+    transaction.execute(
+        "INSERT OR REPLACE INTO stages (key, namespace, session_id, stage, expires_ms, size, logs) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            staged.key,
+            transaction.namespace,
+            write.session_id,
+            write.stage,
+            now + write.ttl_ms,
+            staged.size,
+            pack_tails(staged.tails),
+        ),
+    )
+
+
+def publish(transaction: Transaction, wanted: StagePublish) -> CommitResult | SessionExistsError:
+    """See `Backend.publish`. That the id is taken is returned, since dropping the stage is to last."""
+    now = now_ms()
+    staged = _find(transaction, wanted.session_id, wanted.stage)
+    rows = SqlRows(transaction, wanted.session_id, staged.key if staged else None)
+    tails: dict[str, LogTail] = {}
+    if not wanted.retry and live_record(rows, now) is None:
+        if staged is None or staged.expires_ms <= now:
+            raise _gone(wanted.session_id)
+        tails = _published_tails(wanted, staged.tails)
+    try:
+        result = publish_stage(rows, wanted, tails, staged.size if staged else 0, now)
+    except SessionExistsError as error:
+        discard(transaction, wanted.session_id, wanted.stage)
+        return error
+    if staged is not None and result.created:
+        transaction.execute("DELETE FROM stages WHERE key = ?", (staged.key,))
+    return result
+
+
+def discard(transaction: Transaction, session_id: str, stage: str) -> None:
+    """See `Backend.discard`."""
+    staged = _find(transaction, session_id, stage)
+    if staged is not None:
+        drop_stage(transaction, staged.key)
+
+
+def drop_stage(transaction: Transaction, key: int) -> None:
+    """Remove a stage and what it holds."""
+    remove_parts(transaction, key)
+    transaction.execute("DELETE FROM stages WHERE key = ?", (key,))
+
+
+def _find(transaction: Transaction, session_id: str, stage: str) -> _Stage | None:
+    row = transaction.execute(
+        "SELECT key, expires_ms, size, logs FROM stages WHERE namespace = ? AND session_id = ? AND stage = ?",
+        (transaction.namespace, session_id, stage),
+    ).fetchone()
+    return row and _Stage(*row[:3], tails_of(row[3]))
+
+
+def _follow(
+    session_id: str, log: str, tail: LogTail | None, entries: Sequence[StoredEntry]
+) -> LogTail:
+    """The extent of a staged log with `entries` added."""
+    if tail is None:
+        tail = LogTail(entries[0].seq - 1 if entries else 0)
+    for seq, entry in enumerate(entries, tail.last + 1):
+        if entry.seq != seq:
+            raise InvalidArgumentError(
+                f"log {log!r} of a stage of session {shorten(session_id)!r} goes on at {seq}, not at {entry.seq}"
+            )
+    return LogTail(tail.base, tail.count + len(entries))
+
+
+def _published_tails(wanted: StagePublish, staged: dict[str, LogTail]) -> dict[str, LogTail]:
+    """Extents of the logs, where what was staged is all that there should be."""
+    tails = {log: LogTail(base) for log, base in wanted.bases.items()}
+    for log, tail in staged.items():
+        base = wanted.bases.get(log, 0)
+        if tail.count and tail.base != base:
+            raise _gone(wanted.session_id)
+        tails[log] = tail if tail.count else LogTail(base)
+    return tails
+
+
+def _gone(session_id: str) -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"what was staged for session {shorten(session_id)!r} is gone, in whole or in part: its time was up; "
+        "nothing was changed; do it again"
+    )

@@ -1,0 +1,59 @@
+"""A transaction, as what runs inside it sees it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from miniagent_backends.sqlite.watching import Wake
+
+
+def now_ms() -> int:
+    """The clock of the machine, which all processes on the file share."""
+    return time.time_ns() // 1_000_000
+
+
+class Transaction:
+    """One transaction on a connection, for one namespace.
+
+    Attributes:
+        execute, executemany: of the connection.
+        namespace: of the store.
+        woken: what is to be told when it is committed.
+    """
+
+    __slots__ = ("_last_ticket", "_saved_ticket", "execute", "executemany", "namespace", "woken")
+
+    def __init__(self, connection: sqlite3.Connection, namespace: str) -> None:
+        self.execute, self.executemany = connection.execute, connection.executemany
+        self.namespace = namespace
+        self.woken: list[Wake] = []
+        self._last_ticket: int | None = None
+        self._saved_ticket: int | None = None
+
+    def ticket(self) -> int:
+        """A number above any before, in this file. One that is rolled back is given out again or skipped."""
+        self._last_ticket = self.last_ticket() + 1
+        return self._last_ticket
+
+    def last_ticket(self) -> int:
+        """The last one given out."""
+        if self._last_ticket is None:
+            (self._last_ticket,) = self.execute("SELECT last FROM tickets").fetchone()
+            self._saved_ticket = self._last_ticket
+        return self._last_ticket
+
+    def save_tickets(self) -> None:
+        """Note the last ticket. Once, before COMMIT."""
+        if self._last_ticket != self._saved_ticket:
+            self.execute("UPDATE tickets SET last = ?", (self._last_ticket,))
+
+    def wake_session(self, session_id: str, *, changed: bool) -> None:
+        """Tell the watchers of a session; with `changed`, those of the whole store too."""
+        self.woken.append(("session", session_id))
+        if changed:
+            self.woken.append(("store", ""))
+
+    def wake_lock(self, name: str) -> None:
+        """Tell those who wait for a lock."""
+        self.woken.append(("lock", name))

@@ -1,0 +1,56 @@
+"""Who is to be woken by what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from miniagent_store.backend import Subscription, Topic
+
+Wake = tuple[str, str]  # scope and name of a `Topic`
+EVERYTHING: Wake = ("", "")
+# How often the file is looked at for changes by other processes, while someone watches.
+POLL_SECONDS = 0.02
+
+
+class Subscriptions:
+    """Subscriptions by topic. Used in the event loop; the writer's thread looks at `active` only."""
+
+    def __init__(self) -> None:
+        self._by_topic: dict[Wake, set[Subscription]] = {}
+        self.active = False
+
+    def add(self, topic: Topic) -> Subscription:
+        subscription = Subscription()
+        self._by_topic.setdefault((topic.scope, topic.name), set()).add(subscription)
+        self.active = True
+        return subscription
+
+    def remove(self, topic: Topic, subscription: Subscription) -> None:
+        key = (topic.scope, topic.name)
+        subscribed = self._by_topic.get(key, set())
+        subscribed.discard(subscription)
+        if not subscribed:
+            self._by_topic.pop(key, None)
+        self.active = bool(self._by_topic)
+
+    def wake(self, woken: Iterable[Wake]) -> None:
+        """Wake the subscriptions of `woken`; `EVERYTHING` wakes all."""
+        if not self._by_topic:
+            return
+        for key in set(woken):
+            if key == EVERYTHING:
+                self._wake_all()
+            else:
+                for subscription in self._by_topic.get(key, ()):
+                    subscription.wake()
+
+    def _wake_all(self) -> None:
+        for subscriptions in self._by_topic.values():
+            for subscription in subscriptions:
+                subscription.wake()
+
+    def clear(self) -> None:
+        """Wake all for the last time, so that no one waits for a store that is closed."""
+        self._wake_all()
+        self._by_topic.clear()
+        self.active = False

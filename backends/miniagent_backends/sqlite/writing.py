@@ -1,0 +1,181 @@
+"""The writer's thread: many commits in one transaction, a savepoint each."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+
+from miniagent_backends.sqlite.connect import connect_writer, pauses
+from miniagent_backends.sqlite.errors import busy, is_busy, is_of_statement, leaves_doubt
+from miniagent_backends.sqlite.jobs import Inbox, Job
+from miniagent_backends.sqlite.location import Location
+from miniagent_backends.sqlite.transaction import Transaction
+from miniagent_backends.sqlite.watching import EVERYTHING, POLL_SECONDS, Subscriptions
+from miniagent_backends.sqlite.worker import Deliver
+from miniagent_store.errors import OutcomeUnknownError
+
+# A transaction takes no more jobs after so many, or so long: others wait for it, here and elsewhere.
+BATCH_JOBS = 256
+BATCH_SECONDS = 0.02
+
+
+class Writer:
+    """The service of the thread that writes. See `Service`.
+
+    Attributes:
+        transactions: how many it has committed.
+    """
+
+    writes = True
+
+    def __init__(
+        self, location: Location, namespace: str, deadline: float, subscriptions: Subscriptions
+    ) -> None:
+        self.path = location.path
+        self.transactions = 0
+        self._location, self._namespace, self._deadline = location, namespace, deadline
+        self._subscriptions = subscriptions
+        self._data_version = 0
+        self._next_poll = 0.0
+
+    def open(self) -> None:
+        self._connection = connect_writer(self._location, time.monotonic() + self._deadline)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def pause(self) -> float | None:
+        return POLL_SECONDS if self._subscriptions.active else None
+
+    def serve(self, inbox: Inbox, deliver: Deliver) -> None:
+        self._notice_others(deliver)
+        if inbox.has_waiting():
+            try:
+                locked = self._lock(inbox.has_waiting, deliver)
+            except sqlite3.Error as error:
+                deliver(self._fail_all(inbox, error), ())
+                return
+            if locked:
+                self._run_batch(inbox, deliver)
+
+    # Transactions
+
+    def _lock(self, is_wanted: Callable[[], bool], deliver: Deliver) -> bool:
+        """Begin a transaction; False if it was no longer wanted before other processes made way."""
+        for pause in pauses():
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                if not is_busy(error):
+                    raise
+            else:
+                return True
+            time.sleep(pause)
+            if not is_wanted():
+                return False
+            self._notice_others(deliver)
+        return False
+
+    def _run_batch(self, inbox: Inbox, deliver: Deliver) -> None:
+        transaction = Transaction(self._connection, self._namespace)
+        jobs: list[Job] = []
+        until = time.monotonic() + BATCH_SECONDS
+        try:
+            while len(jobs) < BATCH_JOBS and (job := inbox.begin()):
+                jobs.append(job)
+                self._apply(transaction, job)
+                if time.monotonic() > until:
+                    break
+            if jobs:
+                self._commit(transaction)
+            else:
+                self._undo()
+        except sqlite3.Error as error:
+            self._undo()
+            if len(jobs) > 1:
+                # Nothing of the batch was applied. Alone, each gets its own answer: one that does not fit
+                # on the disk keeps no other out.
+                for job in jobs:
+                    self._run_alone(job, deliver)
+                return
+            for job in jobs:
+                self._fail(job, error)
+            transaction.woken.clear()
+        deliver(jobs, transaction.woken)
+
+    def _run_alone(self, job: Job, deliver: Deliver) -> None:
+        transaction = Transaction(self._connection, self._namespace)
+        try:
+            if self._lock(lambda: time.monotonic() < job.deadline, deliver):
+                self._apply(transaction, job)
+                self._commit(transaction)
+            else:
+                job.error = busy(self.path, self._deadline)
+        except sqlite3.Error as error:
+            self._undo()
+            self._fail(job, error)
+            transaction.woken.clear()
+        deliver([job], transaction.woken)
+
+    def _apply(self, transaction: Transaction, job: Job) -> None:
+        """Do one job; what it raises is its own, and undone, unless it is the file's or the disk's."""
+        job.value, job.error = None, None
+        woken = len(transaction.woken)
+        transaction.execute("SAVEPOINT job")
+        try:
+            job.value = job.work(transaction)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the job came from
+            if isinstance(error, sqlite3.Error):
+                if not is_of_statement(error):
+                    raise
+                job.fail(error, self.path)
+            else:
+                job.error = error
+            del transaction.woken[woken:]
+            transaction.execute("ROLLBACK TO job")
+        transaction.execute("RELEASE job")
+
+    def _commit(self, transaction: Transaction) -> None:
+        transaction.save_tickets()
+        transaction.execute("COMMIT")
+        self.transactions += 1
+
+    def _undo(self) -> None:
+        # Some errors (a full disk among them) have rolled back already.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _fail(self, job: Job, error: sqlite3.Error) -> None:
+        if leaves_doubt(error):
+            commit_id = str(job.identity) if job.identity else None
+            why = f"{self.path} did not reach the disk ({error})"
+            job.error = OutcomeUnknownError(job.subject, commit_id=commit_id, why=why)
+            job.error.__cause__ = error
+        else:
+            job.fail(error, self.path)
+
+    def _fail_all(self, inbox: Inbox, error: sqlite3.Error) -> list[Job]:
+        jobs = []
+        while job := inbox.begin():
+            job.fail(error, self.path)
+            jobs.append(job)
+        return jobs
+
+    # Other processes
+
+    def _notice_others(self, deliver: Deliver) -> None:
+        """Wake everyone if another connection has committed since the last look, which may be long ago.
+
+        Asked of the connection that writes, so that our own commits do not count.
+        """
+        if not self._subscriptions.active or time.monotonic() < self._next_poll:
+            return
+        self._next_poll = time.monotonic() + POLL_SECONDS
+        try:
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            version = None  # it cannot be known that nothing happened; what is wrong, a job will tell
+        if version != self._data_version:
+            self._data_version = version
+            deliver([], (EVERYTHING,))

@@ -1,0 +1,225 @@
+"""miniagent-store: the session store that AI agents run on.
+
+Everything public is named here and imported when it is first used, so that importing this package costs
+next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from miniagent_store.agent.config import AgentConfig
+    from miniagent_store.backend import Backend
+    from miniagent_store.blocking import open_store_sync
+    from miniagent_store.codec.chain import Chain
+    from miniagent_store.errors import (
+        AccessDeniedError,
+        BackendUnavailableError,
+        CapacityError,
+        ConfigurationError,
+        CryptoError,
+        DecodeError,
+        DurabilityError,
+        EncodeError,
+        FencedError,
+        IdempotencyConflictError,
+        InvalidArgumentError,
+        KeyNotFoundError,
+        KeyProviderError,
+        LockLostError,
+        LockTimeoutError,
+        MissingExtraError,
+        OutcomeUnknownError,
+        PluginError,
+        SerializationError,
+        SessionDamagedError,
+        SessionExistsError,
+        SessionNotFoundError,
+        SessionTooLargeError,
+        StateTypeError,
+        StoreClosedError,
+        StoreError,
+        TamperedError,
+        VersionConflictError,
+        VetoedError,
+        WrongLoopError,
+    )
+    from miniagent_store.factory import open_store
+    from miniagent_store.hookspecs import (
+        Provider,
+        hookimpl,
+        hookspec,
+    )
+    from miniagent_store.ids import join_id
+    from miniagent_store.serializer import (
+        Context,
+        Layer,
+        Limits,
+        NamedSerializer,
+        Serializer,
+    )
+    from miniagent_store.store.batch import Batch
+    from miniagent_store.store.leases import Lease
+    from miniagent_store.store.protocol import SessionStore
+    from miniagent_store.store.turn import Turn
+    from miniagent_store.values import (
+        BatchResult,
+        Entry,
+        Health,
+        Message,
+        Page,
+        Position,
+        RateLimit,
+        Session,
+        SessionEvent,
+        Snapshot,
+        StateItem,
+        Stats,
+    )
+
+_HOMES = {
+    "miniagent_store.agent.config": ("AgentConfig",),
+    "miniagent_store.backend": ("Backend",),
+    "miniagent_store.blocking": ("open_store_sync",),
+    "miniagent_store.codec.chain": ("Chain",),
+    "miniagent_store.errors": (
+        "AccessDeniedError",
+        "BackendUnavailableError",
+        "CapacityError",
+        "ConfigurationError",
+        "CryptoError",
+        "DecodeError",
+        "DurabilityError",
+        "EncodeError",
+        "FencedError",
+        "IdempotencyConflictError",
+        "InvalidArgumentError",
+        "KeyNotFoundError",
+        "KeyProviderError",
+        "LockLostError",
+        "LockTimeoutError",
+        "MissingExtraError",
+        "OutcomeUnknownError",
+        "PluginError",
+        "SerializationError",
+        "SessionDamagedError",
+        "SessionExistsError",
+        "SessionNotFoundError",
+        "SessionTooLargeError",
+        "StateTypeError",
+        "StoreClosedError",
+        "StoreError",
+        "TamperedError",
+        "VersionConflictError",
+        "VetoedError",
+        "WrongLoopError",
+    ),
+    "miniagent_store.factory": ("open_store",),
+    "miniagent_store.hookspecs": (
+        "Provider",
+        "hookimpl",
+        "hookspec",
+    ),
+    "miniagent_store.ids": ("join_id",),
+    "miniagent_store.serializer": (
+        "Context",
+        "Layer",
+        "Limits",
+        "NamedSerializer",
+        "Serializer",
+    ),
+    "miniagent_store.store.batch": ("Batch",),
+    "miniagent_store.store.leases": ("Lease",),
+    "miniagent_store.store.protocol": ("SessionStore",),
+    "miniagent_store.store.turn": ("Turn",),
+    "miniagent_store.values": (
+        "BatchResult",
+        "Entry",
+        "Health",
+        "Message",
+        "Page",
+        "Position",
+        "RateLimit",
+        "Session",
+        "SessionEvent",
+        "Snapshot",
+        "StateItem",
+        "Stats",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AccessDeniedError",
+    "AgentConfig",
+    "Backend",
+    "BackendUnavailableError",
+    "Batch",
+    "BatchResult",
+    "CapacityError",
+    "Chain",
+    "ConfigurationError",
+    "Context",
+    "CryptoError",
+    "DecodeError",
+    "DurabilityError",
+    "EncodeError",
+    "Entry",
+    "FencedError",
+    "Health",
+    "IdempotencyConflictError",
+    "InvalidArgumentError",
+    "KeyNotFoundError",
+    "KeyProviderError",
+    "Layer",
+    "Lease",
+    "Limits",
+    "LockLostError",
+    "LockTimeoutError",
+    "Message",
+    "MissingExtraError",
+    "NamedSerializer",
+    "OutcomeUnknownError",
+    "Page",
+    "PluginError",
+    "Position",
+    "Provider",
+    "RateLimit",
+    "SerializationError",
+    "Serializer",
+    "Session",
+    "SessionDamagedError",
+    "SessionEvent",
+    "SessionExistsError",
+    "SessionNotFoundError",
+    "SessionStore",
+    "SessionTooLargeError",
+    "Snapshot",
+    "StateItem",
+    "StateTypeError",
+    "Stats",
+    "StoreClosedError",
+    "StoreError",
+    "TamperedError",
+    "Turn",
+    "VersionConflictError",
+    "VetoedError",
+    "WrongLoopError",
+    "hookimpl",
+    "hookspec",
+    "join_id",
+    "open_store",
+    "open_store_sync",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

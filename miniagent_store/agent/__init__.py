@@ -1,0 +1,1 @@
+"""An agent that remembers: the seed's classes on any session store."""

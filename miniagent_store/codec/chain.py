@@ -1,0 +1,124 @@
+"""A serializer and the layers around it, as named in a URL: `msgpack+zstd+aesgcm`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from miniagent_store.codec.envelope import CodecId, codec_id
+from miniagent_store.codec.registry import CodecRegistry
+from miniagent_store.errors import ConfigurationError
+from miniagent_store.plugins import load_provider
+from miniagent_store.serializer import Layer, LayerKind, Serializer
+
+DEFAULT_SERIALIZER = "msgpack"
+INTEGRITY = "crc32"
+
+# Another name for the default encryption; standing alone it brings the default serializer along.
+ALIASES = {"encrypted": "aesgcm"}
+
+_ORDER: dict[LayerKind, int] = {"compress": 0, "integrity": 1, "encrypt": 2}
+_SEPARATOR = re.compile(r"\+|%2[Bb]| ")
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A serializer and its layers, innermost first; every chain that exists keeps the rules.
+
+    Rules: at most one layer of a kind; compression inside integrity inside encryption; something that
+    notices changed bytes; and a MAC or encryption around a serializer that may run code.
+
+    Args:
+        serializer: value ↔ bytes.
+        layers: bytes ↔ bytes, innermost first.
+
+    Raises:
+        ConfigurationError: a rule is broken; says which and why.
+    """
+
+    serializer: Serializer
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        for inner, outer in zip(self.layers, self.layers[1:], strict=False):
+            if _ORDER[inner.kind] >= _ORDER[outer.kind]:
+                raise ConfigurationError(f"{self}: {_why_not(inner, outer)}")
+        if not any(layer.authenticated or layer.kind == "integrity" for layer in self.layers):
+            raise ConfigurationError(
+                f"{self}: nothing would notice changed bytes; add '+{INTEGRITY}' or encryption"
+            )
+        if not self.serializer.safe and not self.authenticated:
+            raise ConfigurationError(
+                f"{self}: whoever can write to the backend could run code here, since "
+                f"{self.serializer.name} runs what stored bytes name; add '+hmac' or '+encrypted'"
+            )
+
+    @classmethod
+    def parse(cls, text: str, registry: CodecRegistry) -> Chain:
+        """The chain that `text` names.
+
+        A crc32 is added where no layer authenticates. "+", "%2B" and a space are all read as "+", since
+        URL parsers turn one into the other.
+
+        Args:
+            text: ``serializer("+"layer)*``, innermost first, or "encrypted" for msgpack+aesgcm.
+            registry: where the names are looked up.
+
+        Raises:
+            ConfigurationError: an unknown name or a broken rule.
+            MissingExtraError: an optional package is not installed.
+        """
+        names = [ALIASES.get(name, name) for name in _SEPARATOR.split(text.strip())]
+        if "" in names:
+            raise ConfigurationError(
+                f"{text[:80]!r} is not a chain of codecs; write names joined by '+', "
+                "such as 'msgpack+crc32'"
+            )
+        if names[0] in ALIASES.values():
+            names.insert(0, DEFAULT_SERIALIZER)
+        serializer: Serializer = load_provider("serializer", registry.serializer(names[0]))
+        layers: list[Layer] = [load_provider("layer", registry.layer(name)) for name in names[1:]]
+        if not any(layer.authenticated or layer.kind == "integrity" for layer in layers):
+            position = sum(layer.kind == "compress" for layer in layers)
+            layers.insert(position, load_provider("layer", registry.layer(INTEGRITY)))
+        return cls(serializer, tuple(layers))
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether changed bytes and changed places are certain to be noticed."""
+        return any(layer.authenticated for layer in self.layers)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether bytes can only be read with a key."""
+        return any(layer.kind == "encrypt" for layer in self.layers)
+
+    @property
+    def codecs(self) -> tuple[Serializer | Layer, ...]:
+        """The serializer and the layers, innermost first."""
+        return (self.serializer, *self.layers)
+
+    @property
+    def ids(self) -> tuple[CodecId, ...]:
+        """How the codecs are written in headers, innermost first."""
+        return tuple(codec_id(codec.name, codec.wire_id) for codec in self.codecs)
+
+    @property
+    def protection(self) -> tuple[CodecId, ...]:
+        """The ids without compression, which is chosen value by value."""
+        ids = self.ids
+        kept = (id_ for id_, layer in zip(ids[1:], self.layers, strict=True) if layer.kind != "compress")
+        return (ids[0], *kept)
+
+    def __str__(self) -> str:
+        return "+".join(codec.name for codec in self.codecs)
+
+
+def _why_not(inner: Layer, outer: Layer) -> str:
+    if inner.kind == outer.kind == "encrypt":
+        return f"{inner.name} and {outer.name} both encrypt; once is enough, name one of them"
+    if inner.kind == outer.kind:
+        return f"{inner.name} and {outer.name} do the same work ({inner.kind}); name one of them"
+    if inner.kind == "encrypt" and outer.kind == "compress":
+        return f"encrypted bytes do not shrink; name {outer.name} before {inner.name}"
+    return f"{outer.name} ({outer.kind}) belongs inside {inner.name} ({inner.kind}); name it before"

@@ -1,0 +1,263 @@
+"""Values to stored bytes and back: the one entrance to this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from miniagent_store.codec.acceptance import Reader
+from miniagent_store.codec.chain import Chain
+from miniagent_store.codec.digest import digest_of
+from miniagent_store.codec.envelope import (
+    VERSION,
+    CodecId,
+    build_header,
+    parse_header,
+)
+from miniagent_store.codec.registry import CodecRegistry
+from miniagent_store.codec.types import TypeRegistry
+from miniagent_store.codec.value_model import ValueModel
+from miniagent_store.errors import DecodeError, EncodeError, SerializationError, StoreError
+from miniagent_store.serializer import Context, Layer, Limits
+
+E = TypeVar("E", bound=SerializationError)
+
+# Shorter payloads do not shrink enough to pay for compressing them.
+COMPRESS_FROM = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeInfo:
+    """What an envelope says about itself without being opened.
+
+    Attributes:
+        version: of the layout.
+        codecs: names, serializer first; the id in hex where a codec is not known here.
+        key_id: of the key it is encrypted or authenticated with, in hex; None where there is none, or the
+            codec is not installed.
+        tagged: whether it holds types beyond those of JSON.
+        size: all bytes.
+        body_size: bytes without header and parameters; None where the codecs are not installed.
+    """
+
+    version: int
+    codecs: tuple[str, ...]
+    key_id: str | None
+    tagged: bool
+    size: int
+    body_size: int | None
+
+    def __str__(self) -> str:
+        return "+".join(self.codecs)
+
+
+class Codec:
+    """Turns values into stored bytes and back; all that goes wrong is a `SerializationError`.
+
+    Safe to use from several threads at once if its serializers and layers are.
+
+    Args:
+        chain: what is written.
+        registry: finds the codecs of values that were written with another chain.
+        accept: further chains to read. Always read are the own chain and safe chains that protect values
+            at least as well; a store without encryption so reads what any safe serializer wrote.
+        limits: of sizes and depth; both ways, so that nothing is written that cannot be read.
+        types: classes of the application that may be stored.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        *,
+        registry: CodecRegistry,
+        accept: Iterable[Chain] = (),
+        limits: Limits | None = None,
+        types: TypeRegistry | None = None,
+    ) -> None:
+        self.chain = chain
+        self.limits = limits if limits is not None else Limits()
+        self.types = types if types is not None else TypeRegistry()
+        self._model = ValueModel(self.types, self.limits)
+        self._reader = Reader(chain, registry, tuple(accept))
+        compressors = tuple(layer for layer in chain.layers if layer.kind == "compress")
+        self._compressor: Layer | None = compressors[0] if compressors else None
+        self._wrappers = tuple(layer for layer in chain.layers if layer.kind != "compress")
+        # By whether tagged; the first pair for values that compression leaves as they are.
+        self._headers = _headers(chain.protection)
+        self._compressed_headers = _headers(chain.ids)
+
+    @property
+    def bound(self) -> bool:
+        """Whether values can only be read in the place (`Context`) they were written for."""
+        return self.chain.authenticated
+
+    def encode(self, value: Any, context: Context) -> bytes:
+        """Stored bytes for `value`.
+
+        Args:
+            value: anything of the value model.
+            context: where it will stand.
+
+        Raises:
+            EncodeError: unsupported type, out of range, invalid text, too deep, too large.
+            KeyProviderError: a key could not be had for now.
+        """
+        failure: StoreError
+        at: str | None = None
+        try:
+            serializer, limits = self.chain.serializer, self.limits
+            plain, tagged = self._model.flatten(value, native_bytes=serializer.native_bytes)
+            at = serializer.name
+            body = serializer.dumps(plain, context)
+            if len(body) > limits.decoded:
+                raise _too_large(EncodeError, len(body), limits.decoded, "decoded")
+            params, header = b"", self._headers[tagged]
+            if self._compressor is not None and len(body) >= COMPRESS_FROM:
+                at = self._compressor.name
+                own_params, shrunk = _apply(self._compressor, body, context, b"")
+                if len(own_params) + len(shrunk) < len(body):
+                    params, body, header = own_params, shrunk, self._compressed_headers[tagged]
+            for layer in self._wrappers:
+                at = layer.name
+                own_params, body = _apply(layer, body, context, header + params)
+                params = own_params + params
+            envelope = header + params + body
+            if len(envelope) > limits.encoded:
+                raise _too_large(EncodeError, len(envelope), limits.encoded, "encoded")
+            return envelope
+        except StoreError as error:
+            failure = _located(error, context)
+        except Exception as error:  # noqa: BLE001 - whatever a codec raises may hold payload
+            failure = _encode_failure(error, at, context)
+        # Outside of the except blocks, so that the codec's error does not become its __context__.
+        raise failure
+
+    def decode(self, data: bytes, context: Context) -> Any:
+        """The value that `data` holds.
+
+        Args:
+            data: what `encode` returned, here or in another process.
+            context: where it stands; a bound value is refused anywhere but where it was written for.
+
+        Raises:
+            DecodeError: not an envelope, unsupported version, unknown codec, codec unavailable, codec not
+                allowed, truncated, corrupt, too large, too deep, unknown tag, unknown time zone, type not
+                registered, fields do not fit.
+            CryptoError: a key is missing, or the value was tampered with or moved.
+            KeyProviderError: a key could not be had for now.
+        """
+        failure: StoreError
+        at: str | None = None
+        try:
+            limits = self.limits
+            if len(data) > limits.encoded:
+                raise _too_large(DecodeError, len(data), limits.encoded, "encoded")
+            plan = self._reader.plan(data)
+            if len(data) < plan.body:
+                raise DecodeError("truncated", detail="the bytes end within their parameters")
+            body = data[plan.body :]
+            for step in plan.steps:
+                layer = step.layer
+                at = layer.name
+                # At writing, compression comes first and does not know yet what will stand around it.
+                outside = b"" if layer.kind == "compress" else plan.header + data[step.end : plan.body]
+                body = layer.decode(data[step.start : step.end], body, context, outside, limits)
+                if len(body) > limits.decoded:
+                    raise _too_large(DecodeError, len(body), limits.decoded, "decoded")
+            serializer = plan.chain.serializer
+            at = serializer.name
+            plain = serializer.loads(body, context, limits)
+            return self._model.restore(plain, tagged=plan.tagged, native_bytes=serializer.native_bytes)
+        except StoreError as error:
+            failure = _located(error, context)
+        except Exception as error:  # noqa: BLE001 - whatever a codec raises may hold payload
+            failure = _decode_failure(error, at, context)
+        raise failure
+
+    def digest(self, value: Any) -> bytes:
+        """SHA-256 of `value`, the same whatever the order of its mappings and sets and the chain.
+
+        Raises:
+            EncodeError: the value cannot be stored.
+        """
+        failure: StoreError
+        try:
+            plain, _ = self._model.flatten(value, native_bytes=True)
+            return digest_of(plain)
+        except StoreError as error:
+            failure = _located(error, None)
+        except Exception as error:  # noqa: BLE001 - as above
+            failure = _encode_failure(error, "msgpack", None)
+        raise failure
+
+    def describe(self, data: bytes) -> EnvelopeInfo:
+        """What the header of `data` says; nothing is decoded and no key is needed.
+
+        Raises:
+            DecodeError: not an envelope, unsupported version, truncated.
+        """
+        header = parse_header(data)
+        names = tuple(self._reader.name_of(codec) for codec in header.codecs)
+        key_id, body_size = None, None
+        try:
+            plan = self._reader.plan_for(header, data)
+        except DecodeError:
+            pass  # a codec is not installed: its name is all there is to tell
+        else:
+            key_id = plan.key_id(data)
+            body_size = max(len(data) - plan.body, 0)
+        return EnvelopeInfo(VERSION, names, key_id, header.tagged, len(data), body_size)
+
+
+def _apply(layer: Layer, body: bytes, context: Context, header: bytes) -> tuple[bytes, bytes]:
+    params, body = layer.encode(body, context, header)
+    if len(params) != layer.params_size:
+        raise EncodeError(
+            "codec failed",
+            codec=layer.name,
+            detail="it returned parameters of another size than its params_size; its plugin is broken",
+        )
+    return params, body
+
+
+def _headers(codecs: tuple[CodecId, ...]) -> tuple[bytes, bytes]:
+    return build_header(codecs, tagged=False), build_header(codecs, tagged=True)
+
+
+def _too_large(kind: type[E], size: int, limit: int, which: str) -> E:
+    return kind(
+        "too large",
+        detail=f"{size} bytes ({which}), the limit is {limit}; split the value, or raise Limits.{which}",
+    )
+
+
+def _located(error: StoreError, context: Context | None) -> StoreError:
+    """`error` without what it was raised from, which may hold payload, and with its place."""
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    if isinstance(error, SerializationError) and error.context is None and context is not None:
+        error.context = str(context)
+    return error
+
+
+def _encode_failure(error: Exception, codec: str | None, context: Context | None) -> EncodeError:
+    reason, advice = _reason(error, "codec failed", "the value was not written")
+    return EncodeError(reason, detail=advice, codec=codec, context=_place(context))
+
+
+def _decode_failure(error: Exception, codec: str | None, context: Context | None) -> DecodeError:
+    reason, advice = _reason(error, "corrupt", "the bytes are not what it wrote")
+    return DecodeError(reason, detail=advice, codec=codec, context=_place(context))
+
+
+def _reason(error: Exception, otherwise: str, advice: str) -> tuple[str, str]:
+    name = type(error).__name__
+    if isinstance(error, RecursionError):
+        return "too deep", f"nested deeper than the codec can follow ({name})"
+    if isinstance(error, MemoryError):
+        return "too large", f"there was not enough memory ({name})"
+    return otherwise, f"{advice} ({name})"
+
+
+def _place(context: Context | None) -> str | None:
+    return None if context is None else str(context)

@@ -1,0 +1,38 @@
+"""A fingerprint of a value that does not depend on the order of mappings and sets."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+
+from miniagent_store.codec.plain import TAG, VALUE
+
+_UNORDERED = frozenset({"set", "frozenset", "map"})
+
+
+def digest_of(data: Any) -> bytes:
+    """SHA-256 over canonical msgpack of `data`, as `ValueModel.flatten` made it with native bytes.
+
+    Canonical: keys that are str are sorted as text; the pairs of other mappings and the elements of sets by
+    the bytes of their canonical msgpack. Values of different types never share a digest, not even 1, 1.0
+    and True.
+    """
+    return hashlib.sha256(_pack(_ordered(data))).digest()
+
+
+def _ordered(data: Any) -> Any:
+    kind = type(data)
+    if kind is list:
+        return [_ordered(item) for item in data]
+    if kind is not dict:
+        return data
+    if TAG in data and data[TAG] in _UNORDERED:
+        return {TAG: data[TAG], VALUE: sorted(map(_ordered, data[VALUE]), key=_pack)}
+    return {key: _ordered(data[key]) for key in sorted(data)}
+
+
+def _pack(data: Any) -> bytes:
+    packed: bytes = msgpack.packb(data)
+    return packed

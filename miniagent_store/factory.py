@@ -1,0 +1,96 @@
+"""From a URL to a store: everything is found through plugins, the built-ins like anyone's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import platformdirs
+
+from miniagent_store.backend import BackendOptions
+from miniagent_store.codec.chain import Chain
+from miniagent_store.codec.codec import Codec
+from miniagent_store.codec.types import TypeRegistry
+from miniagent_store.errors import ConfigurationError
+from miniagent_store.hookspecs import BackendFactory
+from miniagent_store.options import read_options
+from miniagent_store.plugins import Plugins, shared_plugins
+from miniagent_store.store.core import StoreCore
+from miniagent_store.store.protocol import SessionStore
+from miniagent_store.store.store import Store
+from miniagent_store.url import StoreURL
+
+URL_VARIABLE = "MINIAGENT_STORE_URL"
+
+
+def open_store(
+    url: str | StoreURL | None = None,
+    *,
+    plugins: Iterable[Any] = (),
+    types: TypeRegistry | None = None,
+    **options: Any,
+) -> SessionStore:
+    """A store for a URL. No I/O until it is entered or first used.
+
+    Args:
+        url: such as ``sqlite:///sessions.db``, ``memory://``; by default `MINIAGENT_STORE_URL`, else a
+            SQLite file in the user's data folder.
+        plugins: plugin objects for this store, besides the installed ones.
+        types: where your classes are registered; a new registry unless given.
+        **options: the same as in the URL's query, and stronger.
+
+    Raises:
+        ConfigurationError: scheme, option or serializer is unknown or cannot be used; says what to do.
+        MissingExtraError: an optional package is not installed.
+        PluginError: a plugin that is needed is broken, or clashes with another.
+
+    Example:
+        >>> import asyncio
+        >>> from miniagent_store import Message, open_store
+        >>> async def main():
+        ...     async with open_store("memory://") as store:
+        ...         session = await store.create(user_id="ada")
+        ...         await store.append(session.id, Message.user("Hello"))
+        ...         return await store.history(session.id)
+        >>> asyncio.run(main())
+        [Message(role='user', content='Hello')]
+    """
+    parsed = url if isinstance(url, StoreURL) else StoreURL.parse(url or default_url())
+    own = tuple(plugins)
+    found = Plugins(own) if own else shared_plugins()
+    provider = found.find("backend", parsed.scheme)
+    store_options, extra = read_options(
+        parsed.options, options, backend_options=provider.options, scheme=parsed.scheme
+    )
+    registry = types if types is not None else TypeRegistry()
+    chain = _chain(store_options.serializer, found)
+    accept = [_chain(name, found) for name in store_options.accept]
+    codec = Codec(chain, registry=found, accept=accept, types=registry)
+    factory: BackendFactory = found.load("backend", parsed.scheme)
+    backend = factory(
+        parsed.without_options(),
+        BackendOptions(
+            store_options.namespace, store_options.deadline, store_options.connect_timeout, extra
+        ),
+    )
+    return Store(StoreCore(backend, codec, store_options, found), parsed, registry)
+
+
+def _chain(serializer: Any, plugins: Plugins) -> Chain:
+    if isinstance(serializer, Chain):
+        return serializer
+    if isinstance(serializer, str):
+        return Chain.parse(serializer, plugins)
+    raise ConfigurationError(
+        f"serializer is a text such as 'msgpack' or a Chain, not {type(serializer).__name__}"
+    )
+
+
+def default_url() -> str:
+    """`MINIAGENT_STORE_URL`, else a SQLite file in the user's data folder."""
+    url = os.environ.get(URL_VARIABLE)
+    if url:
+        return url
+    folder = platformdirs.user_data_path("miniagent-store")
+    return f"sqlite:///{folder / 'sessions.db'}"

@@ -1,0 +1,148 @@
+"""All that a plugin can do, on one page.
+
+A plugin is a module (or object) registered under the entry-point group ``miniagent_store`` whose
+functions carry `hookimpl`. Built-ins are registered in the same way. *Providing* hooks return
+`Provider` values: names now, imports when the thing is first used. *Observing* hooks are called around
+the life of sessions; those whose names start with ``before_`` may change or refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pluggy
+
+if TYPE_CHECKING:
+    from miniagent_store.agent.models import ChatModel
+    from miniagent_store.backend import Backend, BackendOptions
+    from miniagent_store.serializer import Layer, Serializer
+    from miniagent_store.store.draft import CommitDraft
+    from miniagent_store.url import StoreURL
+    from miniagent_store.values import Session
+
+T = TypeVar("T")
+
+PROJECT = "miniagent_store"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Provider(Generic[T]):
+    """Something a plugin brings: named now, loaded when first used.
+
+    Args:
+        name: URL scheme, serializer, layer or model name.
+        load: returns the thing; heavy imports belong inside it.
+        wire_id: of a serializer or layer with a number on the wire, so that stored values find it
+            without loading it; None for named codecs and for what is not a codec.
+        options: names of URL options a backend understands besides the common ones.
+        summary: one line for `miniagent-store plugins`.
+        package: the optional distribution it needs, if any.
+        extra: the extra of miniagent-store that installs `package`.
+        safe: False for a serializer that may run code named by stored bytes.
+    """
+
+    name: str
+    load: Callable[[], T]
+    wire_id: int | None = None
+    options: frozenset[str] = frozenset()
+    summary: str = ""
+    package: str | None = None
+    extra: str | None = None
+    safe: bool = True
+
+
+BackendFactory = Callable[["StoreURL", "BackendOptions"], "Backend"]
+
+
+# -- providing ---------------------------------------------------------------------------------------
+
+
+@hookspec
+def provide_backends() -> Iterable[Provider[BackendFactory]]:
+    """Backends, one provider a URL scheme; `load` returns a factory ``(url, options) -> Backend``."""
+    return ()
+
+
+@hookspec
+def provide_serializers() -> Iterable[Provider[Serializer]]:
+    """Serializers: value ↔ bytes."""
+    return ()
+
+
+@hookspec
+def provide_layers() -> Iterable[Provider[Layer]]:
+    """Layers around serializers: compression, integrity, encryption."""
+    return ()
+
+
+@hookspec
+def provide_models() -> Iterable[Provider[Callable[[str], ChatModel]]]:
+    """Chat models; ``echo`` serves "echo", ``openai`` serves "openai:<rest>": `load()(rest)`."""
+    return ()
+
+
+# -- observing and shaping ---------------------------------------------------------------------------
+
+
+@hookspec
+def session_created(session: Session) -> None:
+    """A session was created by this store."""
+
+
+@hookspec
+def session_resumed(session: Session) -> None:
+    """An agent took up an existing session."""
+
+
+@hookspec
+def session_ended(session_id: str) -> None:
+    """A session was deleted or ended by this store."""
+
+
+@hookspec
+def session_expired(session_id: str) -> None:
+    """A sweep found and removed an expired session; told once."""
+
+
+@hookspec
+def before_commit(draft: CommitDraft) -> None:
+    """A commit is about to be encoded. May change the draft, or raise `VetoedError` to refuse it."""
+
+
+@hookspec
+def after_commit(session: Session, draft: CommitDraft) -> None:
+    """A commit was applied."""
+
+
+@hookspec
+def store_error(operation: str, session_id: str | None, error: BaseException) -> None:
+    """An operation failed for good."""
+
+
+@hookspec
+def store_retry(operation: str, session_id: str | None, attempt: int, error: BaseException) -> None:
+    """An operation is about to be tried again with the same identity."""
+
+
+@hookspec
+def lock_lost(name: str) -> None:
+    """A lock or turn of this store was lost before it was released."""
+
+
+def providing_hooks() -> dict[str, str]:
+    """Names of the providing hooks and what they provide, in words."""
+    return {
+        "provide_backends": "backend",
+        "provide_serializers": "serializer",
+        "provide_layers": "layer",
+        "provide_models": "model",
+    }
+
+
+def is_observer(name: str, plugin: Any) -> bool:
+    """Whether `plugin` implements the observing hook `name`."""
+    return name not in providing_hooks() and callable(getattr(plugin, name, None))

@@ -1,0 +1,29 @@
+"""The semantics of commits, reads, leases and rate limits, in plain Python over small primitives.
+
+`memory` and `sqlite` run on these rules, and so may any backend that can do a few reads and writes of one
+session inside a transaction: implement `SessionRows`, and call `apply_commit`, `read_plan` and the lease
+rules. Backends that compute elsewhere (Redis, in Lua) are compared with them.
+"""
+
+from miniagent_store.rules.commit import apply_commit, new_token, publish_stage
+from miniagent_store.rules.lease import acquire_lease, release_lease, renew_lease
+from miniagent_store.rules.rate import RateState, count_one
+from miniagent_store.rules.read import read_plan, touched
+from miniagent_store.rules.rows import LeaseRow, SessionRows, WriterWindow, is_expired
+
+__all__ = [
+    "LeaseRow",
+    "RateState",
+    "SessionRows",
+    "WriterWindow",
+    "acquire_lease",
+    "apply_commit",
+    "count_one",
+    "is_expired",
+    "new_token",
+    "publish_stage",
+    "read_plan",
+    "release_lease",
+    "renew_lease",
+    "touched",
+]

@@ -1,0 +1,166 @@
+"""What turns values into bytes: the contracts of serializers and layers.
+
+A *serializer* is the innermost part of a chain (value ↔ bytes), a *layer* wraps bytes (bytes ↔ bytes:
+compression, integrity, encryption). Both are synchronous and use the CPU only. Envelope, limits, value
+model and errors are the library's and stand around every serializer (`miniagent_store.codec`).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+LayerKind = Literal["compress", "integrity", "encrypt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The logical place of a value. Authenticated by encryption, never stored.
+
+    Logical names and not physical keys, so that a changed key prefix does not destroy the data.
+
+    Attributes:
+        namespace: the store's namespace, "" for none.
+        kind: kind of record, such as "session" or "kv", or "cache".
+        session_id: the session, or the cache key.
+        field: "entry", "metadata", "state:<name>" or "cache".
+        log: the log of an entry.
+        entry_id: the id that the store minted for an entry.
+    """
+
+    namespace: str
+    kind: str
+    session_id: str
+    field: str
+    log: str | None = None
+    entry_id: bytes | None = None
+
+    def __str__(self) -> str:
+        what = f"log {self.log!r}" if self.log is not None else self.field
+        return f"session {self.session_id!r} ({what})"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How big and deep a value may be; both ways, so that nothing is written that cannot be read.
+
+    Attributes:
+        encoded: bytes of an envelope.
+        decoded: bytes after decompression.
+        depth: nesting of lists and mappings.
+        big_int_digits: decimal digits of an int outside 64 bits.
+        zstd_window_log: base-2 logarithm of the window a zstd frame may ask for (23: 8 MiB).
+    """
+
+    encoded: int = 16 * 1024 * 1024
+    decoded: int = 64 * 1024 * 1024
+    depth: int = 100
+    big_int_digits: int = 4300
+    zstd_window_log: int = 23
+
+
+@runtime_checkable
+class Serializer(Protocol):
+    """Value ↔ bytes.
+
+    `dumps` is given plain values only: None, bool, int in [-2^63, 2^64), finite float, str, list, dict
+    with str keys, and bytes where `native_bytes` is true. All other types of the value model arrive as
+    tagged dicts and are put together again after `loads`.
+
+    Attributes:
+        name: as in URLs; lower-case letters, digits and "-".
+        wire_id: one byte that says on the wire how a value was written; None for a *named codec*, which
+            is written by its name. Ids 0x80-0xFE are private; two implementations of one wire format
+            share an id.
+        safe: False if `loads` may run code that the bytes name.
+        native_bytes: whether bytes need no tag.
+    """
+
+    name: str
+    wire_id: int | None
+    safe: bool
+    native_bytes: bool
+
+    @abstractmethod
+    def dumps(self, value: Any, context: Context) -> bytes:
+        """Write `value`. Any exception becomes an `EncodeError`."""
+        ...
+
+    @abstractmethod
+    def loads(self, data: bytes, context: Context, limits: Limits) -> Any:
+        """Read what `dumps` wrote. Any exception becomes a `DecodeError`."""
+        ...
+
+
+@runtime_checkable
+class Layer(Protocol):
+    """Bytes ↔ bytes around a serializer.
+
+    Attributes:
+        name: as in URLs.
+        wire_id: as for a serializer; None for a named codec.
+        kind: "compress", "integrity" or "encrypt"; a chain keeps this order, innermost first.
+        params_size: how many bytes of parameters stand in the header, always the same for a layer.
+        authenticated: whether changed bytes are certain to be noticed (a MAC or an AEAD; not a crc).
+    """
+
+    name: str
+    wire_id: int | None
+    kind: LayerKind
+    params_size: int
+    authenticated: bool
+
+    @abstractmethod
+    def encode(self, data: bytes, context: Context, header: bytes) -> tuple[bytes, bytes]:
+        """Wrap `data`; returns parameters and body.
+
+        `header` holds the envelope's bytes so far (magic, flags, codec ids and outer parameters); an
+        authenticating layer authenticates them together with `context`.
+        """
+        ...
+
+    @abstractmethod
+    def decode(self, params: bytes, body: bytes, context: Context, header: bytes, limits: Limits) -> bytes:
+        """Unwrap what `encode` made, or raise a `SerializationError`."""
+        ...
+
+
+class NamedSerializer:
+    """The simplest serializer: a name and two functions. Written on the wire by its name.
+
+    Args:
+        name: as in URLs and on the wire; ASCII, at most 32 characters.
+        dumps: plain value → bytes.
+        loads: bytes → plain value.
+        native_bytes: whether `dumps` takes bytes as they are.
+        safe: False if `loads` may run code that the bytes name.
+
+    Example:
+        >>> import json
+        >>> serializer = NamedSerializer(
+        ...     "lines", lambda value: json.dumps(value, indent=1).encode(), json.loads)
+        >>> serializer.wire_id is None
+        True
+    """
+
+    wire_id: int | None = None
+
+    def __init__(
+        self,
+        name: str,
+        dumps: Callable[[Any], bytes],
+        loads: Callable[[bytes], Any],
+        *,
+        native_bytes: bool = False,
+        safe: bool = True,
+    ) -> None:
+        self.name, self.safe, self.native_bytes = name, safe, native_bytes
+        self._dumps, self._loads = dumps, loads
+
+    def dumps(self, value: Any, context: Context) -> bytes:
+        return self._dumps(value)
+
+    def loads(self, data: bytes, context: Context, limits: Limits) -> Any:
+        return self._loads(data)

@@ -1,0 +1,1 @@
+"""The session store: its protocol, and the one implementation that stands on every backend."""

@@ -1,0 +1,62 @@
+"""Pages of sessions by last activity."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+
+from miniagent_store.backend import ListQuery
+from miniagent_store.errors import InvalidArgumentError
+from miniagent_store.ids import check_id
+from miniagent_store.store.core import StoreCore
+from miniagent_store.store.draft import clean_tags
+from miniagent_store.store.reading import check_count
+from miniagent_store.values import Page
+
+MAX_PAGE = 1000
+ORDERS = ("-last_activity", "last_activity")
+
+
+async def list_sessions(
+    core: StoreCore,
+    *,
+    user_id: str | None,
+    agent: str | None,
+    kind: str,
+    tags: Iterable[str] | Mapping[str, str] | None,
+    order: str,
+    cursor: str | None,
+    limit: int,
+) -> Page:
+    """One page; see `SessionStore.list`."""
+    if order not in ORDERS:
+        raise InvalidArgumentError(f"order is one of {', '.join(map(repr, ORDERS))}, not {order!r}")
+    check_count(limit, "limit", least=1)
+    query = ListQuery(
+        kind=check_id(kind, what="kind"),
+        user_id=None if user_id is None else check_id(user_id, what="user id"),
+        agent=None if agent is None else check_id(agent, what="agent"),
+        tags=clean_tags(tags or ()),
+        ascending=order == "last_activity",
+        cursor=None if cursor is None else _parse_cursor(cursor, order),
+        limit=min(limit, MAX_PAGE),
+    )
+    await core.ready()
+    result = await core.attempt("list", "", lambda _: core.backend.list(query))
+    items = [core.session(record) for record in result.records]
+    return Page(items, None if result.next_cursor is None else _cursor(result.next_cursor, order))
+
+
+def _cursor(place: tuple[int, str], order: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([order, *place]).encode()).decode()
+
+
+def _parse_cursor(text: str, order: str) -> tuple[int, str]:
+    try:
+        given_order, last_activity_ms, session_id = json.loads(base64.urlsafe_b64decode(text))
+        if given_order == order:
+            return int(last_activity_ms), check_id(session_id)
+    except (ValueError, TypeError):
+        pass
+    raise InvalidArgumentError("not a cursor of this listing: pass Page.next_cursor, with the same order")

@@ -1,0 +1,463 @@
+"""What an agent programs against: the contract of a session store, on one page."""
+
+from __future__ import annotations
+
+import builtins
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from miniagent_store.options import TTL
+from miniagent_store.values import (
+    MESSAGES,
+    Entry,
+    Health,
+    Message,
+    Page,
+    Position,
+    RateLimit,
+    Session,
+    SessionEvent,
+    Snapshot,
+    Stats,
+)
+
+if TYPE_CHECKING:
+    from miniagent_store.codec.types import TypeRegistry
+    from miniagent_store.store.batch import Batch
+    from miniagent_store.store.cache import Cache
+    from miniagent_store.store.kv import KeyValue
+    from miniagent_store.store.leases import Lease, Lock
+    from miniagent_store.store.state import StateHandle
+    from miniagent_store.store.turn import Turn
+
+Messages = Mapping[str, Any]
+Version = int | Session
+
+
+class SessionStore(ABC):
+    """Sessions that survive restarts, are shared, expire, and never lose or interleave a message.
+
+    Made by `open_store`. Belongs to one event loop. Every changing call is one atomic commit with an
+    identity: the store repeats it after a lost reply and it is stored once. Where it cannot be known
+    whether it was, that is an `OutcomeUnknownError`, whose `commit_id` may be given to the same call
+    again, in another process too.
+
+    All calls may raise `StoreClosedError`, `WrongLoopError`, `BackendUnavailableError`,
+    `InvalidArgumentError` and, where values are read or written, `SerializationError`; those that need a
+    session, `SessionNotFoundError`. What else is raised stands with each call.
+    """
+
+    # Life cycle
+
+    @abstractmethod
+    async def open(self) -> Self:
+        """Connect now; otherwise the first call does."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of everything; calls afterwards raise `StoreClosedError`. May be called twice."""
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """The URL, with secrets as ``***``."""
+
+    @property
+    @abstractmethod
+    def types(self) -> TypeRegistry:
+        """Where classes of yours are registered by stable names, to be stored as values."""
+
+    # Sessions
+
+    @abstractmethod
+    async def create(
+        self,
+        session_id: str | None = None,
+        *,
+        user_id: str | None = None,
+        agent: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | Mapping[str, str] | None = None,
+        ttl: TTL | None = None,
+        kind: str = "session",
+        exist_ok: bool = False,
+        commit_id: str | None = None,
+    ) -> Session:
+        """Make a session.
+
+        Args:
+            session_id: 1 to 512 bytes, printable, no braces; random unless given.
+            user_id: whose it is; listings filter by it.
+            agent: which agent's; listings filter by it.
+            metadata: a dict of the caller's.
+            tags: a few short texts, or a mapping (name=value); listings filter by them.
+            ttl: seconds, or "1h", or "never"; the store's own unless given.
+            kind: what it carries; listings and limits see kind "session".
+            exist_ok: return the session as it is if it is there.
+            commit_id: ask again under this identity.
+
+        Raises:
+            SessionExistsError: it is there.
+        """
+
+    @abstractmethod
+    async def get(self, session_id: str, *, touch: bool = False) -> Session:
+        """The record. Reading does not renew the TTL unless `touch`."""
+
+    @abstractmethod
+    async def list(
+        self,
+        *,
+        user_id: str | None = None,
+        agent: str | None = None,
+        kind: str = "session",
+        tags: Iterable[str] | Mapping[str, str] | None = None,
+        order: str = "-last_activity",
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """A page of sessions, newest activity first. Never renews a TTL.
+
+        Args:
+            user_id, agent: only theirs.
+            kind: only of this kind.
+            tags: only with all of these.
+            order: "-last_activity", or "last_activity" for the oldest first.
+            cursor: `Page.next_cursor` of the page before.
+            limit: at most so many, up to 1,000.
+        """
+
+    @abstractmethod
+    async def update(
+        self,
+        session_id: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | Mapping[str, str] | None = None,
+        expected_version: Version | None = None,
+        fence: int | Lease | None = None,
+        commit_id: str | None = None,
+    ) -> Session:
+        """Replace metadata or tags.
+
+        Args:
+            metadata: the new dict, as a whole.
+            tags: the new tags, all of them.
+            expected_version: a number, or a `Session` as it was read.
+            fence: a lock's, to be checked.
+            commit_id: ask again under this identity.
+
+        Raises:
+            VersionConflictError: the session is not at `expected_version`.
+        """
+
+    @abstractmethod
+    async def touch(self, session_id: str, ttl: TTL | None = None) -> Session:
+        """Renew the expiry, with a new TTL if one is given. No new version, no activity."""
+
+    @abstractmethod
+    async def delete(self, session_id: str, *, commit_id: str | None = None) -> bool:
+        """Remove a session with all its parts; whether it was there."""
+
+    # Messages
+
+    @abstractmethod
+    async def append(
+        self,
+        session_id: str,
+        *messages: Messages,
+        log: str = MESSAGES,
+        expected_version: Version | None = None,
+        create: bool = False,
+        fence: int | Lease | None = None,
+        commit_id: str | None = None,
+    ) -> Session:
+        """Append messages, or any mappings, in one commit. No messages: nothing happens.
+
+        Args:
+            session_id: the session.
+            *messages: a text under "id" is the caller's identity of an entry: stored once in its log.
+            log: "messages", "events", or any other name.
+            expected_version: a number, or a `Session` as it was read.
+            create: make the session if it is missing.
+            fence: a lock's, to be checked.
+            commit_id: ask again under this identity.
+
+        Raises:
+            SessionTooLargeError, VersionConflictError, IdempotencyConflictError, FencedError.
+        """
+
+    @abstractmethod
+    def batch(
+        self,
+        session_id: str,
+        *,
+        expected_version: Version | None = None,
+        create: bool = False,
+        fence: int | Lease | None = None,
+        commit_id: str | None = None,
+    ) -> Batch:
+        """Any number of changes in one commit at the end of an ``async with``; no lock."""
+
+    @abstractmethod
+    def turn(
+        self,
+        session_id: str,
+        *,
+        wait: float = 30,
+        last: int | None = None,
+        create: bool = False,
+        commit_id: str | None = None,
+    ) -> Turn:
+        """A batch under the session's lock, with its history; one writer at a time.
+
+        Args:
+            session_id: the session.
+            wait: seconds to wait for the one before; 0 fails at once.
+            last: read only the last so many messages.
+            create: make the session with the commit if it is missing.
+            commit_id: ask again under this identity.
+
+        Raises:
+            LockTimeoutError: someone else kept it; LockLostError, FencedError: it was lost meanwhile.
+        """
+
+    @abstractmethod
+    async def snapshot(
+        self,
+        session_id: str,
+        *,
+        last: int | None = None,
+        after: int | Position | None = None,
+        after_time: datetime | None = None,
+        logs: Iterable[str] = (MESSAGES,),
+        state: Iterable[str] | str | bool | None = None,
+    ) -> Snapshot:
+        """Record, tails of logs and state in one consistent read.
+
+        Args:
+            session_id: the session.
+            last: only the last so many entries of each log.
+            after: only what follows a sequence or a position. Where a position no longer holds,
+                `Snapshot.resets` says from where on, and the entries start there.
+            after_time: only entries of this time or later.
+            logs: which logs.
+            state: names of values, or one text: a prefix, or True: all.
+        """
+
+    @abstractmethod
+    async def history(
+        self,
+        session_id: str,
+        *,
+        last: int | None = None,
+        after: int | Position | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> builtins.list[Message]:
+        """Messages in order.
+
+        Args:
+            session_id: the session.
+            last: only the last so many; 0 is none.
+            after, before: only between these sequences, both exclusive.
+            limit: only the first so many of what is left.
+
+        Raises:
+            VersionConflictError: `after` is a position that no longer holds.
+        """
+
+    @abstractmethod
+    def replay(self, session_id: str, after: int | Position = 0) -> AsyncIterator[Message]:
+        """All messages after a sequence, read page by page.
+
+        Raises:
+            VersionConflictError: what was told already was changed on the way.
+        """
+
+    @abstractmethod
+    async def entries(
+        self,
+        session_id: str,
+        *,
+        log: str = MESSAGES,
+        last: int | None = None,
+        after: int | Position | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> builtins.list[Entry]:
+        """Entries of any log, with sequence, id, time and version; arguments as `history`."""
+
+    @abstractmethod
+    async def count(self, session_id: str, *, log: str = MESSAGES, after: int = 0) -> int:
+        """How many entries stand in a log after a sequence."""
+
+    @abstractmethod
+    async def pop(
+        self, session_id: str, n: int = 1, *, log: str = MESSAGES, commit_id: str | None = None
+    ) -> builtins.list[Message]:
+        """Remove the last entries and return them, in order; atomic. A new epoch."""
+
+    @abstractmethod
+    async def replace(
+        self,
+        session_id: str,
+        entries: Iterable[Messages],
+        *,
+        from_seq: int = 1,
+        expected_tail: Position | None = None,
+        log: str = MESSAGES,
+        commit_id: str | None = None,
+    ) -> Session:
+        """Write a log anew from a sequence on. A new epoch.
+
+        Args:
+            session_id: the session.
+            entries: what is to stand there.
+            from_seq: the first sequence to be replaced.
+            expected_tail: only if nothing was added to the log, and no log changed, since.
+            log: the log.
+            commit_id: ask again under this identity.
+
+        Raises:
+            VersionConflictError: something was.
+        """
+
+    @abstractmethod
+    async def redact(
+        self,
+        session_id: str,
+        seq: int,
+        *,
+        reason: str,
+        log: str = MESSAGES,
+        commit_id: str | None = None,
+    ) -> Session:
+        """Put a tombstone, which says when and why, in the place of an entry. A new epoch."""
+
+    @abstractmethod
+    async def trim(
+        self, session_id: str, *, before: int, log: str = MESSAGES, commit_id: str | None = None
+    ) -> Session:
+        """Remove the entries below sequence `before`. A new epoch; sequences stay."""
+
+    @abstractmethod
+    async def clear(self, session_id: str, *, commit_id: str | None = None) -> Session:
+        """Empty all logs; state and metadata stay, sequences go on. A new epoch."""
+
+    @abstractmethod
+    async def rewind(self, session_id: str, *, to: int, commit_id: str | None = None) -> Session:
+        """Go back to message `to` (inclusive; 0: before the first), other logs with it. A new epoch."""
+
+    @abstractmethod
+    async def fork(
+        self,
+        session_id: str,
+        *,
+        upto: int | None = None,
+        new_id: str | None = None,
+        commit_id: str | None = None,
+    ) -> Session:
+        """Copy a session up to a message (inclusive); it appears whole or not at all.
+
+        Raises:
+            SessionExistsError: `new_id` is taken.
+        """
+
+    # State
+
+    @abstractmethod
+    def state(self, session_id: str) -> StateHandle:
+        """Named values of a session."""
+
+    @abstractmethod
+    def kv(self, collection: str, *, shards: int = 1) -> KeyValue:
+        """Keys and values apart from any conversation."""
+
+    @abstractmethod
+    def user(self, user_id: str) -> KeyValue:
+        """Keys and values of a user."""
+
+    # Coordination
+
+    @abstractmethod
+    def watch(
+        self,
+        session_id: str | None = None,
+        *,
+        user_id: str | None = None,
+        after: Position | None = None,
+    ) -> AsyncIterator[SessionEvent]:
+        """What happens, as it happens.
+
+        A session: its entries once each and in order within an epoch, from `after` (or now) on; a
+        "reset" a log where an epoch changed; state and metadata at their latest; ends with "deleted" or
+        "expired". A user, or the whole store: which sessions changed, at least once each.
+        """
+
+    @abstractmethod
+    def lock(self, name: str, *, ttl: float = 10, wait: float = 30) -> Lock:
+        """A lock by name, renewed while held.
+
+        Args:
+            name: any id.
+            ttl: seconds until others may take it if this process dies.
+            wait: seconds to wait for it; 0 fails at once.
+
+        Raises:
+            LockTimeoutError: someone else kept it.
+        """
+
+    @property
+    @abstractmethod
+    def cache(self) -> Cache:
+        """Values that may be evicted: tool results, model answers."""
+
+    @abstractmethod
+    async def rate_limit(
+        self,
+        key: str,
+        limit: int,
+        period: TTL,
+        *,
+        algorithm: Literal["fixed", "sliding", "bucket"] = "fixed",
+        cost: int = 1,
+    ) -> RateLimit:
+        """Count one more, if the limit allows.
+
+        Args:
+            key: what is limited, such as "user:ada".
+            limit: so many a period.
+            period: seconds, or "1m".
+            algorithm: "fixed" window from the first one on, "sliding" window, or token "bucket".
+            cost: how many this one counts.
+        """
+
+    # Running it
+
+    @abstractmethod
+    async def health(self) -> Health:
+        """How the store is; never raises for a sick server."""
+
+    @abstractmethod
+    async def stats(self) -> Stats:
+        """What the store holds; never raises for a sick server."""
+
+    @abstractmethod
+    async def sweep(self) -> int:
+        """Reclaim what expired; how many sessions. What expired is never shown, swept or not."""
+
+    @abstractmethod
+    def new_commit_id(self) -> str:
+        """An identity for one changing call, good for 30 seconds, in any process."""

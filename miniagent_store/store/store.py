@@ -1,0 +1,557 @@
+"""The one implementation of `SessionStore`: each call in terms of the parts beside this file."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from miniagent_store.backend import (
+    Clear,
+    Create,
+    Expected,
+    ExpectedTail,
+    Fence,
+    RateStep,
+    ReadPlan,
+    Truncate,
+)
+from miniagent_store.codec.types import TypeRegistry
+from miniagent_store.errors import (
+    InvalidArgumentError,
+    OutcomeUnknownError,
+    StoreClosedError,
+    StoreError,
+    VersionConflictError,
+    WrongLoopError,
+)
+from miniagent_store.ids import check_id, join_id, new_session_id
+from miniagent_store.options import TTL, parse_duration, parse_ttl_ms
+from miniagent_store.store.batch import Batch
+from miniagent_store.store.cache import Cache
+from miniagent_store.store.core import StoreCore
+from miniagent_store.store.draft import CommitDraft, clean_metadata, clean_tags, draft_entry
+from miniagent_store.store.forking import fork_session
+from miniagent_store.store.kv import KeyValue
+from miniagent_store.store.leases import Lease, LeaseQueue, Lock
+from miniagent_store.store.listing import list_sessions
+from miniagent_store.store.protocol import Messages, SessionStore, Version
+from miniagent_store.store.reading import (
+    check_count,
+    check_log,
+    decode_snapshot,
+    found,
+    log_range,
+    read_entries,
+    read_record,
+    replay,
+    snapshot_plan,
+)
+from miniagent_store.store.state import StateHandle
+from miniagent_store.store.turn import Turn
+from miniagent_store.store.watching import watch
+from miniagent_store.url import StoreURL
+from miniagent_store.values import (
+    MESSAGES,
+    Entry,
+    Health,
+    Message,
+    Page,
+    Position,
+    RateLimit,
+    Session,
+    SessionEvent,
+    Snapshot,
+    Stats,
+)
+
+SWEEP_PAGE = 500
+KNOWN_COLLECTIONS = 1024
+
+
+class Store(SessionStore):
+    """A session store over any backend. See `SessionStore` for what each call does."""
+
+    def __init__(self, core: StoreCore, url: StoreURL, types: TypeRegistry) -> None:
+        self._core, self._url, self._types = core, url, types
+        self._queue = LeaseQueue()
+        self._cache = Cache(core, self._queue)
+        self._collections: dict[tuple[str, int], KeyValue] = {}
+
+    # Life cycle
+
+    async def open(self) -> Self:
+        await self._core.ready()
+        return self
+
+    async def close(self) -> None:
+        await self._core.close()
+
+    @property
+    def url(self) -> str:
+        return str(self._url)
+
+    @property
+    def types(self) -> TypeRegistry:
+        return self._types
+
+    def __repr__(self) -> str:
+        return f"<SessionStore {self._url}>"
+
+    # Sessions
+
+    async def create(
+        self,
+        session_id: str | None = None,
+        *,
+        user_id: str | None = None,
+        agent: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | Mapping[str, str] | None = None,
+        ttl: TTL | None = None,
+        kind: str = "session",
+        exist_ok: bool = False,
+        commit_id: str | None = None,
+    ) -> Session:
+        session_id = new_session_id() if session_id is None else check_id(session_id)
+        options = self._core.options
+        default_ttl = options.ttl if kind == "session" else None
+        create = Create(
+            kind=check_id(kind, what="kind", limit=64),
+            user_id=None if user_id is None else check_id(user_id, what="user id"),
+            agent=None if agent is None else check_id(agent, what="agent"),
+            tags=clean_tags(tags or ()),
+            ttl_ms=default_ttl if ttl is None else parse_ttl_ms(ttl),
+            sliding=options.ttl_mode == "sliding",
+            metadata=self._core.encode_metadata(session_id, clean_metadata(metadata or {})),
+            keep_existing=exist_ok,
+        )
+        result = await self._core.commit(
+            CommitDraft(session_id), operation="create", create=create, commit_id=commit_id
+        )
+        return self._core.session(result.record)
+
+    async def get(self, session_id: str, *, touch: bool = False) -> Session:
+        if touch:
+            return await self.touch(session_id)
+        return self._core.session(await read_record(self._core, session_id))
+
+    async def list(
+        self,
+        *,
+        user_id: str | None = None,
+        agent: str | None = None,
+        kind: str = "session",
+        tags: Iterable[str] | Mapping[str, str] | None = None,
+        order: str = "-last_activity",
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        return await list_sessions(
+            self._core,
+            user_id=user_id,
+            agent=agent,
+            kind=kind,
+            tags=tags,
+            order=order,
+            cursor=cursor,
+            limit=limit,
+        )
+
+    async def update(
+        self,
+        session_id: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | Mapping[str, str] | None = None,
+        expected_version: Version | None = None,
+        fence: int | Lease | None = None,
+        commit_id: str | None = None,
+    ) -> Session:
+        draft = CommitDraft(
+            check_id(session_id),
+            metadata=None if metadata is None else clean_metadata(metadata),
+            tags=None if tags is None else clean_tags(tags),
+        )
+        return await self._commit(
+            draft, "update", expected_version=expected_version, fence=fence, commit_id=commit_id
+        )
+
+    async def touch(self, session_id: str, ttl: TTL | None = None) -> Session:
+        check_id(session_id)
+        ttl_ms = parse_ttl_ms(ttl)
+        core = self._core
+        await core.ready()
+        record = await core.attempt(
+            "touch", session_id, lambda _: core.backend.touch(session_id, ttl_ms, ttl is None)
+        )
+        return core.session(record)
+
+    async def delete(self, session_id: str, *, commit_id: str | None = None) -> bool:
+        core = self._core
+        record = (await core.read(ReadPlan(check_id(session_id)))).record
+        if record is None:
+            return commit_id is not None
+        incarnation = record.incarnation
+
+        async def once(retry: bool) -> bool:
+            # A repeated delete that finds nothing, or another incarnation, was done before.
+            return await core.backend.delete(session_id, incarnation) or retry
+
+        deleted = await core.attempt("delete", session_id, once)
+        if deleted:
+            core.tell("session_ended", session_id=session_id)
+        return deleted
+
+    # Messages
+
+    async def append(
+        self,
+        session_id: str,
+        *messages: Messages,
+        log: str = MESSAGES,
+        expected_version: Version | None = None,
+        create: bool = False,
+        fence: int | Lease | None = None,
+        commit_id: str | None = None,
+    ) -> Session:
+        check_log(log)
+        draft = CommitDraft(check_id(session_id), [draft_entry(log, message) for message in messages])
+        if not messages:
+            return await self.get(session_id)
+        return await self._commit(
+            draft,
+            "append",
+            create=create,
+            expected_version=expected_version,
+            fence=fence,
+            commit_id=commit_id,
+        )
+
+    def batch(
+        self,
+        session_id: str,
+        *,
+        expected_version: Version | None = None,
+        create: bool = False,
+        fence: int | Lease | None = None,
+        commit_id: str | None = None,
+    ) -> Batch:
+        return Batch(
+            self._core,
+            session_id,
+            create=self._core.default_create() if create else None,
+            expected=_expected(expected_version),
+            fence=_fence(fence),
+            commit_id=commit_id,
+        )
+
+    def turn(
+        self,
+        session_id: str,
+        *,
+        wait: float = 30,
+        last: int | None = None,
+        create: bool = False,
+        commit_id: str | None = None,
+    ) -> Turn:
+        return Turn(
+            self._core,
+            self._queue,
+            session_id,
+            wait=wait,
+            last=last,
+            create=self._core.default_create() if create else None,
+            commit_id=commit_id,
+        )
+
+    async def snapshot(
+        self,
+        session_id: str,
+        *,
+        last: int | None = None,
+        after: int | Position | None = None,
+        after_time: datetime | None = None,
+        logs: Iterable[str] = (MESSAGES,),
+        state: Iterable[str] | str | bool | None = None,
+    ) -> Snapshot:
+        plan = snapshot_plan(
+            session_id, last=last, after=after, after_time=after_time, logs=logs, state=state
+        )
+        return await decode_snapshot(self._core, plan, await self._core.read(plan))
+
+    async def history(
+        self,
+        session_id: str,
+        *,
+        last: int | None = None,
+        after: int | Position | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> builtins.list[Message]:
+        entries = await read_entries(
+            self._core, session_id, MESSAGES, last=last, after=after, before=before, limit=limit
+        )
+        return [entry.message for entry in entries]
+
+    def replay(self, session_id: str, after: int | Position = 0) -> AsyncIterator[Message]:
+        return replay(self._core, session_id, after)
+
+    async def entries(
+        self,
+        session_id: str,
+        *,
+        log: str = MESSAGES,
+        last: int | None = None,
+        after: int | Position | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> builtins.list[Entry]:
+        return [
+            *await read_entries(
+                self._core, session_id, log, last=last, after=after, before=before, limit=limit
+            )
+        ]
+
+    async def count(self, session_id: str, *, log: str = MESSAGES, after: int = 0) -> int:
+        check_count(after, "after")
+        tail = (await read_record(self._core, session_id)).tail(check_log(log))
+        return max(tail.last - max(after, tail.base), 0)
+
+    async def pop(
+        self, session_id: str, n: int = 1, *, log: str = MESSAGES, commit_id: str | None = None
+    ) -> builtins.list[Message]:
+        check_count(n, "n")
+        core = self._core
+        wanted = log_range(log, last=n)
+        deadline = time.monotonic() + core.options.deadline
+        while True:
+            read = await core.read(ReadPlan(check_id(session_id), (wanted,)))
+            record = found(read, session_id)
+            taken = await core.decode_entries(session_id, log, read.entries[0])
+            if not taken:
+                return []
+            tail = ExpectedTail(log, record.incarnation, record.epoch, record.tail(log).last)
+            try:
+                result = await core.commit(
+                    CommitDraft(session_id, [Truncate(log, taken[0].seq - 1)]),
+                    operation="pop",
+                    expected_tails=(tail,),
+                    commit_id=commit_id,
+                )
+            except VersionConflictError:
+                if time.monotonic() > deadline:
+                    raise
+                continue
+            if result.replayed and commit_id is not None and result.outcome.version <= record.version:
+                raise OutcomeUnknownError(
+                    session_id,
+                    commit_id=commit_id,
+                    why="the entries were removed, but what they held can no longer be told",
+                    final=True,
+                )
+            return [entry.message for entry in taken]
+
+    async def replace(
+        self,
+        session_id: str,
+        entries: Iterable[Messages],
+        *,
+        from_seq: int = 1,
+        expected_tail: Position | None = None,
+        log: str = MESSAGES,
+        commit_id: str | None = None,
+    ) -> Session:
+        batch = self.batch(session_id, commit_id=commit_id)
+        batch.replace(entries, from_seq=from_seq, expected_tail=expected_tail, log=log)
+        return (await batch.commit("replace")).session
+
+    async def redact(
+        self,
+        session_id: str,
+        seq: int,
+        *,
+        reason: str,
+        log: str = MESSAGES,
+        commit_id: str | None = None,
+    ) -> Session:
+        batch = self.batch(session_id, commit_id=commit_id)
+        batch.redact(seq, reason=reason, log=log)
+        return (await batch.commit("redact")).session
+
+    async def trim(
+        self, session_id: str, *, before: int, log: str = MESSAGES, commit_id: str | None = None
+    ) -> Session:
+        batch = self.batch(session_id, commit_id=commit_id)
+        batch.trim(before=before, log=log)
+        return (await batch.commit("trim")).session
+
+    async def clear(self, session_id: str, *, commit_id: str | None = None) -> Session:
+        return await self._commit(
+            CommitDraft(check_id(session_id), [Clear()]), "clear", commit_id=commit_id
+        )
+
+    async def rewind(self, session_id: str, *, to: int, commit_id: str | None = None) -> Session:
+        batch = self.batch(session_id, commit_id=commit_id)
+        batch.rewind(to=to)
+        return (await batch.commit("rewind")).session
+
+    async def fork(
+        self,
+        session_id: str,
+        *,
+        upto: int | None = None,
+        new_id: str | None = None,
+        commit_id: str | None = None,
+    ) -> Session:
+        await self._core.ready()
+        result = await fork_session(self._core, session_id, upto=upto, new_id=new_id, commit_id=commit_id)
+        return self._core.session(result.record)
+
+    async def _commit(
+        self,
+        draft: CommitDraft,
+        operation: str,
+        *,
+        create: bool = False,
+        expected_version: Version | None = None,
+        fence: int | Lease | None = None,
+        commit_id: str | None = None,
+    ) -> Session:
+        result = await self._core.commit(
+            draft,
+            operation=operation,
+            create=self._core.default_create() if create else None,
+            expected=_expected(expected_version),
+            fence=_fence(fence),
+            commit_id=commit_id,
+        )
+        return self._core.session(result.record)
+
+    # State
+
+    def state(self, session_id: str) -> StateHandle:
+        return StateHandle(self._core, session_id)
+
+    def kv(self, collection: str, *, shards: int = 1) -> KeyValue:
+        return self._collection(join_id("kv", check_id(collection, what="collection")), shards)
+
+    def user(self, user_id: str) -> KeyValue:
+        return self._collection(join_id("user", check_id(user_id, what="user id")), 1)
+
+    def _collection(self, record_id: str, shards: int) -> KeyValue:
+        known = self._collections.get((record_id, shards))
+        if known is None:
+            known = KeyValue(self._core, record_id, shards=shards)
+            if len(self._collections) >= KNOWN_COLLECTIONS:
+                self._collections.pop(next(iter(self._collections)))
+            self._collections[record_id, shards] = known
+        return known
+
+    # Coordination
+
+    def watch(
+        self,
+        session_id: str | None = None,
+        *,
+        user_id: str | None = None,
+        after: Position | None = None,
+    ) -> AsyncIterator[SessionEvent]:
+        return watch(self._core, session_id, user_id, after)
+
+    def lock(self, name: str, *, ttl: float = 10, wait: float = 30) -> Lock:
+        check_id(name, what="lock name")
+        if not ttl > 0:
+            raise InvalidArgumentError(f"the ttl of a lock must be above zero seconds, not {ttl!r}")
+        return Lock(self._core, self._queue, name, ttl=ttl, wait=wait)
+
+    @property
+    def cache(self) -> Cache:
+        return self._cache
+
+    async def rate_limit(
+        self,
+        key: str,
+        limit: int,
+        period: TTL,
+        *,
+        algorithm: Literal["fixed", "sliding", "bucket"] = "fixed",
+        cost: int = 1,
+    ) -> RateLimit:
+        if algorithm not in ("fixed", "sliding", "bucket"):
+            raise InvalidArgumentError(f"algorithm is 'fixed', 'sliding' or 'bucket', not {algorithm!r}")
+        check_count(limit, "limit", least=1)
+        check_count(cost, "cost", least=1)
+        period_ms = int(parse_duration(period, what="period") * 1000)
+        if period_ms <= 0:
+            raise InvalidArgumentError(f"period must be above zero, not {period!r}")
+        step = RateStep(check_id(key, what="rate limit key"), algorithm, limit, period_ms, cost)
+        core = self._core
+        await core.ready()
+        result = await core.attempt("rate_limit", key, lambda _: core.backend.rate_limit(step))
+        return RateLimit(result.allowed, result.remaining, result.retry_after_ms / 1000)
+
+    # Running it
+
+    async def health(self) -> Health:
+        name = self._core.backend.name
+        try:
+            await self._core.ready()
+            started = time.perf_counter()
+            details = await self._core.backend.ping()
+        except (StoreClosedError, WrongLoopError):
+            raise
+        except StoreError as error:
+            return Health(False, name, problems=(str(error),))
+        return Health(True, name, time.perf_counter() - started, details=details)
+
+    async def stats(self) -> Stats:
+        commits, retries = self._core.commits, self._core.retries
+        try:
+            await self._core.ready()
+            held = await self._core.backend.stats()
+        except (StoreClosedError, WrongLoopError):
+            raise
+        except StoreError as error:
+            return Stats(commits=commits, retries=retries, problem=str(error))
+        return Stats(
+            dict(held.sessions),
+            held.messages,
+            held.size,
+            held.users,
+            dict(held.agents),
+            commits,
+            retries,
+        )
+
+    async def sweep(self) -> int:
+        await self._core.ready()
+        total = 0
+        while True:
+            gone = await self._core.backend.sweep(SWEEP_PAGE)
+            for each in gone:
+                if each.kind == "session":
+                    self._core.tell("session_expired", session_id=each.session_id)
+            total += len(gone)
+            if len(gone) < SWEEP_PAGE:
+                return total
+
+    def new_commit_id(self) -> str:
+        return str(self._core.writer.fresh(self._core.backend.now_ms()))
+
+
+def _expected(version: Version | None) -> Expected | None:
+    if version is None:
+        return None
+    if isinstance(version, Session):
+        return Expected(version.version, version.incarnation, version.token or None)
+    check_count(version, "expected_version")
+    return Expected(version)
+
+
+def _fence(fence: int | Lease | None) -> Fence | None:
+    if fence is None:
+        return None
+    return Fence(fence.fence if isinstance(fence, Lease) else fence)

@@ -1,0 +1,1 @@
+"""What plugin authors test with: the conformance suite, real servers, faults."""

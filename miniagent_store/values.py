@@ -1,0 +1,565 @@
+"""The values that callers see: messages, sessions, entries, snapshots, events."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, Self
+
+from miniagent_store.errors import InvalidArgumentError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ONE_MS = timedelta(milliseconds=1)
+MESSAGES = "messages"
+EVENTS = "events"
+
+
+def to_ms(time: datetime) -> int:
+    """Milliseconds since 1970 of an aware datetime, rounded down."""
+    return (time - EPOCH) // ONE_MS
+
+
+def from_ms(ms: int) -> datetime:
+    """The aware UTC datetime of milliseconds since 1970."""
+    return EPOCH + timedelta(milliseconds=ms)
+
+
+class Message(Mapping[str, Any]):
+    """A small typed view over a mapping. Unknown keys survive.
+
+    A message is also a read-only mapping, so ``dict(message)`` is what model clients take, and it equals
+    any mapping with the same fields.
+
+    Args:
+        role: who speaks: "system", "user", "assistant", "tool", or any other text.
+        content: text, or a list of parts.
+        name: of the speaker or tool.
+        tool_calls: what the assistant wants called.
+        tool_call_id: which call a tool's message answers.
+        metadata: anything of the caller's that the value model carries.
+        id: the caller's id; the same id with the same payload is stored once in a log.
+        time: an aware datetime; the store's own time unless given.
+        **extra: any further fields.
+
+    Example:
+        >>> Message.user("Hello").content
+        'Hello'
+        >>> dict(Message.assistant("Hi", mood="good"))
+        {'role': 'assistant', 'content': 'Hi', 'mood': 'good'}
+    """
+
+    __slots__ = ("_fields", "_time")
+    _fields: dict[str, Any]
+    _time: datetime | None
+
+    def __init__(
+        self,
+        role: str,
+        content: Any = None,
+        *,
+        name: str | None = None,
+        tool_calls: Any = None,
+        tool_call_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        time: datetime | None = None,
+        **extra: Any,
+    ) -> None:
+        given = {
+            "name": name,
+            "tool_calls": tool_calls,
+            "tool_call_id": tool_call_id,
+            "metadata": metadata,
+            "id": id,
+            "time": time,
+        }
+        self._fields = {"role": role, "content": content}
+        self._fields.update((key, value) for key, value in given.items() if value is not None)
+        self._fields.update(extra)
+        self._time = None
+
+    @classmethod
+    def user(cls, content: Any, **more: Any) -> Self:
+        """A message of role "user"."""
+        return cls("user", content, **more)
+
+    @classmethod
+    def assistant(cls, content: Any = None, **more: Any) -> Self:
+        """A message of role "assistant"."""
+        return cls("assistant", content, **more)
+
+    @classmethod
+    def system(cls, content: Any, **more: Any) -> Self:
+        """A message of role "system"."""
+        return cls("system", content, **more)
+
+    @classmethod
+    def tool(cls, content: Any, *, tool_call_id: str, **more: Any) -> Self:
+        """What a tool answered."""
+        return cls("tool", content, tool_call_id=tool_call_id, **more)
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any], *, time: datetime | None = None) -> Self:
+        """A view of `mapping`; `time` is shown where the mapping has none of its own."""
+        self = cls.__new__(cls)
+        self._fields = dict(mapping)
+        self._time = time
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as they were given; a new dict."""
+        return dict(self._fields)
+
+    @property
+    def role(self) -> str:
+        return str(self._fields.get("role", ""))
+
+    @property
+    def content(self) -> Any:
+        return self._fields.get("content")
+
+    @property
+    def name(self) -> str | None:
+        return self._fields.get("name")
+
+    @property
+    def tool_calls(self) -> Any:
+        return self._fields.get("tool_calls")
+
+    @property
+    def tool_call_id(self) -> str | None:
+        return self._fields.get("tool_call_id")
+
+    @property
+    def metadata(self) -> Any:
+        return self._fields.get("metadata") or {}
+
+    @property
+    def id(self) -> str | None:
+        """The caller's id, if one was given. The id that the store minted is `Entry.id`."""
+        return self._fields.get("id")
+
+    @property
+    def time(self) -> datetime | None:
+        """The caller's time, else the store's; None before the message is stored."""
+        given = self._fields.get("time")
+        return given if isinstance(given, datetime) else self._time
+
+    def __getitem__(self, key: str) -> Any:
+        return self._fields[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Message({', '.join(f'{key}={value!r}' for key, value in self._fields.items())})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_restore_message, (self._fields, self._time))
+
+
+def _restore_message(fields: dict[str, Any], time: datetime | None) -> Message:
+    return Message.from_dict(fields, time=time)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a session stands: one opaque value.
+
+    A copy of the history taken at a position is still a prefix of the truth as long as
+    (incarnation, epoch) stand. `str()` gives a text that `parse` takes back, good for SSE ids.
+    """
+
+    incarnation: str
+    epoch: int
+    version: int
+    sequences: tuple[tuple[str, int], ...] = ()
+
+    def seq(self, log: str = MESSAGES) -> int:
+        """The last sequence of `log` at this position, 0 if it was empty."""
+        return next((seq for name, seq in self.sequences if name == log), 0)
+
+    def __str__(self) -> str:
+        plain = [
+            self.incarnation,
+            self.epoch,
+            self.version,
+            [list(pair) for pair in self.sequences],
+        ]
+        return (
+            base64.urlsafe_b64encode(json.dumps(plain, separators=(",", ":")).encode()).decode().rstrip("=")
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """The position that `str()` wrote.
+
+        Raises:
+            InvalidArgumentError: `text` is not a position.
+        """
+        try:
+            padded = text + "=" * (-len(text) % 4)
+            incarnation, epoch, version, pairs = json.loads(base64.urlsafe_b64decode(padded))
+            return cls(
+                str(incarnation),
+                int(epoch),
+                int(version),
+                tuple((str(name), int(seq)) for name, seq in pairs),
+            )
+        except (ValueError, TypeError):
+            bad = True
+        assert bad
+        raise InvalidArgumentError("not a position: pass a Position, or the text that str(position) gave")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The record of a session at one moment.
+
+    Attributes:
+        id: the session's id.
+        kind: "session" for conversations; other kinds carry other things.
+        created_at, last_activity: aware UTC datetimes.
+        expires_at: None if it never expires.
+        ttl: seconds, None for never.
+        version: how many commits it has seen.
+        epoch: how many changes of its logs were not appends.
+        incarnation: random, new when an id is created again.
+        message_count: entries that stand in the log "messages", tombstones included.
+        size: encoded bytes of entries, state and metadata.
+        metadata: the user's own dict.
+        tags: sorted short strings that listings can filter by.
+        position: (incarnation, epoch, version, sequences), for `after=`, `expected_tail=`, `watch`.
+        token: what `expected_version=session` compares besides the version.
+    """
+
+    id: str
+    kind: str
+    user_id: str | None
+    agent: str | None
+    created_at: datetime
+    last_activity: datetime
+    expires_at: datetime | None
+    ttl: float | None
+    version: int
+    epoch: int
+    incarnation: str
+    message_count: int
+    size: int
+    metadata: dict[str, Any]
+    tags: tuple[str, ...]
+    position: Position
+    token: bytes = field(default=b"", repr=False, compare=False)
+
+    @property
+    def session_id(self) -> str:
+        """The same as `id`."""
+        return self.id
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; times in ISO 8601, the position as text."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name in ("created_at", "last_activity", "expires_at"):
+            plain[name] = plain[name] and plain[name].isoformat()
+        plain["tags"] = list(self.tags)
+        plain["metadata"] = dict(self.metadata)
+        plain["position"] = str(self.position)
+        plain["token"] = self.token.hex()
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Session:
+        """The session that `to_dict` described."""
+        values = dict(plain)
+        for name in ("created_at", "last_activity", "expires_at"):
+            values[name] = datetime.fromisoformat(values[name]) if values[name] else None
+        values["tags"] = tuple(values["tags"])
+        values["position"] = Position.parse(values["position"])
+        values["token"] = bytes.fromhex(values.get("token", ""))
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a log.
+
+    Attributes:
+        seq: its sequence; the first of a log is 1.
+        id: minted by the store, unique in the session, in hex.
+        time: the caller's time, else the store's.
+        version: of the commit that wrote it.
+        log: the log it stands in.
+        value: the mapping that was appended; of a tombstone, when and why it was redacted.
+        redacted: whether it is a tombstone.
+    """
+
+    seq: int
+    id: str
+    time: datetime
+    version: int
+    log: str
+    value: Mapping[str, Any]
+    redacted: bool = False
+
+    @property
+    def message(self) -> Message:
+        """The entry as a message."""
+        return Message.from_dict(self.value, time=self.time)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; the time in ISO 8601."""
+        return {
+            "seq": self.seq,
+            "id": self.id,
+            "time": self.time.isoformat(),
+            "version": self.version,
+            "log": self.log,
+            "value": dict(self.value),
+            "redacted": self.redacted,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Entry:
+        """The entry that `to_dict` described."""
+        return cls(**{**plain, "time": datetime.fromisoformat(plain["time"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing.
+
+    Attributes:
+        items: the sessions.
+        next_cursor: pass it as `cursor=` for the next page; None at the end.
+    """
+
+    items: list[Session]
+    next_cursor: str | None = None
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Record, tails of logs and state, read in one consistent step.
+
+    Attributes:
+        session: the record.
+        logs: the entries read, by log.
+        state: the values read, in order of their names.
+        resets: where `after=` was a position from an older epoch: the first sequence of each log from
+            which a copy is no longer true (the entries read start there). Empty if the copy still holds.
+    """
+
+    session: Session
+    logs: dict[str, tuple[Entry, ...]]
+    state: dict[str, Any]
+    resets: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def position(self) -> Position:
+        return self.session.position
+
+    @property
+    def history(self) -> list[Message]:
+        """The entries of the log "messages" that were read, as messages."""
+        return [entry.message for entry in self.logs.get(MESSAGES, ())]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "session": self.session.to_dict(),
+            "logs": {log: [entry.to_dict() for entry in entries] for log, entries in self.logs.items()},
+            "state": dict(self.state),
+            "resets": dict(self.resets),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Snapshot:
+        """The snapshot that `to_dict` described."""
+        return cls(
+            Session.from_dict(plain["session"]),
+            {log: tuple(map(Entry.from_dict, entries)) for log, entries in plain["logs"].items()},
+            dict(plain["state"]),
+            dict(plain["resets"]),
+        )
+
+
+class StateItem(tuple[str, Any]):
+    """A name and its value, as a pair that also knows its version and expiry."""
+
+    version: int
+    expires_at: datetime | None
+
+    def __new__(cls, name: str, value: Any, version: int, expires_at: datetime | None) -> StateItem:
+        self = super().__new__(cls, (name, value))
+        self.version, self.expires_at = version, expires_at
+        return self
+
+    @property
+    def name(self) -> str:
+        return self[0]
+
+    @property
+    def value(self) -> Any:
+        return self[1]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What one commit did.
+
+    Attributes:
+        session: the record afterwards.
+        sequences: of the entries appended, in the order of the calls; for an entry whose id was there
+            already, its own.
+        kept_out: names of state values that their condition kept out.
+        counters: the values of the counters added to, in the order of the calls.
+        replayed: the commit had been applied before, and this is how it was answered then.
+    """
+
+    session: Session
+    sequences: tuple[int, ...] = ()
+    kept_out: tuple[str, ...] = ()
+    counters: tuple[int, ...] = ()
+    replayed: bool = False
+
+    @property
+    def position(self) -> Position:
+        return self.session.position
+
+
+EventType = Literal["appended", "reset", "state", "metadata", "expired", "deleted", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """Something happened to a session.
+
+    Attributes:
+        type: "appended", "reset", "state", "metadata", "expired", "deleted"; "changed" when watching a
+            user or the store.
+        session_id: the session.
+        position: where the session stands; pass it as `after=` to go on from here. None where the
+            session is gone, or when watching a user or the store.
+        log: of "appended" and "reset".
+        entries: of "appended".
+        from_seq: of "reset": the first sequence that is no longer what it was.
+        user_id: of the session, if known.
+        version: of the session, if known.
+    """
+
+    type: EventType
+    session_id: str
+    position: Position | None = None
+    log: str | None = None
+    entries: tuple[Entry, ...] = ()
+    from_seq: int | None = None
+    user_id: str | None = None
+    version: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; the position as text."""
+        return {
+            "type": self.type,
+            "session_id": self.session_id,
+            "position": str(self.position) if self.position else None,
+            "log": self.log,
+            "entries": [entry.to_dict() for entry in self.entries],
+            "from_seq": self.from_seq,
+            "user_id": self.user_id,
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> SessionEvent:
+        """The event that `to_dict` described."""
+        values = dict(plain)
+        values["position"] = Position.parse(values["position"]) if values["position"] else None
+        values["entries"] = tuple(map(Entry.from_dict, values["entries"]))
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """Whether one more is allowed.
+
+    Attributes:
+        allowed: whether this one is; it was counted if so.
+        remaining: how many more would be allowed now.
+        retry_after: seconds until one more may be allowed; 0 if it is now.
+    """
+
+    allowed: bool
+    remaining: int
+    retry_after: float
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a store is.
+
+    Attributes:
+        ok: whether it can read and write.
+        backend: its name.
+        latency: seconds of one round trip; None if there was none.
+        problems: what is wrong, each with its cure.
+        details: what the backend tells about itself.
+    """
+
+    ok: bool
+    backend: str
+    latency: float | None = None
+    problems: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a store holds.
+
+    Attributes:
+        sessions: live sessions, by kind.
+        messages: entries in their logs "messages".
+        size: encoded bytes.
+        users: different users.
+        agents: live sessions of kind "session" by agent.
+        commits, retries: of this opened store.
+        problem: why the numbers are missing, if they are.
+    """
+
+    sessions: dict[str, int] = field(default_factory=dict)
+    messages: int = 0
+    size: int = 0
+    users: int = 0
+    agents: dict[str, int] = field(default_factory=dict)
+    commits: int = 0
+    retries: int = 0
+    problem: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}

@@ -1,0 +1,1 @@
+"""The built-in serializers and layers, one a file; `plugin` names them."""

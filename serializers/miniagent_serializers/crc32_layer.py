@@ -1,0 +1,41 @@
+"""A checksum that notices damage: flipped bits, cut ends. No protection against someone who changes
+bytes on purpose; that is what authentication is for."""
+
+from __future__ import annotations
+
+import zlib
+
+from miniagent_store.errors import DecodeError
+from miniagent_store.serializer import Context, LayerKind, Limits
+
+_SIZE = 4
+
+
+class Crc32Layer:
+    """Body: data, then CRC-32 (big-endian) over header and data."""
+
+    name = "crc32"
+    wire_id: int | None = 0x1F
+    kind: LayerKind = "integrity"
+    params_size = 0
+    authenticated = False
+
+    def encode(self, data: bytes, context: Context, header: bytes) -> tuple[bytes, bytes]:
+        return b"", data + _checksum(header, data)
+
+    def decode(self, params: bytes, body: bytes, context: Context, header: bytes, limits: Limits) -> bytes:
+        if len(body) < _SIZE:
+            raise DecodeError("truncated", codec=self.name, detail="the bytes end within the checksum")
+        data = body[:-_SIZE]
+        if _checksum(header, data) != body[-_SIZE:]:
+            raise DecodeError(
+                "corrupt",
+                codec=self.name,
+                detail="the checksum does not match: bytes were changed or cut off; "
+                "restore the value from a backup",
+            )
+        return data
+
+
+def _checksum(header: bytes, data: bytes) -> bytes:
+    return zlib.crc32(data, zlib.crc32(header)).to_bytes(_SIZE, "big")
