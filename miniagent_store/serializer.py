@@ -102,7 +102,8 @@ class Layer(Protocol):
         name: as in URLs.
         wire_id: as for a serializer; None for a named codec.
         kind: "compress", "integrity" or "encrypt"; a chain keeps this order, innermost first.
-        params_size: how many bytes of parameters stand in the header, always the same for a layer.
+        params_size: how many bytes of parameters stand in the header, always the same for a layer; those
+            of a layer with a key begin with the 4 bytes of its key id.
         authenticated: whether changed bytes are certain to be noticed (a MAC or an AEAD; not a crc).
     """
 
@@ -116,8 +117,8 @@ class Layer(Protocol):
     def encode(self, data: bytes, context: Context, header: bytes) -> tuple[bytes, bytes]:
         """Wrap `data`; returns parameters and body.
 
-        `header` holds the envelope's bytes so far (magic, flags, codec ids and outer parameters); an
-        authenticating layer authenticates them together with `context`.
+        `header` holds magic, flags, codec ids and the parameters of inner layers; an authenticating layer
+        authenticates it together with its own key id and `context`.
         """
         ...
 

@@ -112,7 +112,7 @@ class StoreURL:
 
 def redact_text(text: str) -> str:
     """`text` with everything that could be a password in a URL replaced by ``***``."""
-    text = re.sub(r"(://[^:@/?\s]*):[^\s]*@", r"\1:***@", text)
+    text = re.sub(r"((?:^|//)[^:@/?\s]*):(?!//)[^\s]*@", r"\1:***@", text)
     return re.sub(r"(?i)(\b[a-z_]*(?:password|secret|token)[a-z_]*=)[^&\s]*", r"\1***", text)
 
 

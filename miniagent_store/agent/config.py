@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -13,15 +13,17 @@ class AgentConfig:
     Attributes:
         name: shown in listings as the session's agent.
         system_prompt: put before the history when the model is called; not stored.
-        provider, model: which model answers; `SessionAgent(model=…)` is stronger.
+        provider, model: which model answers, unless `SessionAgent(model=…)` says so. A `model` such as
+            "echo" or "openai:gpt-4o" stands alone; a bare one such as "gpt-4o" is served by `provider`,
+            which is "openai" unless given, as in MiniAgent. Neither: "echo".
         api_key: for the provider; never shown.
         temperature, max_tokens: passed to the model.
         retry_policy: passed to the model.
-        stream_by_default: whether `run_session` streams when a stream callback is there.
+        stream_by_default: whether `run_session` streams where its `stream` is not given.
         history_limit: at most so many of the last messages are given to the model; None for all.
     """
 
-    name: str = "MiniAgent"
+    name: str | None = "MiniAgent"
     system_prompt: str | None = None
     provider: str | None = None
     model: str | None = None
@@ -31,3 +33,16 @@ class AgentConfig:
     retry_policy: Any = None
     stream_by_default: bool = True
     history_limit: int | None = None
+
+    @classmethod
+    def of(cls, config: Any) -> AgentConfig:
+        """`config` as ours: itself, the defaults for None, or what another framework's config has of it.
+
+        Versions of MiniAgent's own `AgentConfig` differ in their fields (one has no `name`); what is
+        missing keeps its default.
+        """
+        if isinstance(config, AgentConfig):
+            return config
+        if config is None:
+            return cls()
+        return cls(**{each.name: getattr(config, each.name) for each in fields(cls) if hasattr(config, each.name)})

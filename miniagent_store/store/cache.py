@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -92,8 +93,10 @@ class Cache:
         key: str | Callable[..., str] | None = None,
         *,
         namespace: str = DEFAULT_NAMESPACE,
-    ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
-        """Decorate an async function: one caller computes, all instances share the result.
+    ) -> Callable[[Callable[P, Awaitable[R] | R]], Callable[P, Awaitable[R]]]:
+        """Decorate a function: one caller computes, all instances share the result.
+
+        A function that is not async runs in a thread.
 
         Args:
             ttl: how long a result is kept.
@@ -102,11 +105,11 @@ class Cache:
             namespace: what `clear` clears.
         """
 
-        def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        def decorate(function: Callable[P, Awaitable[R] | R]) -> Callable[P, Awaitable[R]]:
             @functools.wraps(function)
             async def call(*args: P.args, **kwargs: P.kwargs) -> R:
                 name = self._key_of(function, key, args, kwargs)
-                return await self._once(name, namespace, ttl, lambda: function(*args, **kwargs))
+                return await self._once(name, namespace, ttl, lambda: _run(function, *args, **kwargs))
 
             return call
 
@@ -167,6 +170,13 @@ class Cache:
 
     def _context(self, full_key: str) -> Context:
         return Context(self._core.options.namespace, "cache", full_key, "cache")
+
+
+async def _run(function: Callable[P, Awaitable[R] | R], *args: P.args, **kwargs: P.kwargs) -> R:
+    if inspect.iscoroutinefunction(function):
+        return await function(*args, **kwargs)  # type: ignore[no-any-return]
+    result = await asyncio.to_thread(function, *args, **kwargs)
+    return await result if inspect.isawaitable(result) else result
 
 
 def _full_key(key: str, namespace: str) -> str:

@@ -82,7 +82,7 @@ def _check_version() -> None:
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         oldest = ".".join(map(str, OLDEST_SQLITE[:2]))
         raise ConfigurationError(
-            f"Python's sqlite3 is linked with SQLite {sqlite3.sqlite_version}; {oldest} or newer is needed: "
+            f"Python's sqlite3 has SQLite {sqlite3.sqlite_version}; {oldest} or newer is needed; "
             "use a newer Python build or system library"
         )
 
@@ -95,7 +95,9 @@ def _prepare_folder(location: Location) -> None:
     except PermissionError as error:
         raise AccessDeniedError(f"the folder {location.folder} cannot be made: {error.strerror}") from error
     except OSError as error:
-        raise ConfigurationError(f"the folder {location.folder} cannot be made: {error.strerror}") from error
+        raise ConfigurationError(
+            f"the folder {location.folder} cannot be made: {error.strerror}"
+        ) from error
     if os.path.isdir(location.path):
         raise ConfigurationError(f"{location.path} is a folder; name a file in it")
     if os.path.exists(location.path) and not os.access(location.path, os.R_OK | os.W_OK):

@@ -89,6 +89,8 @@ def translate(error: sqlite3.Error, path: str, session_id: str | None = None) ->
         )
     if primary in _DENIED:
         return denied(path)
+    if primary == sqlite3.SQLITE_NOTADB and session_id is None:
+        return not_a_database(path)
     if primary in _CORRUPT:
         return _damaged(path, session_id, name)
     if primary == sqlite3.SQLITE_CONSTRAINT and session_id is not None:
@@ -99,7 +101,9 @@ def translate(error: sqlite3.Error, path: str, session_id: str | None = None) ->
         return InvalidArgumentError("a value is larger than SQLite takes (1 GB); split it")
     if primary in _STATEMENT:
         return error
-    return BackendUnavailableError(f"{path} could not be read or written: {error} ({name}); nothing was changed")
+    return BackendUnavailableError(
+        f"{path} could not be read or written: {error} ({name}); nothing was changed"
+    )
 
 
 def busy(path: str, seconds: float | None = None) -> StoreError:
@@ -111,7 +115,9 @@ def busy(path: str, seconds: float | None = None) -> StoreError:
     )
 
 
-def denied(path: str, what: str = "the file, or its folder, is read-only for this process") -> AccessDeniedError:
+def denied(
+    path: str, what: str = "the file, or its folder, is read-only for this process"
+) -> AccessDeniedError:
     """A right on the file is missing."""
     return AccessDeniedError(f"{path} cannot be written: {what}; SQLite needs both writable")
 

@@ -42,7 +42,9 @@ def statement(query: ListQuery, namespace: str, now: int) -> tuple[str, list[Any
     conditions.append("(sessions.expires_ms IS NULL OR sessions.expires_ms > ?)")
     values.append(now)
     if query.cursor is not None:
-        conditions.append(f"({first}.last_activity_ms, {first}.id) {'>' if query.ascending else '<'} (?, ?)")
+        conditions.append(
+            f"({first}.last_activity_ms, {first}.id) {'>' if query.ascending else '<'} (?, ?)"
+        )
         values += query.cursor
     order = "ASC" if query.ascending else "DESC"
     values.append(query.limit + 1)

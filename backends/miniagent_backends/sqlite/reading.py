@@ -10,6 +10,7 @@ from miniagent_backends.sqlite.errors import busy, is_busy
 from miniagent_backends.sqlite.jobs import Inbox, Job
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.transaction import Transaction
+from miniagent_backends.sqlite.windows import Windows
 from miniagent_backends.sqlite.worker import Deliver
 
 # So many reads share a snapshot at most.
@@ -29,7 +30,7 @@ class Reader:
 
     def __init__(self, location: Location, namespace: str) -> None:
         self.path = location.path
-        self._location, self._namespace = location, namespace
+        self._location, self._namespace, self._windows = location, namespace, Windows()
 
     def open(self) -> None:
         self._connection = connect_reader(self._location)
@@ -61,7 +62,7 @@ class Reader:
         deliver(done, ())
 
     def _read(self, job: Job) -> None:
-        transaction = Transaction(self._connection, self._namespace)
+        transaction = Transaction(self._connection, self._namespace, self._windows)
         for pause in pauses():
             try:
                 job.value = job.work(transaction)

@@ -1,15 +1,14 @@
-"""Records and outcomes as rows, and back."""
+"""Records as rows, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
-from miniagent_store.backend import LogTail, Outcome, Record
+from miniagent_store.backend import LogTail, Record
 from miniagent_store.errors import SessionDamagedError
-from miniagent_store.rules import WriterWindow
 
 # What is set at creation, and what a commit may change.
 FIXED = ("id", "kind", "user_id", "agent", "created_ms", "incarnation")
@@ -20,6 +19,8 @@ CHANGING = (
     "sliding",
     "version",
     "epoch",
+    "state_version",
+    "metadata_version",
     "token",
     "size",
     "fence",
@@ -50,6 +51,8 @@ def record_of(row: Sequence[Any]) -> Record:
         sliding,
         version,
         epoch,
+        state_version,
+        metadata_version,
         token,
         size,
         fence,
@@ -72,6 +75,8 @@ def record_of(row: Sequence[Any]) -> Record:
             sliding=bool(sliding),
             version=version,
             epoch=epoch,
+            state_version=state_version,
+            metadata_version=metadata_version,
             incarnation=incarnation,
             token=token,
             metadata=metadata,
@@ -93,6 +98,8 @@ def changing_values(record: Record) -> tuple[Any, ...]:
         record.sliding,
         record.version,
         record.epoch,
+        record.state_version,
+        record.metadata_version,
         record.token,
         record.size,
         record.fence,
@@ -124,25 +131,3 @@ def pack_tails(logs: Mapping[str, LogTail]) -> bytes:
 def tails_of(packed: bytes) -> dict[str, LogTail]:
     """Extents of logs, from a row."""
     return {log: LogTail(base, count) for log, (base, count) in msgpack.unpackb(packed).items()}
-
-
-def pack_window(window: WriterWindow) -> bytes:
-    """The outcomes of a writer, for a row."""
-    packed: bytes = msgpack.packb(
-        [
-            (counter, outcome.version, outcome.sequences, outcome.kept_out, outcome.counters)
-            for counter, outcome in window.outcomes
-        ]
-    )
-    return packed
-
-
-def window_of(stamp_ms: int, packed: bytes) -> WriterWindow:
-    """The outcomes of a writer, from a row."""
-    return WriterWindow(
-        stamp_ms,
-        tuple(
-            (counter, Outcome(version, tuple(sequences), tuple(kept_out), tuple(counters)))
-            for counter, version, sequences, kept_out, counters in msgpack.unpackb(packed)
-        ),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from miniagent_backends.sqlite import records
@@ -9,11 +10,11 @@ from miniagent_backends.sqlite.ranges import name_range
 from miniagent_backends.sqlite.transaction import Transaction
 from miniagent_store.backend import Record, StateScan, StoredEntry, StoredValue
 from miniagent_store.rules import LeaseRow, WriterWindow
-from miniagent_store.values import MESSAGES
 
 _SELECT = f"SELECT sessions.key, {records.COLUMNS} FROM sessions WHERE namespace = ? AND id = ?"
 _INSERT = (
-    f"INSERT INTO sessions (key, namespace, {', '.join(records.FIXED + records.CHANGING)}, messages, changed) "
+    f"INSERT INTO sessions (key, namespace, {', '.join(records.FIXED + records.CHANGING)}, "
+    "messages, changed) "
     f"VALUES ({', '.join('?' * (4 + len(records.FIXED + records.CHANGING)))})"
 )
 # An index is written only where one of its columns is named, so what a commit leaves is not.
@@ -29,8 +30,9 @@ _PUT_VALUE = (
     "counter = excluded.counter, expires_ms = excluded.expires_ms"
 )
 _SAVE_LEASE = (
-    "INSERT INTO leases (namespace, scope, name, owner, fence, until_ms, holder) VALUES (?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (namespace, scope, name) DO UPDATE SET owner = excluded.owner, fence = excluded.fence, "
+    "INSERT INTO leases (namespace, scope, name, owner, fence, until_ms, holder) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (namespace, scope, name) DO UPDATE SET "
+    "owner = excluded.owner, fence = excluded.fence, "
     "until_ms = excluded.until_ms, holder = excluded.holder"
 )
 
@@ -50,6 +52,13 @@ class SqlRows:
         self._loaded = False
         self._key: int | None = None
         self._stored: Record | None = None
+
+    @classmethod
+    def of_stage(cls, transaction: Transaction, session_id: str, key: int) -> SqlRows:
+        """The parts of a stage, which has no record."""
+        rows = cls(transaction, session_id)
+        rows._loaded, rows._key = True, key
+        return rows
 
     # The record
 
@@ -121,7 +130,8 @@ class SqlRows:
             self._remove_tags(before)
         for tag in set(record.tags):
             self._execute(
-                "INSERT INTO tags (namespace, kind, tag, last_activity_ms, id, session) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO tags (namespace, kind, tag, last_activity_ms, id, session) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 (*self._tag_key(record, tag), self._key),
             )
 
@@ -141,14 +151,15 @@ class SqlRows:
         row = self._execute(
             "SELECT stamp_ms, outcomes FROM writers WHERE session = ? AND writer = ?", (self._key, writer)
         ).fetchone()
-        return row and records.window_of(*row)
+        return row and self._transaction.windows.unpack(self._key, writer, *row)
 
     def save_writer(self, writer: str, window: WriterWindow) -> None:
+        key = self._key_to_write()
         self._execute(
             "INSERT INTO writers (session, writer, stamp_ms, outcomes) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (session, writer) DO UPDATE SET stamp_ms = excluded.stamp_ms, "
             "outcomes = excluded.outcomes",
-            (self._key_to_write(), writer, window.stamp_ms, records.pack_window(window)),
+            (key, writer, window.stamp_ms, self._transaction.windows.pack(key, writer, window)),
         )
 
     def forget_writers(self, before_ms: int) -> None:
@@ -158,7 +169,8 @@ class SqlRows:
 
     def entries(self, log: str, low: int, high: int) -> list[StoredEntry]:
         rows = self._execute(
-            f"SELECT {_ENTRY} FROM entries WHERE session = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+            f"SELECT {_ENTRY} FROM entries "
+            "WHERE session = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq",
             (self._key, log, low, high),
         )
         return [
@@ -167,11 +179,19 @@ class SqlRows:
         ]
 
     def add_entry(self, log: str, entry: StoredEntry) -> None:
-        self._execute(_ADD_ENTRY, entry_values(self._key_to_write(), log, entry))
+        self._execute(_ADD_ENTRY, _entry_values(self._key_to_write(), log, entry))
+
+    def add_entries(self, log: str, entries: Iterable[StoredEntry]) -> None:
+        """Write many."""
+        key = self._key_to_write()
+        self._transaction.executemany(_ADD_ENTRY, (_entry_values(key, log, entry) for entry in entries))
 
     def remove_entries(self, log: str, low: int, high: int) -> int:
         return remove_weighed(
-            self._transaction, "entries", "session = ? AND log = ? AND seq BETWEEN ? AND ?", (self._key, log, low, high)
+            self._transaction,
+            "entries",
+            "session = ? AND log = ? AND seq BETWEEN ? AND ?",
+            (self._key, log, low, high),
         )
 
     def redact_entry(self, log: str, seq: int, payload: bytes) -> int:
@@ -226,7 +246,14 @@ class SqlRows:
     def put_value(self, value: StoredValue) -> None:
         self._execute(
             _PUT_VALUE,
-            (self._key_to_write(), value.name, value.version, value.payload, value.counter, value.expires_ms),
+            (
+                self._key_to_write(),
+                value.name,
+                value.version,
+                value.payload,
+                value.counter,
+                value.expires_ms,
+            ),
         )
 
     def remove_value(self, name: str) -> None:
@@ -257,8 +284,7 @@ class SqlRows:
             self._transaction.wake_session(self._session_id, changed=False)
 
 
-def entry_values(key: int, log: str, entry: StoredEntry) -> tuple[Any, ...]:
-    """What `ADD_ENTRY` takes."""
+def _entry_values(key: int, log: str, entry: StoredEntry) -> tuple[Any, ...]:
     return (
         key,
         log,

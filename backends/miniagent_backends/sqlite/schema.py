@@ -36,6 +36,8 @@ CREATE TABLE sessions (
     sliding INTEGER NOT NULL,
     version INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
+    state_version INTEGER NOT NULL,
+    metadata_version INTEGER NOT NULL,
     token BLOB NOT NULL,
     size INTEGER NOT NULL,
     fence INTEGER NOT NULL,
@@ -95,7 +97,7 @@ CREATE TABLE writers (
     session INTEGER NOT NULL,
     writer TEXT NOT NULL,
     stamp_ms INTEGER NOT NULL,
-    outcomes BLOB NOT NULL        -- msgpack: [[counter, version, sequences, kept out, counters]]
+    outcomes BLOB NOT NULL        -- msgpack values: [counter, version, sequences, kept out, counters]
 );
 CREATE UNIQUE INDEX writers_writer ON writers (session, writer);
 

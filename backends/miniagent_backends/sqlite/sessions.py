@@ -56,7 +56,7 @@ def stats(transaction: Transaction) -> BackendStats:
         f"SELECT kind, count(*), sum(messages), sum(size) FROM sessions WHERE {live} GROUP BY kind", values
     ).fetchall()
     (users,) = transaction.execute(
-        f"SELECT count(DISTINCT user_id) FROM sessions WHERE {live} AND user_id IS NOT NULL", values
+        f"SELECT count(DISTINCT user_id) FROM sessions WHERE {live} AND kind = 'session'", values
     ).fetchone()
     agents = transaction.execute(
         f"SELECT agent, count(*) FROM sessions WHERE {live} AND kind = 'session' AND agent IS NOT NULL "

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from miniagent_backends.sqlite.records import pack_tails, tails_of
-from miniagent_backends.sqlite.rows import SqlRows, add_entries, remove_parts
+from miniagent_backends.sqlite.rows import SqlRows, remove_parts
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
 from miniagent_store.backend import CommitResult, LogTail, StagePublish, StageWrite, StoredEntry
-from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError, SessionExistsError, shorten
+from miniagent_store.errors import (
+    BackendUnavailableError,
+    InvalidArgumentError,
+    SessionExistsError,
+    shorten,
+)
 from miniagent_store.rules import publish_stage
-from miniagent_store.rules.rows import live_record
 
 
 @dataclass(slots=True)
@@ -34,15 +38,16 @@ def stage(transaction: Transaction, write: StageWrite) -> None:
     if standing is not None and standing.expires_ms <= now:
         raise _gone(write.session_id)
     staged = standing or _Stage(transaction.ticket(), 0, 0, {})
-    rows = SqlRows(transaction, write.session_id, staged.key)
+    rows = SqlRows.of_stage(transaction, write.session_id, staged.key)
     for log, entries in write.entries:
         staged.tails[log] = _follow(write.session_id, log, staged.tails.get(log), entries)
         staged.size += sum(len(entry.payload) for entry in entries)
         try:
-            add_entries(transaction, staged.key, log, entries)
+            rows.add_entries(log, entries)
         except sqlite3.IntegrityError as error:
             raise InvalidArgumentError(
-                f"log {log!r} of a stage of session {shorten(write.session_id)!r} was given a caller's id twice"
+                f"log {log!r} of a stage of session {shorten(write.session_id)!r} "
+                "was given a caller's id twice"
             ) from error
     for value in write.values:
         old = rows.value(value.name)
@@ -67,12 +72,10 @@ def publish(transaction: Transaction, wanted: StagePublish) -> CommitResult | Se
     """See `Backend.publish`. That the id is taken is returned, since dropping the stage is to last."""
     now = now_ms()
     staged = _find(transaction, wanted.session_id, wanted.stage)
+    if staged is not None and staged.expires_ms <= now:
+        staged = None
     rows = SqlRows(transaction, wanted.session_id, staged.key if staged else None)
-    tails: dict[str, LogTail] = {}
-    if not wanted.retry and live_record(rows, now) is None:
-        if staged is None or staged.expires_ms <= now:
-            raise _gone(wanted.session_id)
-        tails = _published_tails(wanted, staged.tails)
+    tails = _published_tails(wanted, staged.tails) if staged else None
     try:
         result = publish_stage(rows, wanted, tails, staged.size if staged else 0, now)
     except SessionExistsError as error:
@@ -98,39 +101,42 @@ def drop_stage(transaction: Transaction, key: int) -> None:
 
 def _find(transaction: Transaction, session_id: str, stage: str) -> _Stage | None:
     row = transaction.execute(
-        "SELECT key, expires_ms, size, logs FROM stages WHERE namespace = ? AND session_id = ? AND stage = ?",
+        "SELECT key, expires_ms, size, logs FROM stages "
+        "WHERE namespace = ? AND session_id = ? AND stage = ?",
         (transaction.namespace, session_id, stage),
     ).fetchone()
-    return row and _Stage(*row[:3], tails_of(row[3]))
+    if row is None:
+        return None
+    key, expires_ms, size, logs = row
+    return _Stage(key, expires_ms, size, tails_of(logs))
 
 
-def _follow(
-    session_id: str, log: str, tail: LogTail | None, entries: Sequence[StoredEntry]
-) -> LogTail:
+def _follow(session_id: str, log: str, tail: LogTail | None, entries: Sequence[StoredEntry]) -> LogTail:
     """The extent of a staged log with `entries` added."""
     if tail is None:
         tail = LogTail(entries[0].seq - 1 if entries else 0)
     for seq, entry in enumerate(entries, tail.last + 1):
         if entry.seq != seq:
             raise InvalidArgumentError(
-                f"log {log!r} of a stage of session {shorten(session_id)!r} goes on at {seq}, not at {entry.seq}"
+                f"log {log!r} of a stage of session {shorten(session_id)!r} "
+                f"goes on at {seq}, not at {entry.seq}"
             )
     return LogTail(tail.base, tail.count + len(entries))
 
 
-def _published_tails(wanted: StagePublish, staged: dict[str, LogTail]) -> dict[str, LogTail]:
-    """Extents of the logs, where what was staged is all that there should be."""
+def _published_tails(wanted: StagePublish, staged: dict[str, LogTail]) -> dict[str, LogTail] | None:
+    """Extents of the logs; None if the first entries of one are gone with an earlier stage."""
     tails = {log: LogTail(base) for log, base in wanted.bases.items()}
     for log, tail in staged.items():
-        base = wanted.bases.get(log, 0)
-        if tail.count and tail.base != base:
-            raise _gone(wanted.session_id)
-        tails[log] = tail if tail.count else LogTail(base)
+        if tail.count:
+            if tail.base != wanted.bases.get(log, 0):
+                return None
+            tails[log] = tail
     return tails
 
 
 def _gone(session_id: str) -> BackendUnavailableError:
     return BackendUnavailableError(
-        f"what was staged for session {shorten(session_id)!r} is gone, in whole or in part: its time was up; "
-        "nothing was changed; do it again"
+        f"what was staged for session {shorten(session_id)!r} is gone, in whole or in part: "
+        "its time was up; nothing was changed; do it again"
     )

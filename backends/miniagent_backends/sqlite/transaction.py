@@ -6,6 +6,7 @@ import sqlite3
 import time
 
 from miniagent_backends.sqlite.watching import Wake
+from miniagent_backends.sqlite.windows import Windows
 
 
 def now_ms() -> int:
@@ -19,20 +20,21 @@ class Transaction:
     Attributes:
         execute, executemany: of the connection.
         namespace: of the store.
+        windows: what the connection remembers of them.
         woken: what is to be told when it is committed.
     """
 
-    __slots__ = ("_last_ticket", "_saved_ticket", "execute", "executemany", "namespace", "woken")
+    __slots__ = ("_last_ticket", "_saved_ticket", "execute", "executemany", "namespace", "windows", "woken")
 
-    def __init__(self, connection: sqlite3.Connection, namespace: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, namespace: str, windows: Windows) -> None:
         self.execute, self.executemany = connection.execute, connection.executemany
-        self.namespace = namespace
+        self.namespace, self.windows = namespace, windows
         self.woken: list[Wake] = []
         self._last_ticket: int | None = None
         self._saved_ticket: int | None = None
 
     def ticket(self) -> int:
-        """A number above any before, in this file. One that is rolled back is given out again or skipped."""
+        """A number above any before in this file; there may be gaps."""
         self._last_ticket = self.last_ticket() + 1
         return self._last_ticket
 

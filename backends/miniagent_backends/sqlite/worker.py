@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from miniagent_backends.sqlite.errors import busy
 from miniagent_backends.sqlite.jobs import Inbox, Job
-from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError, StoreClosedError, StoreError
+from miniagent_store.errors import (
+    BackendUnavailableError,
+    OutcomeUnknownError,
+    StoreClosedError,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from miniagent_backends.sqlite.transaction import Transaction
@@ -222,4 +227,3 @@ def _mark_seen(future: asyncio.Future[Any]) -> None:
 def _reject(future: asyncio.Future[None], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)
-

@@ -12,6 +12,7 @@ from miniagent_backends.sqlite.jobs import Inbox, Job
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.transaction import Transaction
 from miniagent_backends.sqlite.watching import EVERYTHING, POLL_SECONDS, Subscriptions
+from miniagent_backends.sqlite.windows import Windows
 from miniagent_backends.sqlite.worker import Deliver
 from miniagent_store.errors import OutcomeUnknownError
 
@@ -35,7 +36,7 @@ class Writer:
         self.path = location.path
         self.transactions = 0
         self._location, self._namespace, self._deadline = location, namespace, deadline
-        self._subscriptions = subscriptions
+        self._subscriptions, self._windows = subscriptions, Windows()
         self._data_version = 0
         self._next_poll = 0.0
 
@@ -78,7 +79,7 @@ class Writer:
         return False
 
     def _run_batch(self, inbox: Inbox, deliver: Deliver) -> None:
-        transaction = Transaction(self._connection, self._namespace)
+        transaction = Transaction(self._connection, self._namespace, self._windows)
         jobs: list[Job] = []
         until = time.monotonic() + BATCH_SECONDS
         try:
@@ -105,7 +106,7 @@ class Writer:
         deliver(jobs, transaction.woken)
 
     def _run_alone(self, job: Job, deliver: Deliver) -> None:
-        transaction = Transaction(self._connection, self._namespace)
+        transaction = Transaction(self._connection, self._namespace, self._windows)
         try:
             if self._lock(lambda: time.monotonic() < job.deadline, deliver):
                 self._apply(transaction, job)
@@ -125,7 +126,7 @@ class Writer:
         transaction.execute("SAVEPOINT job")
         try:
             job.value = job.work(transaction)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the job came from
+        except BaseException as error:
             if isinstance(error, sqlite3.Error):
                 if not is_of_statement(error):
                     raise

@@ -1,0 +1,256 @@
+"""The SQLite backend: the contract of `Backend`, done by two threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from miniagent_backends.sqlite import changes, keyvalue, leases, listing, sessions, staging, sweeping
+from miniagent_backends.sqlite.location import Location
+from miniagent_backends.sqlite.reading import Reader
+from miniagent_backends.sqlite.schema import SCHEMA_VERSION
+from miniagent_backends.sqlite.transaction import Transaction, now_ms
+from miniagent_backends.sqlite.watching import Subscriptions
+from miniagent_backends.sqlite.worker import Worker
+from miniagent_backends.sqlite.writing import Writer
+from miniagent_store.backend import (
+    Backend,
+    BackendOptions,
+    BackendStats,
+    Capabilities,
+    Change,
+    Commit,
+    CommitIdentity,
+    CommitResult,
+    Expired,
+    LeaseGrant,
+    LeaseHeld,
+    LeaseRequest,
+    ListQuery,
+    ListResult,
+    RateResult,
+    RateStep,
+    ReadPlan,
+    ReadResult,
+    Record,
+    StagePublish,
+    StageWrite,
+    Subscription,
+    Topic,
+)
+from miniagent_store.errors import SessionExistsError, StoreClosedError, StoreError, WrongLoopError
+from miniagent_store.url import StoreURL
+
+T = TypeVar("T")
+
+
+class SqliteBackend(Backend):
+    """Sessions in a SQLite file, shared by all processes of one machine.
+
+    One thread writes: whatever waits goes into one transaction, a savepoint each, and is answered when
+    that is on disk. Another reads beside it.
+    """
+
+    name = "sqlite"
+    capabilities = Capabilities(durable=True, shared=True)
+
+    def __init__(self, location: Location, options: BackendOptions) -> None:
+        self.location, self._options = location, options
+        self._subscriptions = Subscriptions()
+        self._workers: tuple[Worker, Worker] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
+
+    @classmethod
+    def from_url(cls, url: StoreURL, options: BackendOptions) -> SqliteBackend:
+        """The backend for ``sqlite:///relative.db`` or ``sqlite:////absolute.db``. No I/O."""
+        return cls(Location.of(url, options), options)
+
+    def __repr__(self) -> str:
+        return f"SqliteBackend({self.location.path!r})"
+
+    @property
+    def transactions(self) -> int:
+        """How many transactions have been committed."""
+        return self._writer.transactions
+
+    async def open(self) -> None:
+        namespace, deadline = self._options.namespace, self._options.deadline
+        self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+        self._writer = Writer(self.location, namespace, deadline, self._subscriptions)
+        reader = Reader(self.location, namespace)
+        self._workers = (
+            Worker("miniagent-sqlite-writer", self._writer, deadline, self._subscriptions.wake),
+            Worker("miniagent-sqlite-reader", reader, deadline, self._subscriptions.wake),
+        )
+        try:
+            for worker in self._workers:
+                await worker.open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        if self._workers is None or os.getpid() != self._pid:
+            return  # after a fork the threads are the parent's
+        workers, self._workers = self._workers, None
+        self._subscriptions.clear()
+        # The reader first: the last connection to leave moves the log into the file.
+        try:
+            await workers[1].close()
+        finally:
+            await workers[0].close()
+
+    def now_ms(self) -> int:
+        return now_ms()
+
+    # Sessions
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        return await self._write(
+            lambda transaction: sessions.commit(transaction, commit), commit.session_id, commit.identity
+        )
+
+    async def read(self, plan: ReadPlan) -> ReadResult:
+        return await self._read(lambda transaction: sessions.read(transaction, plan), plan.session_id)
+
+    async def touch(self, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
+        return await self._write(
+            lambda transaction: sessions.touch(transaction, session_id, ttl_ms, keep_ttl), session_id
+        )
+
+    async def list(self, query: ListQuery) -> ListResult:
+        return await self._read(lambda transaction: listing.list_sessions(transaction, query))
+
+    async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
+        return await self._write(
+            lambda transaction: sessions.delete(transaction, session_id, incarnation), session_id
+        )
+
+    async def stage(self, write: StageWrite) -> None:
+        await self._write(lambda transaction: staging.stage(transaction, write), write.session_id)
+
+    async def publish(self, publish: StagePublish) -> CommitResult:
+        result = await self._write(
+            lambda transaction: staging.publish(transaction, publish), publish.session_id, publish.identity
+        )
+        if isinstance(result, SessionExistsError):
+            raise result
+        return result
+
+    async def discard(self, session_id: str, stage: str) -> None:
+        await self._write(lambda transaction: staging.discard(transaction, session_id, stage), session_id)
+
+    # Leases
+
+    async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
+        return await self._write(lambda transaction: leases.acquire(transaction, request), request.name)
+
+    async def renew(self, request: LeaseRequest, fence: int) -> bool:
+        return await self._write(
+            lambda transaction: leases.renew(transaction, request, fence), request.name
+        )
+
+    async def release(self, request: LeaseRequest, fence: int) -> bool:
+        return await self._write(
+            lambda transaction: leases.release(transaction, request, fence), request.name
+        )
+
+    # Cache and rate limits
+
+    async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        return await self._read(lambda transaction: keyvalue.cache_get(transaction, keys))
+
+    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
+        await self._write(lambda transaction: keyvalue.cache_set(transaction, items))
+
+    async def cache_delete(self, keys: Sequence[str]) -> int:
+        return await self._write(lambda transaction: keyvalue.cache_delete(transaction, keys))
+
+    async def cache_clear(self, prefix: str) -> int:
+        return await self._write(lambda transaction: keyvalue.cache_clear(transaction, prefix))
+
+    async def rate_limit(self, step: RateStep) -> RateResult:
+        return await self._write(lambda transaction: keyvalue.rate_limit(transaction, step), step.key)
+
+    # Watching
+
+    async def subscribe(self, topic: Topic) -> Subscription:
+        writer, _ = self._running()
+        subscription = self._subscriptions.add(topic)
+        writer.kick()  # it may have been asleep for good, since no one watched
+        return subscription
+
+    async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
+        self._subscriptions.remove(topic, subscription)
+
+    async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
+        return await self._read(lambda transaction: changes.changes(transaction, after, limit))
+
+    # Running it
+
+    async def ping(self) -> dict[str, Any]:
+        # An empty transaction of the writer: it takes the lock that a commit needs, and writes nothing.
+        return await self._write(lambda transaction: self._details())
+
+    async def stats(self) -> BackendStats:
+        return await self._read(sessions.stats)
+
+    async def sweep(self, limit: int) -> Sequence[Expired]:
+        expired: list[Expired] = []
+        try:
+            while limit > len(expired):
+                step = await self._write(partial(sweeping.sweep_sessions, limit=limit - len(expired)))
+                expired += step.expired
+                if not step.more:
+                    break
+            for sweep in (sweeping.sweep_values, sweeping.sweep_stages, sweeping.sweep_rest):
+                while (await self._write(sweep)).more:
+                    pass
+        except StoreError:
+            # What has been removed is told now or never; what went wrong will come again.
+            if not expired:
+                raise
+        return expired
+
+    # Inside
+
+    def _details(self) -> dict[str, Any]:
+        wal_size = 0
+        with contextlib.suppress(FileNotFoundError):
+            wal_size = os.path.getsize(self.location.wal)
+        return {
+            "path": self.location.path,
+            "size": os.path.getsize(self.location.path),
+            "wal_size": wal_size,
+            "schema_version": SCHEMA_VERSION,
+            "synchronous": self.location.synchronous,
+            "sqlite_version": sqlite3.sqlite_version,
+        }
+
+    def _running(self) -> tuple[Worker, Worker]:
+        if os.getpid() != self._pid:
+            raise WrongLoopError(f"a store on {self.location.path} that was opened before a fork")
+        if self._workers is None:
+            raise StoreClosedError(f"the store on {self.location.path}")
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongLoopError(f"a store on {self.location.path}")
+        return self._workers
+
+    async def _write(
+        self,
+        work: Callable[[Transaction], T],
+        subject: str = "",
+        identity: CommitIdentity | None = None,
+    ) -> T:
+        writer, _ = self._running()
+        return await writer.run(work, subject, identity)
+
+    async def _read(self, work: Callable[[Transaction], T], subject: str = "") -> T:
+        _, reader = self._running()
+        return await reader.run(work, subject)

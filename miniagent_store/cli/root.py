@@ -1,0 +1,141 @@
+"""The root command: what there is, and how failures leave the process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NoReturn, TextIO
+
+import click
+
+from miniagent_store.cli.settings import Settings, store_options
+from miniagent_store.errors import StoreError
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for.
+
+    Args:
+        homes: names of commands to the modules in which they stand, as ``command``.
+    """
+
+    def __init__(self, *args: Any, homes: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._homes = dict(homes or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._homes)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        home = self._homes.get(cmd_name)
+        if home is None:
+            return None
+        command = import_module(home).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+class Root(LazyGroup):
+    """Turns what goes wrong into one line on stderr and an exit code."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        # Not click's standalone mode: it says "Aborted!" and 1 at Ctrl-C, and knows no StoreError.
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(*args, **extra)
+            sys.stdout.flush()
+        except click.ClickException as problem:
+            problem.show()
+            sys.exit(problem.exit_code)
+        except (click.Abort, KeyboardInterrupt) as interrupt:
+            if isinstance(interrupt, click.Abort) and interrupt.__cause__ is None:
+                # From a question, whose line is still open; otherwise click has ended the line.
+                click.echo(err=True)
+            sys.exit(INTERRUPTED)
+        except OSError as problem:
+            if problem.errno != errno.EPIPE:
+                raise
+            _forget_stdout()
+            sys.exit(1)
+        # Commands return None; a number is what `Context.exit` was given.
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StoreError as error:
+            if ctx.ensure_object(Settings).verbose:
+                click.echo(_traceback(error), err=True, nl=False)
+            click.echo(f"error: {_one_line(error)}", err=True)
+            ctx.exit(1)
+
+
+@click.group(
+    cls=Root,
+    homes={
+        "demo": "miniagent_store.cli.demo",
+        "chat": "miniagent_store.cli.chat",
+        "sessions": "miniagent_store.cli.sessions",
+        "plugins": "miniagent_store.cli.plugins",
+    },
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  miniagent-store demo                         see what it does, in a few seconds
+  miniagent-store chat                         talk; Ctrl-D leaves
+  miniagent-store chat --last                  go on where you left off, after a restart too
+  miniagent-store sessions list                what is stored
+  miniagent-store --store redis://localhost sessions list
+
+\b
+Exit codes: 0 done, 1 failed (one line on stderr says why), 2 misused, 130 interrupted.""",
+)
+@store_options(root=True)
+@click.version_option(
+    package_name="miniagent-store", prog_name="miniagent-store", message="%(prog)s %(version)s"
+)
+def cli() -> None:
+    """Sessions for AI agents that survive restarts, are shared, expire, and never lose a message.
+
+    Without --store or MINIAGENT_STORE_URL everything is kept in a SQLite file in your data folder.
+    """
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line for people, without the place in the code; takes `warnings.showwarning`."""
+    click.echo(f"warning: {str(message).removeprefix('miniagent-store: ')}", err=True)
+
+
+def _one_line(error: StoreError) -> str:
+    from miniagent_store.cli.output import printable
+    from miniagent_store.url import redact_text
+
+    return redact_text(" ".join(printable(str(error)).split())) or type(error).__name__
+
+
+def _traceback(error: StoreError) -> str:
+    # Messages of foreign libraries in the chain may quote a URL.
+    from miniagent_store.url import redact_text
+
+    return redact_text("".join(traceback.format_exception(error)))
+
+
+def _forget_stdout() -> None:
+    """Whoever read our output has gone (``| head``): let the interpreter's last flush meet nobody."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass

@@ -1,0 +1,39 @@
+"""Whatever memory answers, every other backend and serializer answers too."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from miniagent_store.testing.random_program import run_random_program
+
+SERIALIZERS = ["json", "orjson", "msgpack"]
+
+
+def embedded_urls(folder: Path, serializers: list[str]) -> list[str]:
+    number = next(_numbers)
+    memory = [f"memory://?serializer={each}" for each in serializers]
+    sqlite = [
+        f"sqlite:///{folder}/{number}-{each}.db?serializer={each}&synchronous=OFF" for each in serializers
+    ]
+    return [*memory, *sqlite]
+
+
+_numbers = itertools.count()
+
+
+def test_memory_and_sqlite_answer_alike_with_every_serializer(tmp_path: Path) -> None:
+    calls = run_random_program(lambda: embedded_urls(tmp_path, SERIALIZERS), steps=60, examples=15)
+
+    assert calls > 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_programs_of_two_thousand_calls_are_answered_alike(tmp_path: Path) -> None:
+    calls = run_random_program(lambda: embedded_urls(tmp_path, SERIALIZERS), steps=2000, examples=10)
+
+    print(f"{calls} calls on each of 6 stores")
+    assert calls >= 2000
