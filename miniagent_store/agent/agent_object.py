@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import fields
 from typing import Any
 
 from miniagent_store.agent.annotations import accepted, class_in_hint
+from miniagent_store.agent.config import AgentConfig
 from miniagent_store.agent.events import Callbacks, Event, EventType, event_name
-from miniagent_store.agent.messages import as_message, text_of
+from miniagent_store.agent.messages import visible
 from miniagent_store.agent.models import ModelRequest
 from miniagent_store.agent.session_thread import SessionThread
 from miniagent_store.agent.thread_changes import ThreadChanges
@@ -48,14 +51,15 @@ class AgentResponder:
         self, agent: Any, *, config: Any = None, tools: Any = None, tell: Callable[[Any], Awaitable[None]]
     ) -> None:
         if inspect.isclass(agent):
-            offered = {"config": config, "tools": tools, "callbacks": _relay(tell)}
+            offered = {
+                "config": _config_like(class_in_hint(agent.__init__, "config"), config),
+                "tools": tools,
+                "callbacks": _relay(tell),
+            }
             taken = accepted(agent, {name: value for name, value in offered.items() if value is not None})
-            missing = tools is not None and "tools" not in taken
-            agent = agent(**taken)
-        else:
-            missing = tools is not None
-        self.name = type(agent).__name__
-        if missing:
+            agent, tools = agent(**taken), None if "tools" in taken else tools
+        self.name, self.reads_thread = type(agent).__name__, True
+        if tools:
             raise ConfigurationError(
                 f"tools= are not for {self.name}, which has its own; give them to it, "
                 "or pass a class that is made with tools="
@@ -67,11 +71,17 @@ class AgentResponder:
         """Run the agent on a thread of this session."""
         thread = await request.read_thread()
         given = self._thread_for(thread)
+        before = list(given.messages), list(given.events), copy.deepcopy(given.metadata)
         heard: list[str] = []
+        failures: list[Exception] = []
 
         async def listen(chunk: str) -> None:
             heard.append(chunk)
-            await request.deliver(chunk)
+            try:
+                await request.deliver(chunk)
+            except Exception as error:
+                failures.append(error)  # callbacks do not pass it on; see below
+                raise
 
         offered = {"thread": given, "context": request.context, "stream": request.stream}
         token = _listener.set(listen)
@@ -79,13 +89,20 @@ class AgentResponder:
             answer = await self._agent.run(request.user_input, **accepted(self._agent.run, offered))
         finally:
             _listener.reset(token)
+        if failures:
+            raise failures[0]
         if not isinstance(answer, str):
-            raise InvalidArgumentError(
-                f"{self.name}.run() must return a text, not {type(answer).__name__}"
-            )
+            raise InvalidArgumentError(f"{self.name}.run() must return a text, not {type(answer).__name__}")
         if not heard:
             await request.deliver(answer)
-        changes = _changes(thread, given)
+        changes = ThreadChanges.between(
+            given.messages,
+            given.events,
+            given.metadata,
+            old_messages=before[0],
+            old_events=before[1],
+            old_metadata=before[2],
+        )
         _complete(changes, request.user_input, answer)
         return answer, changes
 
@@ -93,33 +110,48 @@ class AgentResponder:
         """Nothing is held here; the agent is its owner's."""
 
     def _thread_for(self, thread: SessionThread) -> Any:
-        """A thread as the agent knows it."""
+        """A thread as the agent knows it, without tombstones."""
+        thread.messages = visible(thread.messages)
         made = self._thread_class
         if made is None or issubclass(made, SessionThread) or not hasattr(made, "add_message"):
             return thread
-        other = made()
+        other: Any = made()
         message_class = class_in_hint(made.add_message, "message")
         event_class = class_in_hint(made.add_event, "event") if hasattr(made, "add_event") else None
-        # The very objects are noted as what was there before; see `_changes`.
-        thread.messages = [_message_like(message_class, each) for each in thread.messages]
-        thread.events = [_event_like(event_class, each) for each in thread.events]
-        other.id = thread.session_id
-        other.messages, other.events = list(thread.messages), list(thread.events)
-        other.metadata, other.created_at = dict(thread.metadata), thread.created_at
+        other.id, other.created_at = thread.session_id, thread.created_at
+        other.messages = [_message_like(message_class, each) for each in thread.messages]
+        other.events = [_event_like(event_class, each) for each in thread.events]
+        other.metadata = dict(thread.metadata)
         return other
+
+
+def _complete(changes: ThreadChanges, user_input: str, answer: str) -> None:
+    """Add the question and the answer where the agent has not added them itself."""
+    if not any(message.role == "user" for message in changes.messages):
+        changes.messages.insert(0, Message.user(user_input))
+    if not any(message.role == "assistant" and not message.tool_calls for message in changes.messages):
+        changes.messages.append(Message.assistant(answer))
 
 
 def _relay(tell: Callable[[Any], Awaitable[None]]) -> Callbacks:
     async def hear(event: Any) -> None:
         listener = _listener.get()
         piece = getattr(event, "data", None)
-        streamed = event_name(event.type) == EventType.STREAM_CHUNK and isinstance(piece, str)
-        if streamed and listener is not None:
+        streamed = event_name(event.type) == EventType.STREAM_CHUNK
+        if streamed and isinstance(piece, str) and listener is not None:
             await listener(piece)
         else:
             await tell(event)
 
     return Callbacks().on_any(hear)
+
+
+def _config_like(made: type | None, config: Any) -> Any:
+    """Our config as the agent's own class; another's as it is."""
+    if made is None or not isinstance(config, AgentConfig) or issubclass(made, AgentConfig):
+        return config
+    given = {each.name: getattr(config, each.name) for each in fields(config)}
+    return made(**accepted(made, {name: value for name, value in given.items() if value is not None}))
 
 
 def _message_like(made: type | None, message: Message) -> Any:
@@ -128,7 +160,7 @@ def _message_like(made: type | None, message: Message) -> Any:
         return message
     given = {
         "role": message.role,
-        "content": message.content,
+        "content": "" if message.content is None else message.content,  # they take its length
         "timestamp": message.time,
         "metadata": dict(message.metadata),
         "tool_calls": message.tool_calls,
@@ -144,7 +176,7 @@ def _event_like(made: type | None, event: Any) -> Any:
     if made is None or kind is None or not isinstance(event, Event):
         return event
     try:
-        given = {"type": kind(event.type), "data": event.data, "timestamp": event.timestamp}
+        given: dict[str, Any] = {"type": kind(event.type), "data": event.data, "timestamp": event.timestamp}
     except ValueError:
         return event
     if event.metadata:

@@ -45,4 +45,6 @@ class AgentConfig:
             return config
         if config is None:
             return cls()
-        return cls(**{each.name: getattr(config, each.name) for each in fields(cls) if hasattr(config, each.name)})
+        return cls(
+            **{each.name: getattr(config, each.name) for each in fields(cls) if hasattr(config, each.name)}
+        )

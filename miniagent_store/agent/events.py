@@ -70,8 +70,7 @@ Handler = Callable[[Any], Any]
 class Emitter(Protocol):
     """Whoever can be told of events."""
 
-    async def emit(self, event: Any, /) -> None:
-        """Tell an event."""
+    async def emit(self, event: Any, /) -> None: ...
 
 
 class Callbacks:
@@ -137,12 +136,13 @@ def emitter_of(callbacks: Any) -> Emitter:
     if callable(getattr(callbacks, "emit", None)):
         return ForeignCallbacks(callbacks)
     functions = [callbacks] if callable(callbacks) else callbacks
-    if not isinstance(functions, Iterable) or not all(map(callable, functions := list(functions))):
-        raise InvalidArgumentError(
-            f"callbacks are a Callbacks, an object with emit(), or functions, not {type(callbacks).__name__}"
-        )
     told = Callbacks()
-    for function in functions:
+    for function in functions if isinstance(functions, Iterable) else [None]:
+        if not callable(function):
+            raise InvalidArgumentError(
+                "callbacks are a Callbacks, an object with emit(), or functions, "
+                f"not {type(callbacks).__name__}"
+            )
         told.on_any(function)
     return told
 

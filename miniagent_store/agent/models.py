@@ -1,25 +1,18 @@
-"""What may answer for an agent, and how each is brought to one shape."""
+"""What may answer for an agent, and the one shape that each is brought to."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from miniagent_store.agent.annotations import accepted
 from miniagent_store.agent.config import AgentConfig
-from miniagent_store.agent.events import Event, EventType
-from miniagent_store.agent.messages import as_message, text_of, visible
+from miniagent_store.agent.events import Event
 from miniagent_store.agent.session_thread import SessionThread
 from miniagent_store.agent.thread_changes import ThreadChanges
-from miniagent_store.errors import ConfigurationError, InvalidArgumentError
-from miniagent_store.plugins import Plugins, shared_plugins
 from miniagent_store.values import Message, Session
 
-Chunk = str | Mapping[str, Any] | Event
-ModelAnswer = str | Mapping[str, Any] | AsyncIterator[Any]
+ModelAnswer = str | Mapping[str, Any] | AsyncIterable[Any]
 
 
 class ChatModel(Protocol):
@@ -36,16 +29,14 @@ class ChatModel(Protocol):
 
     def __call__(
         self, messages: list[Message], config: AgentConfig, /
-    ) -> ModelAnswer | Awaitable[ModelAnswer]:
-        """Answer."""
+    ) -> ModelAnswer | Awaitable[ModelAnswer]: ...
 
 
 @runtime_checkable
 class ClosableModel(Protocol):
     """A model that holds connections; closed with the agent if the agent made it."""
 
-    async def aclose(self) -> None:
-        """Let go of them."""
+    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,156 +67,19 @@ class ModelRequest:
 
 
 class Responder(Protocol):
-    """A model in the one shape that `SessionAgent` works with."""
+    """A model in the one shape that `SessionAgent` works with.
+
+    `respond` gives the answer, and all that is to be stored of it, the user's message included; `aclose`
+    lets go of what it holds.
+
+    Attributes:
+        name: shown in events.
+        reads_thread: whether it reads the session by `ModelRequest.read_thread`, and needs no history.
+    """
 
     name: str
+    reads_thread: bool
 
-    async def respond(self, request: ModelRequest) -> tuple[str, ThreadChanges]:
-        """The answer, and all that is to be stored of it, the user's message included."""
+    async def respond(self, request: ModelRequest) -> tuple[str, ThreadChanges]: ...
 
-    async def aclose(self) -> None:
-        """Let go of what it holds."""
-
-
-class CallableResponder:
-    """Asks a `ChatModel`.
-
-    Args:
-        model: the model.
-        name: shown in events.
-        tools: passed to a model that takes ``tools``.
-        owned: whether to close it.
-
-    Raises:
-        ConfigurationError: there are tools, and the model cannot take them.
-    """
-
-    def __init__(self, model: ChatModel, *, name: str, tools: Any = None, owned: bool = False) -> None:
-        if tools and not accepted(model, {"tools": tools}):
-            raise ConfigurationError(
-                f"the model {name!r} takes no tools; pass model= a function with a parameter 'tools', "
-                "or an agent's class that is made with tools"
-            )
-        self.name = name
-        self._model, self._tools, self._owned = model, tools, owned
-
-    async def respond(self, request: ModelRequest) -> tuple[str, ThreadChanges]:
-        """Call the model and collect what it says."""
-        question = Message.user(request.user_input)
-        prompt = _prompt(request, question)
-        await request.emit(Event(EventType.LLM_CALL, {"model": self.name, "messages": len(prompt)}))
-        more = {"tools": self._tools, "stream": request.stream, "session": request.session}
-        model: Callable[..., Any] = self._model
-        answer = model(prompt, request.config, **accepted(model, more))
-        if inspect.isawaitable(answer):
-            answer = await answer
-        collected = _Collected(question)
-        async with aclosing(_chunks(answer, self.name)) as chunks:
-            async for chunk in chunks:
-                await collected.add(chunk, request)
-        return collected.finish()
-
-    async def aclose(self) -> None:
-        """Close the model if it was made for this agent and can be closed."""
-        if self._owned and isinstance(self._model, ClosableModel):
-            await self._model.aclose()
-
-
-def _prompt(request: ModelRequest, question: Message) -> list[Message]:
-    before = [text for text in (request.config.system_prompt, request.context) if text]
-    return [*map(Message.system, before), *visible(request.history), question]
-
-
-async def _chunks(answer: Any, name: str) -> AsyncIterator[Any]:
-    if isinstance(answer, str | Mapping | Event):
-        yield answer
-    elif isinstance(answer, AsyncIterator):
-        try:
-            async for chunk in answer:
-                yield chunk
-        finally:
-            # An iterator that is left early would go on in the garbage collector's time.
-            if inspect.isasyncgen(answer):
-                await answer.aclose()
-    else:
-        raise InvalidArgumentError(
-            f"the model {name!r} must return a text, a message, or an async iterator of these, "
-            f"not {type(answer).__name__}"
-        )
-
-
-class _Collected:
-    """The messages of an answer as it comes in."""
-
-    def __init__(self, question: Message) -> None:
-        self._changes = ThreadChanges([question])
-        self._pieces: list[str] = []
-        self._tool_names: dict[Any, Any] = {}
-
-    async def add(self, chunk: Any, request: ModelRequest) -> None:
-        if isinstance(chunk, str):
-            self._pieces.append(chunk)
-            await request.deliver(chunk)
-        elif isinstance(chunk, Event):
-            self._changes.events.append(chunk)
-            await request.emit(chunk)
-        elif isinstance(chunk, Mapping):
-            await self._add_message(as_message(chunk), request)
-        else:
-            raise InvalidArgumentError(
-                f"a model's chunk is a text, a message or an Event, not {type(chunk).__name__}"
-            )
-
-    async def _add_message(self, message: Message, request: ModelRequest) -> None:
-        self._flush()
-        self._changes.messages.append(message)
-        for call in message.tool_calls or ():
-            function = call.get("function", call)
-            self._tool_names[call.get("id")] = function.get("name")
-            data = {"tool": function.get("name"), "arguments": function.get("arguments")}
-            await request.emit(Event(EventType.TOOL_CALL, data))
-        if message.role == "tool":
-            tool = message.name or self._tool_names.get(message.tool_call_id)
-            data = {"tool": tool, "tool_call_id": message.tool_call_id, "content": message.content}
-            await request.emit(Event(EventType.TOOL_RESULT, data))
-        elif message.role == "assistant" and (text := text_of(message.content)):
-            await request.deliver(text)
-
-    def _flush(self) -> None:
-        if self._pieces:
-            self._changes.messages.append(Message.assistant("".join(self._pieces)))
-            self._pieces.clear()
-
-    def finish(self) -> tuple[str, ThreadChanges]:
-        self._flush()
-        last = self._changes.messages[-1]
-        if last.role != "assistant" or last.tool_calls:
-            # A model that said nothing has answered all the same: with nothing.
-            last = Message.assistant("")
-            self._changes.messages.append(last)
-        return text_of(last.content), self._changes
-
-
-def model_name(model: Any, config: AgentConfig, plugins: Plugins) -> str:
-    """The model string that a config means; see `AgentConfig.model`."""
-    if isinstance(model, str):
-        return model
-    if config.model is None and config.provider is None:
-        return "echo"
-    served = {provider.name for provider in plugins.providers("model")}
-    if config.provider is None:
-        named = (config.model or "").partition(":")[0]
-        return config.model or "" if named in served else f"openai:{config.model}"
-    return config.provider if config.model is None else f"{config.provider}:{config.model}"
-
-
-def served_model(name: str, *, tools: Any = None, plugins: Plugins | None = None) -> Responder:
-    """The model that a plugin serves under a string such as "echo" or "openai:gpt-4o".
-
-    Raises:
-        ConfigurationError: no plugin serves it; names those that are. Or it takes no tools.
-        MissingExtraError: a package that it needs is not installed.
-    """
-    kind, _, rest = name.partition(":")
-    make: Callable[[str], ChatModel] = (plugins or shared_plugins()).load("model", kind)
-    return CallableResponder(make(rest), name=name, tools=tools, owned=True)
+    async def aclose(self) -> None: ...

@@ -19,8 +19,7 @@ class HasStore(Protocol):
     """A `SessionAgent`, a `RedisSessionManager`, or whoever else works on a store."""
 
     @property
-    def store(self) -> Any:
-        """The `SessionStore`."""
+    def store(self) -> Any: ...
 
 
 def store_of(owner: SessionStore | HasStore) -> SessionStore:
@@ -133,17 +132,14 @@ class SessionThread:
 
     def changes(self) -> ThreadChanges:
         """What was added since it was read or saved."""
-        messages, events = set(map(id, self._stored.messages)), set(map(id, self._stored.events))
-        metadata = self._stored.metadata
-        return ThreadChanges(
-            [as_message(message) for message in self.messages if id(message) not in messages],
-            [event for event in self.events if id(event) not in events],
-            {
-                key: value
-                for key, value in self.metadata.items()
-                if key not in metadata or metadata[key] != value
-            },
-            [key for key in metadata if key not in self.metadata],
+        stored = self._stored
+        return ThreadChanges.between(
+            self.messages,
+            self.events,
+            self.metadata,
+            old_messages=stored.messages,
+            old_events=stored.events,
+            old_metadata=stored.metadata,
         )
 
     @property
@@ -223,7 +219,9 @@ class SessionThread:
         self.created_at = snapshot.session.created_at
         self.messages = [entry.message for entry in entries]
         self.events = [_event(entry) for entry in snapshot.logs.get(EVENTS, ())]
-        self.metadata = {name.removeprefix(METADATA_PREFIX): value for name, value in snapshot.state.items()}
+        self.metadata = {
+            name.removeprefix(METADATA_PREFIX): value for name, value in snapshot.state.items()
+        }
         self._stored = _Stored(
             list(self.messages),
             [entry.seq for entry in entries],
@@ -236,6 +234,25 @@ class SessionThread:
         self.metadata.update(unsaved.metadata)
         for key in unsaved.removed:
             self.metadata.pop(key, None)
+
+    def committed(self, changes: ThreadChanges, result: BatchResult) -> None:
+        """Take in what another hand has committed behind what was read here."""
+        stored, added = self._stored, len(changes.messages)
+        expected = added + (stored.position.seq() if stored.position is not None else 0)
+        self.messages += changes.messages
+        self.events += changes.events
+        self.metadata.update(changes.metadata)
+        for key in changes.removed:
+            self.metadata.pop(key, None)
+        self._stored = _Stored(
+            [*stored.messages, *changes.messages],
+            [*stored.sequences, *result.sequences[:added]],
+            [*stored.events, *changes.events],
+            copy.deepcopy(self.metadata),
+            # Where others have written in between, the old position stays, so that a change of the
+            # history from here is refused before it takes away what was never seen.
+            result.position if _alone(stored, result, expected, edited=False) else stored.position,
+        )
 
 
 def _alone(stored: _Stored, result: BatchResult, expected_seq: int, edited: bool) -> bool:

@@ -6,9 +6,10 @@ import sys
 
 import click
 
+from miniagent_store.cli.failures import tell
 from miniagent_store.cli.output import emit_json
 from miniagent_store.cli.settings import OpenedStore, json_option, opened_store, store_options
-from miniagent_store.cli.talk import SHOWN_AT_RESUMING, Talk, ask, describe, note, role_label, talking
+from miniagent_store.cli.talk import SHOWN_AT_RESUMING, Talk, answer, ask, describe, leaving, note, talking
 from miniagent_store.errors import StoreError
 
 HELP = """\
@@ -18,6 +19,7 @@ HELP = """\
 
 @click.command(
     "chat",
+    short_help="Talk with an agent that remembers.",
     epilog="""\b
 Examples:
   miniagent-store chat                               a new session
@@ -53,9 +55,9 @@ def command(
             _converse(talk)
             return
         new = talk.session_id is None
-        answer = talk.say(message, quiet=as_json)
+        reply = talk.say(message, quiet=as_json)
         if as_json:
-            emit_json({"session_id": talk.session_id, "message": message, "answer": answer})
+            emit_json({"session_id": talk.session_id, "message": message, "answer": reply})
         elif new:
             note(f"session {talk.session_id}")
 
@@ -103,13 +105,15 @@ def _choose(
 
 def _converse(talk: Talk) -> None:
     """Ask and answer until the person leaves."""
-    try:
+    with leaving(lambda: _say_how_to_return(talk)):
         while (text := ask("you> ")) is not None and text not in {"/quit", "/exit"}:
             if text:
                 turn(talk, text)
-    finally:
-        if talk.session_id is not None:
-            note(f"kept; go on with: miniagent-store chat {talk.session_id[:8]}")
+
+
+def _say_how_to_return(talk: Talk) -> None:
+    if talk.session_id is not None:
+        note(f"kept; go on with: miniagent-store chat {talk.session_id[:8]}")
 
 
 def turn(talk: Talk, text: str) -> None:
@@ -126,17 +130,7 @@ def turn(talk: Talk, text: str) -> None:
         elif text.startswith("/") and " " not in text:
             click.echo(HELP)
         else:
-            answer(talk, text)
+            answer(talk, text, label="agent> ")
     except StoreError as error:
         # The next turn may do better: a server that is away for a moment must not end a conversation.
-        click.echo(f"error: {error}", err=True)
-
-
-def answer(talk: Talk, text: str) -> None:
-    """Say `text` and print the answer as it comes; Ctrl-C stops the answer, not the conversation."""
-    role_label("agent")
-    try:
-        talk.say(text)
-    except KeyboardInterrupt:
-        click.echo()
-        note("stopped; this turn was not kept")
+        tell(error)

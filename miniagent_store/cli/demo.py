@@ -12,7 +12,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import click
 
 from miniagent_store.cli.output import console, printable
 from miniagent_store.cli.settings import current, store_options
+from miniagent_store.errors import StoreError
 
 if TYPE_CHECKING:
     from miniagent_store.session import SessionManager
@@ -111,8 +112,9 @@ async def clear(manager: SessionManager, session_id: str) -> list[dict[str, Any]
 
 
 async def end(manager: SessionManager, session_id: str) -> bool:
-    """End the session."""
-    return await manager.end_session(session_id)
+    """End the session. It stays stored, until it expires or is deleted."""
+    await manager.end_session(session_id)
+    return await manager.agent.store.delete(session_id)
 
 
 async def _tour(url: str, model: str, *, temporary: bool) -> None:
@@ -127,24 +129,36 @@ async def _tour(url: str, model: str, *, temporary: bool) -> None:
         tour.step(create)
         session_id = await create(manager)
         tour.result(session_id)
-        tour.step(talk)
-        await talk(manager, session_id)
-        tour.conversation(await manager.get_history(session_id))
-        await _second_process(tour, url, model, session_id)
-        tour.step(list_sessions)
-        for each in await list_sessions(manager):
-            tour.result(
-                f"{each['session_id'][:8]}  {each['message_count']} messages  {each['created_at'][:19]}"
-            )
-        tour.step(history)
-        tour.conversation(await history(manager, session_id))
-        tour.step(clear)
-        tour.result(repr(await clear(manager, session_id)))
-        tour.step(end)
-        tour.result(repr(await end(manager, session_id)))
+        try:
+            await _with_session(tour, url, model, manager, session_id)
+        except BaseException:
+            # A store of yours is left as it was found; what went wrong first is what is told.
+            with suppress(StoreError):
+                await manager.agent.store.delete(session_id)
+            raise
     finally:
         await manager.agent.shutdown()
     tour.say(FAREWELL)
+
+
+async def _with_session(
+    tour: _Tour, url: str, model: str, manager: SessionManager, session_id: str
+) -> None:
+    tour.step(talk)
+    await talk(manager, session_id)
+    tour.conversation(await manager.get_history(session_id))
+    await _second_process(tour, url, model, session_id)
+    tour.step(list_sessions)
+    for each in await list_sessions(manager):
+        tour.result(
+            f"{each['session_id'][:8]}  {each['message_count']} messages  {each['created_at'][:19]}"
+        )
+    tour.step(history)
+    tour.conversation(await history(manager, session_id))
+    tour.step(clear)
+    tour.result(repr(await clear(manager, session_id)))
+    tour.step(end)
+    tour.result(repr(await end(manager, session_id)))
 
 
 async def _second_process(tour: _Tour, url: str, model: str, session_id: str) -> None:
@@ -195,7 +209,7 @@ class _Tour:
 
     def code(self, text: str, prompt: str = "$ ") -> None:
         for line in text.splitlines():
-            self._print(f"   {prompt}{line}", "cyan")
+            self._print(f"   {prompt}{line}".rstrip(), "cyan")
 
     def step(self, function: Callable[..., Any]) -> None:
         """Tell what `function` does, and show how."""

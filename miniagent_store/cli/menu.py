@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from miniagent_store.cli.chat import answer
+from miniagent_store.cli.failures import tell
 from miniagent_store.cli.output import counted
 from miniagent_store.cli.settings import OpenedStore, opened_store
-from miniagent_store.cli.talk import Talk, ask, note, talking
+from miniagent_store.cli.talk import Talk, answer, ask, leaving, note, talking
 from miniagent_store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -31,21 +31,21 @@ def run_menu(model: str) -> None:
     """Talk until the person leaves."""
     with opened_store() as opened, talking(opened, model=model, name="demo", user_id="demo") as talk:
         click.echo(f"Sessions are kept in {opened.store.url}\n")
-        try:
+        with leaving(lambda: _say_how_to_return(talk)):
             _list(opened)
             first = ask('\nType "resume <prefix>", or press Enter for a new session: ')
-            if first:
-                _do(talk, opened, first)
-            elif first is not None:
+            if first == "":
                 click.echo('A new session. Say something, or "help".')
-            while (
-                first is not None and (line := ask("\nYou: ")) is not None and line not in {"quit", "exit"}
-            ):
+            line = first
+            while line is not None and line not in {"quit", "exit"}:
                 _do(talk, opened, line)
-        finally:
-            # Also at Ctrl-C. Nothing is left to be saved: each turn was, before its answer was complete.
-            if talk.session_id is not None:
-                note(f"\nSaved. Come back with: resume {talk.session_id[:8]}")
+                line = ask("\nYou: ")
+
+
+def _say_how_to_return(talk: Talk) -> None:
+    # Nothing is left to be saved, at Ctrl-C neither: each turn was, when its answer was complete.
+    if talk.session_id is not None:
+        note(f"Saved. Come back with: resume {talk.session_id[:8]}")
 
 
 def _do(talk: Talk, opened: OpenedStore, line: str) -> None:
@@ -68,9 +68,9 @@ def _do(talk: Talk, opened: OpenedStore, line: str) -> None:
         elif line in {"help", "?", "resume"}:
             click.echo(HELP)
         else:
-            answer(talk, line)
+            answer(talk, line, label="Agent: ")
     except StoreError as error:
-        click.echo(f"error: {error}", err=True)
+        tell(error)
 
 
 def _list(opened: OpenedStore) -> None:

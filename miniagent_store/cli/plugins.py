@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "plugins",
+    short_help="Show who brought what, and what is broken.",
     epilog="""\b
 Examples:
   miniagent-store plugins
@@ -47,9 +48,8 @@ def command(as_json: bool) -> None:
         for row, style in _rows(info):
             rows.append(row)
             styles.append(style)
-    show_table(
-        ["plugin", "from", "kind", "name", "wire id", "what"], rows, keep=("plugin", "from", "kind", "name", "wire id"), styles=styles
-    )
+    columns = ["plugin", "from", "kind", "name", "wire id", "what"]
+    show_table(columns, rows, keep=columns[:-1], styles=styles)
 
 
 def _rows(info: PluginInfo) -> Iterator[tuple[tuple[str, ...], str]]:

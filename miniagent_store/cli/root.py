@@ -5,40 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
-from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
 import click
 
-from miniagent_store.cli.settings import Settings, store_options
+from miniagent_store.cli.lazy import LazyGroup
+from miniagent_store.cli.output import printable
+from miniagent_store.cli.settings import INTERRUPTED, store_options
 from miniagent_store.errors import StoreError
-
-INTERRUPTED = 130
-
-
-class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is asked for.
-
-    Args:
-        homes: names of commands to the modules in which they stand, as ``command``.
-    """
-
-    def __init__(self, *args: Any, homes: Mapping[str, str] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._homes = dict(homes or {})
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._homes)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        home = self._homes.get(cmd_name)
-        if home is None:
-            return None
-        command = import_module(home).command
-        assert isinstance(command, click.Command)
-        return command
 
 
 class Root(LazyGroup):
@@ -70,9 +44,9 @@ class Root(LazyGroup):
         try:
             return super().invoke(ctx)
         except StoreError as error:
-            if ctx.ensure_object(Settings).verbose:
-                click.echo(_traceback(error), err=True, nl=False)
-            click.echo(f"error: {_one_line(error)}", err=True)
+            from miniagent_store.cli.failures import tell
+
+            tell(error)
             ctx.exit(1)
 
 
@@ -91,7 +65,7 @@ Examples:
   miniagent-store chat                         talk; Ctrl-D leaves
   miniagent-store chat --last                  go on where you left off, after a restart too
   miniagent-store sessions list                what is stored
-  miniagent-store --store redis://localhost sessions list
+  miniagent-store --store sqlite:///team.db sessions list
 
 \b
 Exit codes: 0 done, 1 failed (one line on stderr says why), 2 misused, 130 interrupted.""",
@@ -116,21 +90,8 @@ def show_warning(
     line: str | None = None,
 ) -> None:
     """A warning as one line for people, without the place in the code; takes `warnings.showwarning`."""
-    click.echo(f"warning: {str(message).removeprefix('miniagent-store: ')}", err=True)
-
-
-def _one_line(error: StoreError) -> str:
-    from miniagent_store.cli.output import printable
-    from miniagent_store.url import redact_text
-
-    return redact_text(" ".join(printable(str(error)).split())) or type(error).__name__
-
-
-def _traceback(error: StoreError) -> str:
-    # Messages of foreign libraries in the chain may quote a URL.
-    from miniagent_store.url import redact_text
-
-    return redact_text("".join(traceback.format_exception(error)))
+    text = " ".join(printable(str(message)).split())
+    click.echo(f"warning: {text.removeprefix('miniagent-store: ')}", err=True)
 
 
 def _forget_stdout() -> None:

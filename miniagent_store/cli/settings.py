@@ -13,6 +13,8 @@ import click
 if TYPE_CHECKING:
     from miniagent_store.store.protocol import SessionStore
 
+INTERRUPTED = 130  # the exit code after Ctrl-C, as shells have it: 128 + SIGINT
+
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -51,7 +53,7 @@ def store_options(*, root: bool = False) -> Callable[[Command], Command]:
             show_envvar=root,
             expose_value=False,
             callback=_remember,
-            help="Which store, such as sqlite:///sessions.db or redis://localhost.",
+            help="Which store, such as sqlite:///sessions.db.",
         )
         verbose = click.option(
             "-v",

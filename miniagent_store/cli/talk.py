@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from miniagent_store.cli.output import age, console, counted, printable
-from miniagent_store.cli.settings import OpenedStore
+from miniagent_store.cli.settings import INTERRUPTED, OpenedStore
+from miniagent_store.errors import OutcomeUnknownError, StoreError
 
 if TYPE_CHECKING:
     from miniagent_store.session import SessionAgent
     from miniagent_store.values import Session
 
 SHOWN_AT_RESUMING = 4
+
+
+class ModelFailedError(StoreError):
+    """The model raised something of its own; nothing of the turn was stored."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"the model failed ({type(error).__name__}: {error}); nothing was stored")
 
 
 class Talk:
@@ -47,13 +55,33 @@ class Talk:
         """Say `text`, print the answer as it comes unless `quiet`, and return it.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; the turn was not stored.
+            ModelFailedError: the model did not answer.
+            KeyboardInterrupt: Ctrl-C; the turn was not stored, unless its answer was complete.
         """
         return self._opened.run(self._say(text, quiet))
 
     async def _say(self, text: str, quiet: bool) -> str:
-        if self.session_id is None:
-            self.session_id = await self._manager.create_or_resume_session(user_id=self._user_id)
+        if self.session_id is not None:
+            return await self._answer(self.session_id, text, quiet)
+        session_id = await self._manager.create_or_resume_session(user_id=self._user_id)
+        self.session_id = session_id
+        try:
+            return await self._answer(session_id, text, quiet)
+        except OutcomeUnknownError:
+            raise
+        except BaseException:
+            await self._forget_unused(session_id)
+            raise
+
+    async def _forget_unused(self, session_id: str) -> None:
+        """Remove a new session in which nothing was said after all."""
+        with suppress(StoreError):
+            # A turn whose commit had begun at Ctrl-C is there, and stays.
+            if not (await self._opened.store.get(session_id)).message_count:
+                await self._opened.store.delete(session_id)
+                self.session_id = None
+
+    async def _answer(self, session_id: str, text: str, quiet: bool) -> str:
         printed = False
 
         def show(chunk: str) -> None:
@@ -61,7 +89,13 @@ class Talk:
             printed = True
             click.echo(printable(chunk), nl=False)
 
-        answer = await self._agent.run_session(self.session_id, text, stream=None if quiet else show)
+        try:
+            answer = await self._agent.run_session(session_id, text, stream=False if quiet else show)
+        except (StoreError, BrokenPipeError):
+            raise
+        except Exception as error:
+            # Whatever a model raises ends a turn, with one line; a conversation may go on.
+            raise ModelFailedError(error) from error
         if not quiet:
             click.echo("" if printed else printable(answer))
         return answer
@@ -143,8 +177,25 @@ def note(text: str) -> None:
         click.echo(printable(text), err=True)
 
 
-def role_label(role: str) -> None:
-    """Print who speaks, before what is streamed."""
+def answer(talk: Talk, text: str, *, label: str) -> None:
+    """Say `text` and print the answer as it comes; Ctrl-C stops the answer, not the conversation."""
     from rich.text import Text
 
-    console().print(Text(f"{role}> ", style="bold green"), end="")
+    console().print(Text(label, style="bold green"), end="")
+    try:
+        talk.say(text)
+    except KeyboardInterrupt:
+        click.echo()
+        note("stopped; a turn is kept only when its answer is complete")
+
+
+@contextmanager
+def leaving(last_words: Callable[[], None]) -> Iterator[None]:
+    """Say `last_words` whichever way a person leaves, and leave quietly at Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo()  # the prompt still stands there
+        last_words()
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    last_words()

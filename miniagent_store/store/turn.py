@@ -81,7 +81,10 @@ class Turn(Batch):
             raise InvalidArgumentError("this turn has been committed; take a new one")
         if self.lease.lost:
             raise LockLostError(self.session_id)
-        return await super().commit(operation)
+        result = await super().commit(operation)
+        # The commit gave the turn back: the next in line of this process need not wait for our end.
+        await self._holder.forget()
+        return result
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -101,31 +101,30 @@ async def seed(store: SessionStore) -> None:
 
 def terminal(*arguments: str, store: str, keys: list[tuple[str, str]]) -> tuple[int, str]:
     """The command on a terminal: wait for a text, then type; its exit code and all it showed."""
-    pid, terminal_fd = pty.fork()
+    pid, screen = pty.fork()
     if pid == 0:
         os.environ.update(environment_for(store, TERM="xterm-256color"))
         os.execv(sys.executable, [sys.executable, "-m", "miniagent_store", *arguments])
-    shown = ""
-    expected = list(keys)
+    shown, seen = "", 0
+    waiting = list(keys)
     deadline = time.monotonic() + 20
-    try:
-        while time.monotonic() < deadline:
-            while expected and expected[0][0] in shown.rpartition("\0")[2]:
-                _, typed = expected.pop(0)
-                shown += "\0"
-                os.write(terminal_fd, typed.encode())
-            if not select.select([terminal_fd], [], [], 0.5)[0]:
-                continue
-            try:
-                piece = os.read(terminal_fd, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            shown += piece.decode(errors="replace")
-        else:
+    while True:
+        if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
-    finally:
-        os.close(terminal_fd)
-        _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status), shown.replace("\0", "")
+        if waiting and waiting[0][0] in shown[seen:]:
+            seen = len(shown)
+            os.write(screen, waiting.pop(0)[1].encode())
+        if not select.select([screen], [], [], 1)[0]:
+            # Between its prompt and its read `input` is deaf for a moment: press again, as one would.
+            if not waiting and keys and keys[-1][1] == "\x03":
+                os.write(screen, b"\x03")
+            continue
+        try:
+            piece = os.read(screen, 65536)
+        except OSError:
+            break  # how Linux tells that the other side is closed
+        if not piece:
+            break
+        shown += piece.decode(errors="replace")
+    os.close(screen)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown

@@ -128,3 +128,38 @@ def test_ctrl_c_at_the_prompt_leaves_quietly_with_130(store: str) -> None:
     assert code == 130
     assert "Traceback" not in shown
     assert "Hello" in shown, "the last messages are shown at resuming"
+
+
+@pytest.mark.usefixtures("acme")
+def test_ctrl_c_stops_an_answer_and_not_the_conversation(store: str) -> None:
+    code, shown = terminal(
+        *("chat", ADA_1, "--model", "endless"),
+        store=store,
+        keys=[("you> ", "Tell me everything\n"), ("Well, ", "\x03"), ("you> ", "\x04")],
+    )
+
+    assert code == 0, shown
+    assert "stopped; a turn is kept only when its answer is complete" in shown
+    assert said(store, ADA_1) == ["Hello", "Hi"]
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_model_that_fails_is_one_line_and_leaves_no_empty_session(empty: str) -> None:
+    result = run_process("chat", "--model", "failing", "--once", "Hello", store=empty)
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1] == (
+        r"error: the model failed (RuntimeError: no \x1b[2Jcredit left); nothing was stored"
+    )
+    assert "Traceback" not in result.stderr
+    assert run_json("sessions", "list", store=empty)["items"] == []
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_conversation_goes_on_after_a_model_failed(empty: str) -> None:
+    code, shown = terminal(
+        "chat", "--model", "failing", store=empty, keys=[("you> ", "Hello\n"), ("you> ", "/quit\n")]
+    )
+
+    assert code == 0, shown
+    assert r"no \x1b[2Jcredit left" in shown

@@ -169,34 +169,21 @@ def test_plugins_names_what_each_brings() -> None:
     assert {"memory", "sqlite"} <= set(backends)
 
 
-def test_a_broken_plugin_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import EntryPoint
+@pytest.mark.usefixtures("acme")
+def test_a_broken_plugin_is_shown_with_its_reason_and_harms_nobody(store: str) -> None:
+    table = run_process("plugins")
+    document = json.loads(run_process("plugins", "--json").stdout)
+    listing = run_process("sessions", "list", store=store)
 
-    from miniagent_store import plugins
-
-    broken = EntryPoint("acme", "no_such_module_of_acme", "miniagent_store")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken])
-    monkeypatch.setattr(plugins, "_shared", None)
-
-    result = run("plugins")
-
-    assert result.exit_code == 0
-    assert "broken" in result.stdout
-    assert "no_such_module_of_acme" in result.stdout
-
-
-def test_a_warning_is_one_line() -> None:
-    script = (
-        "import sys, warnings\n"
-        "from miniagent_store.cli import main\n"
-        "sys.argv = ['miniagent-store', '--version']\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "warnings.warn('miniagent-store: plugin x is broken', RuntimeWarning)\n"
-    )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-
-    assert result.stderr == "warning: plugin x is broken\n"
+    (line,) = [line for line in table.stdout.splitlines() if line.startswith("acme-broken")]
+    assert line.split()[1:4] == ["acme", "1.2", "broken"]
+    assert "acme_is_not_there" in line
+    (problem,) = [each["problem"] for each in document["plugins"] if each["problem"]]
+    assert problem.startswith("ModuleNotFoundError")
+    assert table.stderr == ""
+    assert listing.returncode == 0
+    assert listing.stderr.startswith("warning: plugin 'acme-broken' of acme 1.2 is broken")
+    assert listing.stderr.count("\n") == 1
 
 
 def test_a_terminal_gets_colours_unless_it_asked_not_to(

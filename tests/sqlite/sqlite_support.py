@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -81,3 +83,17 @@ def stored(first: int, texts: Sequence[bytes]) -> tuple[StoredEntry, ...]:
     return tuple(
         StoredEntry(seq, 1, os.urandom(12), now_ms(), text) for seq, text in enumerate(texts, first)
     )
+
+
+def start(what: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start a function of ``sqlite_process.py`` in another process."""
+    script = Path(__file__).with_name("sqlite_process.py")
+    command = [sys.executable, str(script), what, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def output_of(process: subprocess.Popen[str]) -> str:
+    """What a process printed, once it has ended well."""
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return output

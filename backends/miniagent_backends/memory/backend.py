@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from miniagent_backends.memory.rows import MemoryRows, MemorySession
+from miniagent_store.rules.session_document import DocumentRows, SessionDocument
 from miniagent_store.backend import (
     Backend,
     BackendOptions,
@@ -64,7 +64,7 @@ STORE = Topic("store")
 
 @dataclass(slots=True)
 class _Stage:
-    session: MemorySession
+    session: SessionDocument
     expires_ms: int
 
 
@@ -73,7 +73,7 @@ class MemorySpace:
     """What one name and namespace hold; shared by the stores that were opened on it."""
 
     lock: threading.RLock = field(default_factory=threading.RLock)
-    sessions: dict[str, MemorySession] = field(default_factory=dict)
+    sessions: dict[str, SessionDocument] = field(default_factory=dict)
     turns: dict[str, LeaseRow] = field(default_factory=dict)
     locks: dict[str, LeaseRow] = field(default_factory=dict)
     stages: dict[tuple[str, str], _Stage] = field(default_factory=dict)
@@ -127,9 +127,9 @@ class MemoryBackend(Backend):
             yield self._space
 
     @contextmanager
-    def _rows(self, session_id: str) -> Iterator[MemoryRows]:
+    def _rows(self, session_id: str) -> Iterator[DocumentRows]:
         with self._step() as space:
-            rows = MemoryRows(space.sessions, space.turns, session_id)
+            rows = DocumentRows(space.sessions, space.turns, session_id)
             try:
                 yield rows
             except BaseException:
@@ -187,9 +187,9 @@ class MemoryBackend(Backend):
     async def stage(self, write: StageWrite) -> None:
         with self._step() as space:
             key = (write.session_id, write.stage)
-            stage = space.stages.setdefault(key, _Stage(MemorySession(), 0))
+            stage = space.stages.setdefault(key, _Stage(SessionDocument(), 0))
             stage.expires_ms = self.now_ms() + write.ttl_ms
-            rows = MemoryRows({"": stage.session}, {}, "")
+            rows = DocumentRows({"": stage.session}, {}, "")
             for log, entries in write.entries:
                 for entry in entries:
                     rows.add_entry(log, entry)
@@ -201,7 +201,7 @@ class MemoryBackend(Backend):
             space, now = self._space, self.now_ms()
             stage = space.stages.pop((publish.session_id, publish.stage), None)
             there = stage is not None and not is_expired(stage.expires_ms, now)
-            staged = stage.session if stage is not None and there else MemorySession()
+            staged = stage.session if stage is not None and there else SessionDocument()
             tails = _tails(staged, publish) if there else None
             result = publish_stage(rows, publish, tails, _size(staged), now)
             if not result.replayed:
@@ -396,7 +396,7 @@ def _matches(record: Record, query: ListQuery, now_ms: int) -> bool:
     return set(query.tags) <= set(record.tags)
 
 
-def _tails(staged: MemorySession, publish: StagePublish) -> dict[str, LogTail]:
+def _tails(staged: SessionDocument, publish: StagePublish) -> dict[str, LogTail]:
     tails = {log: LogTail(base, 0) for log, base in publish.bases.items()}
     for log, stored in staged.logs.items():
         if stored.entries:
@@ -404,17 +404,17 @@ def _tails(staged: MemorySession, publish: StagePublish) -> dict[str, LogTail]:
     return tails
 
 
-def _entries(session: MemorySession) -> Iterator[StoredEntry]:
+def _entries(session: SessionDocument) -> Iterator[StoredEntry]:
     for stored in session.logs.values():
         yield from stored.entries
 
 
-def _size(session: MemorySession) -> int:
+def _size(session: SessionDocument) -> int:
     values = sum(len(value.payload or b"") for value in session.values.values())
     return values + sum(len(entry.payload) for entry in _entries(session))
 
 
-def _drop_expired_values(session: MemorySession, now_ms: int) -> None:
+def _drop_expired_values(session: SessionDocument, now_ms: int) -> None:
     gone = [value for value in session.values.values() if is_expired(value.expires_ms, now_ms)]
     if gone and session.record:
         for value in gone:

@@ -83,7 +83,7 @@ class SqliteBackend(Backend):
         namespace, deadline = self._options.namespace, self._options.deadline
         self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
         self._writer = Writer(self.location, namespace, deadline, self._subscriptions)
-        reader = Reader(self.location, namespace)
+        reader = Reader(self.location, namespace, deadline)
         self._workers = (
             Worker("miniagent-sqlite-writer", self._writer, deadline, self._subscriptions.wake),
             Worker("miniagent-sqlite-reader", reader, deadline, self._subscriptions.wake),

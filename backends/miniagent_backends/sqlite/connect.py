@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 OLDEST_SQLITE = (3, 35, 0)
 FIRST_PAUSE, LONGEST_PAUSE = 0.0003, 0.005
+CACHE_KIB = 8192
 # How far the write-ahead log may stay grown after a burst.
 WAL_LIMIT = 64 * 1024 * 1024
 
@@ -33,26 +34,17 @@ def connect_writer(location: Location, deadline: float) -> sqlite3.Connection:
     """
     _check_version()
     _prepare_folder(location)
-    try:
-        connection = _connect(location)
-        try:
-            _make_ours(connection, location, deadline)
-        except BaseException:
-            connection.close()
-            raise
-    except sqlite3.Error as error:
-        raise translate(error, location.path) from error
-    return connection
+    return _connect(location, lambda connection: _make_ours(connection, location, deadline))
 
 
-def connect_reader(location: Location) -> sqlite3.Connection:
+def connect_reader(location: Location, deadline: float) -> sqlite3.Connection:
     """A connection that cannot write, to a file that is ours."""
-    try:
-        connection = _connect(location)
+
+    def set_up(connection: sqlite3.Connection) -> None:
+        patiently(lambda: _tune(connection, location), deadline)
         connection.execute("PRAGMA query_only = ON")
-    except sqlite3.Error as error:
-        raise translate(error, location.path) from error
-    return connection
+
+    return _connect(location, set_up)
 
 
 def patiently(work: Callable[[], T], deadline: float) -> T:
@@ -106,13 +98,26 @@ def _prepare_folder(location: Location) -> None:
         raise denied(location.path, f"its folder {location.folder} is read-only for this process")
 
 
-def _connect(location: Location) -> sqlite3.Connection:
-    # Busy waiting is ours (timeout 0): so that a thread that waits for a lock sees what else happens.
-    connection = sqlite3.connect(location.path, timeout=0, isolation_level=None, cached_statements=256)
+def _connect(location: Location, set_up: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    try:
+        # Busy waiting is ours (timeout 0): a thread that waits for a lock sees what else happens.
+        connection = sqlite3.connect(location.path, timeout=0, isolation_level=None, cached_statements=256)
+        try:
+            set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise translate(error, location.path) from error
+    return connection
+
+
+def _tune(connection: sqlite3.Connection, location: Location) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cache_size = -8192")
-    return connection
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA synchronous = {location.synchronous}")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
 
 
 def _make_ours(connection: sqlite3.Connection, location: Location, deadline: float) -> None:
@@ -125,10 +130,13 @@ def _make_ours(connection: sqlite3.Connection, location: Location, deadline: flo
             f"{location.path}: this file system cannot hold a write-ahead log (journal mode {mode}); "
             "use a local disk"
         )
-    connection.execute(f"PRAGMA synchronous = {location.synchronous}")
-    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-    if ours:
-        return
+    # Some of them read the file, so they can find it locked.
+    patiently(lambda: _tune(connection, location), deadline)
+    if not ours:
+        _create(connection, location, deadline)
+
+
+def _create(connection: sqlite3.Connection, location: Location, deadline: float) -> None:
     patiently(lambda: connection.execute("BEGIN IMMEDIATE"), deadline)
     try:
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):

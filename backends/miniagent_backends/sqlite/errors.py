@@ -65,12 +65,12 @@ def leaves_doubt(error: sqlite3.Error) -> bool:
     return code_of(error) == sqlite3.SQLITE_IOERR_FSYNC
 
 
-def translate(error: sqlite3.Error, path: str, session_id: str | None = None) -> Exception:
+def translate(error: sqlite3.Error, path: str, session_id: str = "") -> Exception:
     """The error to raise for `error`, which left nothing behind.
 
     Args:
         path: of the database file.
-        session_id: whose operation it was, if any.
+        session_id: whose operation it was, or "".
     """
     code = code_of(error)
     primary = code & 0xFF
@@ -83,17 +83,14 @@ def translate(error: sqlite3.Error, path: str, session_id: str | None = None) ->
             "nothing was changed; make room and try again"
         )
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
-        return BackendUnavailableError(
-            f"{path} was moved or deleted while it was open; nothing was changed; put it back, or open "
-            "the store anew"
-        )
+        return moved(path)
     if primary in _DENIED:
         return denied(path)
     if primary == sqlite3.SQLITE_NOTADB and session_id is None:
         return not_a_database(path)
     if primary in _CORRUPT:
         return _damaged(path, session_id, name)
-    if primary == sqlite3.SQLITE_CONSTRAINT and session_id is not None:
+    if primary == sqlite3.SQLITE_CONSTRAINT and session_id:
         return SessionDamagedError(
             session_id, part=f"what {path} holds of it", problem=f"does not fit its record ({error})"
         )
@@ -115,6 +112,14 @@ def busy(path: str, seconds: float | None = None) -> StoreError:
     )
 
 
+def moved(path: str) -> BackendUnavailableError:
+    """The file is no longer where it was opened."""
+    return BackendUnavailableError(
+        f"{path} was moved, replaced or deleted while it was open; nothing was changed; put it back, or "
+        "open the store anew"
+    )
+
+
 def denied(
     path: str, what: str = "the file, or its folder, is read-only for this process"
 ) -> AccessDeniedError:
@@ -122,9 +127,9 @@ def denied(
     return AccessDeniedError(f"{path} cannot be written: {what}; SQLite needs both writable")
 
 
-def _damaged(path: str, session_id: str | None, name: str) -> StoreError:
+def _damaged(path: str, session_id: str, name: str) -> StoreError:
     advice = "restore it from a backup, or save what can be read with: sqlite3 FILE .recover"
-    if session_id is not None:
+    if session_id:
         return SessionDamagedError(
             session_id, part=f"the database file {path}", problem=f"is corrupt ({name}); {advice}"
         )

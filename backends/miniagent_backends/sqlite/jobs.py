@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from miniagent_backends.sqlite.errors import translate
@@ -58,7 +59,7 @@ class Job:
 
     def fail(self, error: sqlite3.Error, path: str) -> None:
         """Note what went wrong; an exception of its own for each job."""
-        self.error = translate(error, path, self.subject or None)
+        self.error = translate(error, path, self.subject)
         self.error.__cause__ = error
 
     def settle(self) -> None:
@@ -77,7 +78,8 @@ class Inbox:
 
     def __init__(self) -> None:
         self._arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._waiting: deque[Job] = deque()  # the thread's own
+        self._waiting: deque[Job] = deque()  # the thread's own, like the next
+        self._kicked = False
         self._lock = threading.Lock()  # between begin and withdraw
 
     # Of the loop
@@ -86,7 +88,7 @@ class Inbox:
         self._arrivals.put(job)
 
     def kick(self) -> None:
-        """Make `wait` return."""
+        """Make `wait` return, or the next one if the thread is at work."""
         self._arrivals.put(None)
 
     def withdraw(self, job: Job) -> bool:
@@ -101,14 +103,10 @@ class Inbox:
 
     def wait(self, timeout: float | None) -> None:
         """Wait for a job, a kick, or `timeout` seconds."""
-        if self._waiting:
-            return
-        try:
-            arrival = self._arrivals.get(timeout=timeout)
-        except queue.Empty:
-            return
-        if arrival is not None:
-            self._waiting.append(arrival)
+        if not self._waiting and not self._kicked:
+            with suppress(queue.Empty):
+                self._take(self._arrivals.get(timeout=timeout))
+        self._kicked = False
 
     def has_waiting(self) -> bool:
         """Whether a job waits that has not been withdrawn."""
@@ -129,10 +127,21 @@ class Inbox:
         return None
 
     def _collect(self) -> None:
-        while True:
-            try:
-                arrival = self._arrivals.get_nowait()
-            except queue.Empty:
-                return
-            if arrival is not None:
-                self._waiting.append(arrival)
+        with suppress(queue.Empty):
+            while True:
+                self._take(self._arrivals.get_nowait())
+
+    def _take(self, arrival: Job | None) -> None:
+        if arrival is None:
+            self._kicked = True
+        else:
+            self._waiting.append(arrival)
+
+
+def fail_all(inbox: Inbox, error_for: Callable[[Job], BaseException]) -> list[Job]:
+    """Begin all that waits, and end it with an error of its own."""
+    jobs = []
+    while job := inbox.begin():
+        job.error = error_for(job)
+        jobs.append(job)
+    return jobs

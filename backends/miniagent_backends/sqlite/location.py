@@ -38,6 +38,14 @@ class Location:
     def folder(self) -> str:
         return os.path.dirname(self.path)
 
+    def file(self) -> tuple[int, int] | None:
+        """Which file stands there now: device and inode."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     @property
     def wal(self) -> str:
         """The write-ahead log beside it."""

@@ -6,8 +6,8 @@ import sqlite3
 import time
 
 from miniagent_backends.sqlite.connect import connect_reader, pauses
-from miniagent_backends.sqlite.errors import busy, is_busy
-from miniagent_backends.sqlite.jobs import Inbox, Job
+from miniagent_backends.sqlite.errors import busy, is_busy, moved
+from miniagent_backends.sqlite.jobs import Inbox, Job, fail_all
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.transaction import Transaction
 from miniagent_backends.sqlite.windows import Windows
@@ -28,12 +28,14 @@ class Reader:
 
     writes = False
 
-    def __init__(self, location: Location, namespace: str) -> None:
+    def __init__(self, location: Location, namespace: str, deadline: float) -> None:
         self.path = location.path
+        self._deadline = deadline
         self._location, self._namespace, self._windows = location, namespace, Windows()
 
     def open(self) -> None:
-        self._connection = connect_reader(self._location)
+        self._connection = connect_reader(self._location, time.monotonic() + self._deadline)
+        self._file = self._location.file()
 
     def close(self) -> None:
         self._connection.close()
@@ -42,6 +44,9 @@ class Reader:
         return None
 
     def serve(self, inbox: Inbox, deliver: Deliver) -> None:
+        if self._location.file() != self._file:
+            deliver(fail_all(inbox, lambda _: moved(self.path)), ())
+            return
         # All are taken before the snapshot is: a read that was asked for later might miss a commit that
         # was acknowledged in between.
         jobs: list[Job] = []

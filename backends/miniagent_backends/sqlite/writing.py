@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from miniagent_backends.sqlite.connect import connect_writer, pauses
-from miniagent_backends.sqlite.errors import busy, is_busy, is_of_statement, leaves_doubt
-from miniagent_backends.sqlite.jobs import Inbox, Job
+from miniagent_backends.sqlite.errors import busy, is_busy, is_of_statement, leaves_doubt, moved, translate
+from miniagent_backends.sqlite.jobs import Inbox, Job, fail_all
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.transaction import Transaction
 from miniagent_backends.sqlite.watching import EVERYTHING, POLL_SECONDS, Subscriptions
@@ -42,6 +42,7 @@ class Writer:
 
     def open(self) -> None:
         self._connection = connect_writer(self._location, time.monotonic() + self._deadline)
+        self._file = self._location.file()
 
     def close(self) -> None:
         self._connection.close()
@@ -51,14 +52,20 @@ class Writer:
 
     def serve(self, inbox: Inbox, deliver: Deliver) -> None:
         self._notice_others(deliver)
-        if inbox.has_waiting():
-            try:
-                locked = self._lock(inbox.has_waiting, deliver)
-            except sqlite3.Error as error:
-                deliver(self._fail_all(inbox, error), ())
-                return
-            if locked:
-                self._run_batch(inbox, deliver)
+        if not inbox.has_waiting():
+            return
+        if self._location.file() != self._file:
+            # In WAL mode SQLite does not look, and would go on to write what no one will ever read.
+            deliver(fail_all(inbox, lambda _: moved(self.path)), ())
+            return
+        try:
+            locked = self._lock(inbox.has_waiting, deliver)
+        except sqlite3.Error as error:
+            cause = error
+            deliver(fail_all(inbox, lambda job: translate(cause, self.path, job.subject)), ())
+            return
+        if locked:
+            self._run_batch(inbox, deliver)
 
     # Transactions
 
@@ -155,13 +162,6 @@ class Writer:
             job.error.__cause__ = error
         else:
             job.fail(error, self.path)
-
-    def _fail_all(self, inbox: Inbox, error: sqlite3.Error) -> list[Job]:
-        jobs = []
-        while job := inbox.begin():
-            job.fail(error, self.path)
-            jobs.append(job)
-        return jobs
 
     # Other processes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from miniagent_store.cli.root import LazyGroup
+from miniagent_store.cli.lazy import LazyGroup
 
 
 @click.group(

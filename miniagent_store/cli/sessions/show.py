@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "show",
+    short_help="Show record, logs and state of a SESSION.",
     epilog="""\b
 Examples:
   miniagent-store sessions show 3f9c

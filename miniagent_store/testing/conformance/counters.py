@@ -59,7 +59,7 @@ class CounterPromises(ConformanceBase):
         await state.set("n", 1)
         before = await store.get(session.id)
 
-        with pytest.raises(StateTypeError):
+        with pytest.raises(StateTypeError):  # noqa: PT012 - the block is what is tested
             async with store.batch(session.id) as batch:
                 batch.append({"content": "lost"})
                 batch.state.add("n")

@@ -10,7 +10,15 @@ import pytest
 from miniagent_store.backend import Backend, LogRange, ReadPlan, StateScan
 from miniagent_store.errors import InvalidArgumentError
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.testing.conformance.base import ConformanceBase, append, commit, contents, make, payloads, say
+from miniagent_store.testing.conformance.base import (
+    ConformanceBase,
+    append,
+    commit,
+    contents,
+    make,
+    payloads,
+    say,
+)
 from miniagent_store.values import Message, Session
 
 # Of the messages 1 to 9, of which 1 and 2 were trimmed.

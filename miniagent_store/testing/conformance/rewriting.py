@@ -200,7 +200,12 @@ class RewritingPromises(ConformanceBase):
         assert stone.value["metadata"]["reason"] == "asked to"
         assert "redacted_at" in stone.value["metadata"]
         assert "secret" not in str(stone.value)
-        assert (stone.seq, stone.id, stone.time, stone.version) == (2, before.id, before.time, before.version)
+        assert (stone.seq, stone.id, stone.time, stone.version) == (
+            2,
+            before.id,
+            before.time,
+            before.version,
+        )
         assert after.message_count == 3
         assert after.size < size
         assert [each.redacted for each in await store.entries(session.id)] == [False, True, False]

@@ -13,7 +13,25 @@ from miniagent_store.testing.conformance.base import ConformanceBase, say
 from miniagent_store.values import Session
 
 # In order of their UTF-8 bytes, which is that of their code points and not of UTF-16.
-NAMES = [" x", "!", "%", "*", "A", "B", "[a]", "a", "a/", "a/1", "a/10", "a/2", "aa", "é", "日本", "ﬀ", "🙂"]
+NAMES = [
+    " x",
+    "!",
+    "%",
+    "*",
+    "A",
+    "B",
+    "[a]",
+    "a",
+    "a/",
+    "a/1",
+    "a/10",
+    "a/2",
+    "aa",
+    "é",
+    "日本",
+    "ﬀ",
+    "🙂",
+]
 VALUES: list[Any] = [
     None,
     False,
@@ -176,7 +194,7 @@ class StatePromises(ConformanceBase):
         await store.state(session.id).set("there", 1)
         before = await store.get(session.id)
 
-        with pytest.raises(VersionConflictError):
+        with pytest.raises(VersionConflictError):  # noqa: PT012 - the block is what is tested
             async with store.batch(session.id) as batch:
                 batch.state.set("new", 3)
                 batch.state.set_if_absent("there", 2, required=True)

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class MemoryLog:
+class LogDocument:
     """Entries whose sequences follow each other."""
 
     entries: list[StoredEntry] = field(default_factory=list)
@@ -26,27 +26,27 @@ class MemoryLog:
 
 
 @dataclass(slots=True)
-class MemorySession:
+class SessionDocument:
     """All parts of one session but its turn."""
 
     record: Record | None = None
-    logs: dict[str, MemoryLog] = field(default_factory=dict)
+    logs: dict[str, LogDocument] = field(default_factory=dict)
     values: dict[str, StoredValue] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     writers: dict[str, WriterWindow] = field(default_factory=dict)
 
-    def log(self, name: str) -> MemoryLog:
-        return self.logs.setdefault(name, MemoryLog())
+    def log(self, name: str) -> LogDocument:
+        return self.logs.setdefault(name, LogDocument())
 
 
-class MemoryRows:
+class DocumentRows:
     """`SessionRows` over dictionaries; `undo` takes back all that was written."""
 
     def __init__(
-        self, sessions: dict[str, MemorySession], turns: dict[str, LeaseRow], session_id: str
+        self, sessions: dict[str, SessionDocument], turns: dict[str, LeaseRow], session_id: str
     ) -> None:
         self._sessions, self._turns, self._id = sessions, turns, session_id
-        self._session = sessions.get(session_id) or MemorySession()
+        self._session = sessions.get(session_id) or SessionDocument()
         self._undo: list[Callable[[], object]] = []
 
     def undo(self) -> None:
@@ -69,7 +69,7 @@ class MemoryRows:
         if self._sessions.pop(self._id, None) is not None:
             self._undo.append(lambda: self._sessions.__setitem__(self._id, before))
         self._undo.append(lambda: setattr(self, "_session", before))
-        self._session = MemorySession()
+        self._session = SessionDocument()
 
     def writer(self, writer: str) -> WriterWindow | None:
         return self._session.writers.get(writer)

@@ -1,0 +1,126 @@
+"""One turn of a conversation: read, ask, stream, and commit once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from miniagent_store.agent.config import AgentConfig
+from miniagent_store.agent.events import Event, EventType
+from miniagent_store.agent.models import ModelRequest, Responder
+from miniagent_store.agent.session_thread import SessionThread
+from miniagent_store.agent.thread_changes import METADATA_PREFIX, ThreadChanges
+from miniagent_store.errors import LockLostError, SessionNotFoundError
+from miniagent_store.store.protocol import SessionStore
+from miniagent_store.store.turn import Turn
+from miniagent_store.values import EVENTS, MESSAGES, Session, Snapshot
+
+StreamTo = Callable[[str], Any]
+
+
+def conversation(session: Session | None, session_id: str) -> Session:
+    """The session, if it is one: records of other kinds share the ids, and are nobody's chat.
+
+    Raises:
+        SessionNotFoundError: it is not.
+    """
+    if session is None or session.kind != "session":
+        raise SessionNotFoundError(session_id)
+    return session
+
+
+async def read_thread(
+    store: SessionStore, session_id: str, last: int | None
+) -> tuple[SessionThread, Snapshot]:
+    """A session's thread as it is stored, and the snapshot it is made of.
+
+    Raises:
+        SessionNotFoundError: there is no such session.
+    """
+    snapshot = await store.snapshot(session_id, last=last, logs=(MESSAGES, EVENTS), state=METADATA_PREFIX)
+    conversation(snapshot.session, session_id)
+    thread = SessionThread(session_id, store)
+    thread.take(snapshot)
+    return thread, snapshot
+
+
+@dataclass(slots=True)
+class Answering:
+    """Asks a model within a turn, whose one commit stores the whole answer.
+
+    Attributes:
+        store: where the session is.
+        turn: the session's, taken.
+        responder: the model.
+        config: the agent's.
+        tell: to be called with each event.
+        stream_to: to be called with each piece of the answer, if anybody wants them.
+        streaming: whether anybody does.
+    """
+
+    store: SessionStore
+    turn: Turn
+    responder: Responder
+    config: AgentConfig
+    tell: Callable[[Any], Awaitable[None]]
+    stream_to: StreamTo | None = None
+    streaming: bool = False
+    _snapshot: Snapshot | None = None
+    _changes: ThreadChanges = field(default_factory=ThreadChanges)
+    _started: bool = False
+
+    async def answer(self, user_input: str, context: str | None) -> str:
+        """Ask, and put all that is said into the turn, which commits it when it ends."""
+        turn = self.turn
+        self._snapshot = turn.snapshot
+        text, self._changes = await self.responder.respond(
+            ModelRequest(
+                conversation(turn.session, turn.session_id),
+                user_input,
+                context,
+                turn.history,
+                self.config,
+                self.streaming,
+                self._deliver,
+                self._emit,
+                self._read_thread,
+            )
+        )
+        self._changes.write(turn)
+        return text
+
+    async def committed(self) -> SessionThread:
+        """Tell that the stream has ended; the thread as it is now. To be called after the turn."""
+        if self._started:
+            await self._emit(Event(EventType.STREAM_END))
+        thread = SessionThread(self.turn.session_id, self.store)
+        if self._snapshot is not None and self.turn.result is not None:
+            thread.take(self._snapshot)
+            thread.committed(self._changes, self.turn.result)
+        return thread
+
+    async def _read_thread(self) -> SessionThread:
+        thread, self._snapshot = await read_thread(
+            self.store, self.turn.session_id, self.config.history_limit
+        )
+        return thread
+
+    async def _deliver(self, chunk: str) -> None:
+        if self.turn.lease.lost:
+            # The commit would be refused; whoever listens should not hear more of what is not kept.
+            raise LockLostError(self.turn.session_id)
+        if not self.streaming:
+            return
+        if not self._started:
+            self._started = True
+            await self._emit(Event(EventType.STREAM_START))
+        if self.stream_to is not None:
+            told = self.stream_to(chunk)
+            if inspect.isawaitable(told):
+                await told
+        await self._emit(Event(EventType.STREAM_CHUNK, chunk))
+
+    async def _emit(self, event: Event) -> None:
+        await self.tell(replace(event, metadata={"session_id": self.turn.session_id, **event.metadata}))

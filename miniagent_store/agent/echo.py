@@ -1,0 +1,65 @@
+"""A model without a model: offline, deterministic, and it can say what it was told before."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+from miniagent_store.agent.config import AgentConfig
+from miniagent_store.agent.messages import text_of
+from miniagent_store.errors import ConfigurationError
+from miniagent_store.values import Message
+
+_WHAT_I_SAID = re.compile(
+    r"\bwhat (did|have) i (just |last )?(say|said|tell|told|ask|asked)\b", re.IGNORECASE
+)
+_WHAT_NAME = re.compile(r"\bwhat(?:'s| is) my name\b", re.IGNORECASE)
+_MY_NAME = re.compile(r"\bmy name(?:'s| is) ([^\W\d_][\w'-]*)", re.IGNORECASE)
+_WORD_STARTS = re.compile(r"(?<=\s)(?=\S)")
+
+
+def make_echo(rest: str) -> EchoModel:
+    """The model of the string "echo".
+
+    Raises:
+        ConfigurationError: something stands after "echo:".
+    """
+    if rest:
+        raise ConfigurationError(f"the model 'echo' takes nothing after its name, not {rest!r}")
+    return EchoModel()
+
+
+class EchoModel:
+    """Repeats what the user says, and remembers as much as the conversation holds.
+
+    Example:
+        >>> echo_answer(["Hello!"])
+        'You said: Hello! (message 1)'
+        >>> echo_answer(["Hello!", "What did I just say?"])
+        'You said: "Hello!"'
+        >>> echo_answer(["My name is Ada.", "What is my name?"])
+        'Your name is Ada.'
+    """
+
+    def __call__(self, messages: list[Message], config: AgentConfig, /) -> AsyncIterator[str]:
+        """The answer, word by word."""
+        said = [text_of(message.content) for message in messages if message.role == "user"]
+        return _words(echo_answer(said))
+
+
+def echo_answer(said: list[str]) -> str:
+    """What to answer when the user has said this much, the last last."""
+    *before, last = said or [""]
+    if _WHAT_I_SAID.search(last):
+        return f'You said: "{before[-1]}"' if before else "You have not said anything before."
+    if _WHAT_NAME.search(last):
+        names = [match[1] for text in before for match in _MY_NAME.finditer(text)]
+        return f"Your name is {names[-1]}." if names else "You have not told me your name."
+    return f"You said: {last} (message {len(said)})"
+
+
+async def _words(text: str) -> AsyncIterator[str]:
+    for word in _WORD_STARTS.split(text):
+        yield word
+        await asyncio.sleep(0)

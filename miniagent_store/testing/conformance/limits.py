@@ -1,0 +1,180 @@
+"""Promises of limits: how often, and how big."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import pytest
+
+from miniagent_store.errors import InvalidArgumentError, SessionTooLargeError
+from miniagent_store.store.protocol import SessionStore
+from miniagent_store.testing.conformance.base import ConformanceBase, OpenHere, eventually, say, texts
+from miniagent_store.values import Message, RateLimit, Session
+
+Algorithm = Literal["fixed", "sliding", "bucket"]
+ALGORITHMS: list[Algorithm] = ["fixed", "sliding", "bucket"]
+every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
+
+
+class LimitPromises(ConformanceBase):
+    """Rate limits and size limits."""
+
+    @every_algorithm
+    async def test_so_many_are_allowed_and_no_more(self, store: SessionStore, algorithm: Algorithm) -> None:
+        answers = [await store.rate_limit("key", 3, "1h", algorithm=algorithm) for _ in range(5)]
+
+        assert [bool(each) for each in answers] == [True, True, True, False, False]
+        assert [each.remaining for each in answers] == [2, 1, 0, 0, 0]
+        assert [each.retry_after > 0 for each in answers] == [False, False, False, True, True]
+        assert answers[-1].retry_after <= 2 * 3600
+
+    @every_algorithm
+    async def test_no_more_are_allowed_at_once(self, store: SessionStore, algorithm: Algorithm) -> None:
+        answers = await asyncio.gather(
+            *[store.rate_limit("key", 7, "1h", algorithm=algorithm) for _ in range(20)]
+        )
+
+        assert sum(map(bool, answers)) == 7
+
+    @every_algorithm
+    async def test_a_limit_is_shared_between_stores(
+        self, store: SessionStore, other: SessionStore, algorithm: Algorithm
+    ) -> None:
+        for each in (store, other):
+            assert await each.rate_limit("key", 2, "1h", algorithm=algorithm)
+
+        assert not await store.rate_limit("key", 2, "1h", algorithm=algorithm)
+
+    @every_algorithm
+    async def test_it_is_allowed_again_after_a_while(
+        self, store: SessionStore, algorithm: Algorithm
+    ) -> None:
+        async def allowed() -> RateLimit:
+            return await store.rate_limit("key", 1, 0.2, algorithm=algorithm)
+
+        assert await allowed()
+        await eventually(allowed)
+
+    async def test_retry_after_is_long_enough(self, store: SessionStore) -> None:
+        for algorithm in ALGORITHMS:
+            # A fresh period, so that the clock is nowhere near the end of a sliding window's.
+            first: RateLimit = await store.rate_limit(algorithm, 2, 0.5, algorithm=algorithm, cost=2)
+            refused = await store.rate_limit(algorithm, 2, 0.5, algorithm=algorithm)
+            if not refused:
+                await asyncio.sleep(refused.retry_after + 0.02)
+                assert await store.rate_limit(algorithm, 2, 0.5, algorithm=algorithm)
+            assert first
+
+    @every_algorithm
+    async def test_one_may_cost_more(self, store: SessionStore, algorithm: Algorithm) -> None:
+        first = await store.rate_limit("key", 10, "1h", algorithm=algorithm, cost=8)
+        refused = await store.rate_limit("key", 10, "1h", algorithm=algorithm, cost=3)
+        small = await store.rate_limit("key", 10, "1h", algorithm=algorithm, cost=2)
+
+        assert (first.allowed, first.remaining) == (True, 2)
+        assert (refused.allowed, refused.remaining) == (False, 2)
+        assert (small.allowed, small.remaining) == (True, 0)
+
+    async def test_keys_are_limited_apart(self, store: SessionStore) -> None:
+        assert await store.rate_limit("user:ada", 1, "1h")
+        assert await store.rate_limit("user:bob", 1, "1h")
+        assert not await store.rate_limit("user:ada", 1, "1h")
+
+    async def test_impossible_limits_are_refused(self, store: SessionStore) -> None:
+        for limit, period, cost in ((0, 1, 1), (1, 0, 1), (1, 1, 0), (1, -1, 1)):
+            with pytest.raises(InvalidArgumentError):
+                await store.rate_limit("key", limit, period, cost=cost)
+        with pytest.raises(InvalidArgumentError):
+            await store.rate_limit("key", 1, 1, algorithm="guess")  # type: ignore[arg-type]
+
+    # Sizes
+
+    async def test_the_size_counts_entries_state_and_metadata(self, store: SessionStore) -> None:
+        empty = (await store.create("s")).size
+        with_metadata = (await store.update("s", metadata={"m": "x" * 100})).size
+        with_message = (await say(store, "s", "x" * 1000)).size
+        await store.state("s").set("name", "x" * 500)
+        with_state = (await store.get("s")).size
+
+        assert empty == 0
+        assert 100 < with_metadata < 200
+        assert 1000 < with_message - with_metadata < 1100
+        assert 500 < with_state - with_message < 600
+
+    async def test_what_is_taken_away_no_longer_counts(self, store: SessionStore) -> None:
+        await store.create("s")
+        await say(store, "s", "a" * 100, "b" * 100, "c" * 100, "d" * 100)
+        await say(store, "s", "e" * 100, log="events")
+        await store.state("s").set("one", "x" * 100)
+        await store.state("s").set("one", "y" * 10)
+        await store.state("s").set("p/1", "x" * 100)
+        await store.state("s").set("p/2", "x" * 100)
+        await store.update("s", metadata={"m": 1})
+
+        await store.pop("s")
+        await store.trim("s", before=2)
+        await store.replace("s", [Message.user("short")], from_seq=3)
+        await store.redact("s", 2, reason="x")
+        await store.clear("s")
+        await store.state("s").delete_prefix("p/")
+        await store.state("s").delete("one")
+        await store.update("s", metadata={})
+
+        assert (await store.get("s")).size == 0
+
+    async def test_a_session_over_its_limit_is_refused(self, open_here: OpenHere) -> None:
+        store = await open_here(max_session_size=1000)
+        await store.create("s")
+        before = await say(store, "s", "x" * 600)
+
+        with pytest.raises(SessionTooLargeError) as refused:
+            await say(store, "s", "x" * 600)
+        with pytest.raises(SessionTooLargeError):
+            await store.state("s").set("name", "x" * 600)
+        with pytest.raises(SessionTooLargeError):
+            await store.update("s", metadata={"m": "x" * 600})
+
+        assert refused.value.limit == 1000
+        assert refused.value.size > 1000
+        assert await store.get("s") == before
+        await say(store, "s", "short")
+
+    async def test_a_new_session_over_its_limit_is_not_made(self, open_here: OpenHere) -> None:
+        store = await open_here(max_session_size=100)
+
+        with pytest.raises(SessionTooLargeError):
+            await store.append("s", Message.user("x" * 600), create=True)
+        with pytest.raises(SessionTooLargeError):
+            await store.create("s", metadata={"m": "x" * 600})
+
+        assert list(await store.list()) == []
+
+    async def test_a_session_that_is_too_large_may_shrink(
+        self, store: SessionStore, open_here: OpenHere
+    ) -> None:
+        small = await open_here(max_session_size=1000)
+        await small.create("s")
+        await say(small, "s", "x" * 400, "y" * 400)
+
+        # In one commit: what is taken away makes room for what comes.
+        await small.replace("s", [Message.user("z" * 700)])
+
+        assert await texts(small, "s") == ["z" * 700]
+
+    async def test_other_kinds_have_no_size_limit(self, open_here: OpenHere) -> None:
+        store = await open_here(max_session_size=100)
+        await store.create("t", kind="thread")
+
+        await store.append("t", Message.user("x" * 1000))
+
+        assert await store.count("t") == 1
+
+    async def test_a_message_over_its_limit_is_refused(self, open_here: OpenHere) -> None:
+        store = await open_here(max_message_size=500)
+        made: Session = await store.create("s")
+
+        with pytest.raises(SessionTooLargeError):
+            await store.append("s", Message.user("fits"), Message.user("x" * 600))
+
+        assert await store.get("s") == made
