@@ -69,9 +69,10 @@ class LoopThread:
             self._loop = self._thread = None
         if loop is None or thread is None or self._pid != os.getpid():
             return
+        # Not run_until_complete after the thread has ended: this thread may have a loop that is running.
+        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 

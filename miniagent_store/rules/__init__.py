@@ -6,7 +6,8 @@ rules. Backends that compute elsewhere (Redis, in Lua) are compared with them.
 """
 
 from miniagent_store.rules.commit import apply_commit, new_token, publish_stage
-from miniagent_store.rules.lease import acquire_lease, release_lease, renew_lease
+from miniagent_store.rules.lease import acquire_lease, acquire_turn, release_lease, renew_lease
+from miniagent_store.rules.listing import count_records, list_page
 from miniagent_store.rules.rate import RateState, count_one
 from miniagent_store.rules.read import read_plan, touched
 from miniagent_store.rules.rows import LeaseRow, SessionRows, WriterWindow, is_expired
@@ -17,9 +18,12 @@ __all__ = [
     "SessionRows",
     "WriterWindow",
     "acquire_lease",
+    "acquire_turn",
     "apply_commit",
     "count_one",
+    "count_records",
     "is_expired",
+    "list_page",
     "new_token",
     "publish_stage",
     "read_plan",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
-from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest
-from miniagent_store.rules.rows import LeaseRow
+from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest, ReadResult
+from miniagent_store.rules.read import read_plan
+from miniagent_store.rules.rows import LeaseRow, SessionRows, live_record
 
 
 def acquire_lease(
@@ -23,6 +25,24 @@ def acquire_lease(
     else:
         fence = max((row.fence if row else 0) + 1, record_fence + 1, now_ms)
     return LeaseRow(request.owner, fence, until_ms, request.holder), LeaseGrant(fence, until_ms)
+
+
+def acquire_turn(rows: SessionRows, request: LeaseRequest, now_ms: int) -> LeaseGrant | LeaseHeld:
+    """Take a session's turn and read the request's plan, which is of the same session.
+
+    A new owner's fence and guard are written into the record at once.
+    """
+    record = live_record(rows, now_ms)
+    if record is None and request.must_exist:
+        return LeaseGrant(0, 0, ReadResult(None))
+    answer = acquire_lease(rows.turn(), request, now_ms, record_fence=record.fence if record else 0)
+    if isinstance(answer, LeaseHeld):
+        return answer
+    row, grant = answer
+    rows.save_turn(row)
+    if record is not None and record.fence < row.fence:
+        rows.save_record(replace(record, fence=row.fence, token=record.token[:16] + os.urandom(8)))
+    return replace(grant, read=read_plan(rows, request.plan, now_ms)) if request.plan else grant
 
 
 def renew_lease(row: LeaseRow | None, request: LeaseRequest, fence: int, now_ms: int) -> LeaseRow | None:

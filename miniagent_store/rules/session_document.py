@@ -1,24 +1,31 @@
-"""One session in memory, and the primitives of the rules over it, with undo."""
+"""One session in Python objects, and the primitives of the rules over it, with undo.
+
+What the memory backend keeps as it is, and what `DocumentBackend` writes as one document.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from miniagent_store.backend import Record, StateScan, StoredEntry, StoredValue
-from miniagent_store.rules import LeaseRow, WriterWindow, is_expired
+from miniagent_store.backend import LogTail, Record, StageWrite, StateScan, StoredEntry, StoredValue
+from miniagent_store.rules.rows import LeaseRow, WriterWindow, is_expired
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class LogDocument:
-    """Entries whose sequences follow each other."""
+    """Entries whose sequences follow each other.
+
+    Attributes:
+        caller_ids: sequence and digest of each entry that was given an id.
+    """
 
     entries: list[StoredEntry] = field(default_factory=list)
-    caller_ids: dict[str, StoredEntry] = field(default_factory=dict)
+    caller_ids: dict[str, tuple[int, bytes | None]] = field(default_factory=dict)
 
     def slice(self, low: int, high: int) -> slice:
         first = self.entries[0].seq if self.entries else 1
@@ -27,7 +34,11 @@ class LogDocument:
 
 @dataclass(slots=True)
 class SessionDocument:
-    """All parts of one session but its turn."""
+    """All parts of one session but its turn.
+
+    Attributes:
+        names: of the values, sorted.
+    """
 
     record: Record | None = None
     logs: dict[str, LogDocument] = field(default_factory=dict)
@@ -37,6 +48,45 @@ class SessionDocument:
 
     def log(self, name: str) -> LogDocument:
         return self.logs.setdefault(name, LogDocument())
+
+    def add_staged(self, write: StageWrite) -> None:
+        """Add a part of a session that is being put together."""
+        rows = DocumentRows({"": self}, {}, "")
+        for log, entries in write.entries:
+            for entry in entries:
+                rows.add_entry(log, entry)
+        for value in write.values:
+            rows.put_value(value)
+
+    def tails(self, bases: Mapping[str, int]) -> dict[str, LogTail]:
+        """The extent of each log, with `bases` for those that are empty."""
+        tails = {log: LogTail(base, 0) for log, base in bases.items()}
+        for log, stored in self.logs.items():
+            if stored.entries:
+                tails[log] = LogTail(stored.entries[0].seq - 1, len(stored.entries))
+        return tails
+
+    @property
+    def size(self) -> int:
+        """Bytes of entries and values."""
+        values = sum(len(value.payload or b"") for value in self.values.values())
+        return values + sum(len(each.payload) for log in self.logs.values() for each in log.entries)
+
+    def take_parts(self, staged: SessionDocument) -> None:
+        """Take over logs and values of what was staged."""
+        self.logs, self.values, self.names = staged.logs, staged.values, staged.names
+
+    def drop_expired_values(self, now_ms: int) -> bool:
+        """Forget values that have expired, and their size; whether there were any."""
+        gone = [value for value in self.values.values() if is_expired(value.expires_ms, now_ms)]
+        if not gone or self.record is None:
+            return False
+        for value in gone:
+            del self.values[value.name]
+        self.names = sorted(self.values)
+        size = self.record.size - sum(len(value.payload or b"") for value in gone)
+        self.record = replace(self.record, size=size)
+        return True
 
 
 class DocumentRows:
@@ -92,7 +142,7 @@ class DocumentRows:
         self._undo.append(stored.entries.pop)
         if entry.caller_id is not None:
             caller_id = entry.caller_id
-            stored.caller_ids[caller_id] = entry
+            stored.caller_ids[caller_id] = (entry.seq, entry.digest)
             self._undo.append(lambda: stored.caller_ids.pop(caller_id))
 
     def remove_entries(self, log: str, low: int, high: int) -> int:
@@ -129,8 +179,7 @@ class DocumentRows:
 
     def caller_id(self, log: str, caller_id: str) -> tuple[int, bytes | None] | None:
         stored = self._session.logs.get(log)
-        entry = stored.caller_ids.get(caller_id) if stored else None
-        return (entry.seq, entry.digest) if entry else None
+        return stored.caller_ids.get(caller_id) if stored else None
 
     def value(self, name: str) -> StoredValue | None:
         return self._session.values.get(name)

@@ -45,6 +45,7 @@ class Turn(Batch):
             session_id, last=last, after=None, after_time=None, logs=("messages",), state=None
         )
         self._holder = LeaseHolder(core, queue, "turn", session_id, ttl=TURN_TTL, wait=wait)
+        self._unanswered = False
         self.session: Session | None = None
         self.snapshot: Snapshot | None = None
         self.history: list[Message] = []
@@ -81,7 +82,12 @@ class Turn(Batch):
             raise InvalidArgumentError("this turn has been committed; take a new one")
         if self.lease.lost:
             raise LockLostError(self.session_id)
-        result = await super().commit(operation)
+        try:
+            result = await super().commit(operation)
+        except (OutcomeUnknownError, BackendUnavailableError):
+            # The backend does not answer; asking it to release would only add to the wait.
+            self._unanswered = True
+            raise
         # The commit gave the turn back: the next in line of this process need not wait for our end.
         await self._holder.forget()
         return result
@@ -89,21 +95,11 @@ class Turn(Batch):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.result is not None:
-            await self._holder.forget()
-            return
-        if kind is not None or self._draft.is_empty:
-            await self._holder.release()
-            return
-        in_doubt = False
         try:
-            await self.commit()
-        except (OutcomeUnknownError, BackendUnavailableError):
-            # The backend does not answer; asking it to release would only add to the wait.
-            in_doubt = True
-            raise
+            if kind is None and self.result is None and not self._draft.is_empty:
+                await self.commit()
         finally:
-            if self.result is not None or in_doubt:
+            if self.result is not None or self._unanswered:
                 await self._holder.forget()
             else:
                 await self._holder.release()

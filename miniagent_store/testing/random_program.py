@@ -104,10 +104,10 @@ class RandomProgram(RuleBasedStateMachine):
     """Each rule is a call on all stores; subclass with `urls` set, or use `run_random_program`."""
 
     urls: Sequence[str] = ()
-    calls = 0
 
     def __init__(self) -> None:
         super().__init__()
+        self.calls = 0
         self._runner = asyncio.Runner()
         self._stores = [open_store(url) for url in self.fresh_urls()]
         # What stores told earlier, for later calls; one value a store.
@@ -127,7 +127,7 @@ class RandomProgram(RuleBasedStateMachine):
 
     def each(self, *calls: Call) -> list[Any]:
         """Make a call on all stores, given one for all or one for each, and compare the answers."""
-        type(self).calls += 1
+        self.calls += 1
         told = [
             self._runner.run(_answer(calls[index % len(calls)], store))
             for index, store in enumerate(self._stores)
@@ -478,21 +478,30 @@ def _plain(told: Any) -> Any:
 
 
 def run_random_program(
-    urls: Sequence[str] | Callable[[], Sequence[str]], *, steps: int = 100, examples: int = 20
-) -> int:
-    """Run `examples` programs of up to `steps` calls; how many calls were made in all.
+    urls: Sequence[str] | Callable[[], Sequence[str]],
+    *,
+    steps: int = 100,
+    least: int = 0,
+    examples: int = 20,
+) -> list[int]:
+    """Run programs of up to `steps` calls; how many calls each of them made.
 
     Args:
         urls: of empty stores to compare, or a function that gives fresh ones for each program.
-        steps: calls of a program.
+        steps: calls of a program, at most.
+        least: calls of a program, at least, where hypothesis can draw that many.
         examples: programs.
 
     Raises:
         AssertionError: two stores answered differently; hypothesis prints the shortest such program.
     """
 
+    lengths: list[int] = []
+
     class Program(RandomProgram):
-        calls = 0
+        def teardown(self) -> None:
+            super().teardown()
+            lengths.append(self.calls)
 
         def fresh_urls(self) -> Sequence[str]:
             return urls() if callable(urls) else urls
@@ -505,5 +514,6 @@ def run_random_program(
             deadline=None,
             suppress_health_check=[*HealthCheck],
         ),
+        _min_steps=least,
     )
-    return Program.calls
+    return lengths

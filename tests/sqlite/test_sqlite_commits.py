@@ -242,6 +242,29 @@ async def test_closing_waits_for_what_was_asked(tmp_path: Path) -> None:
         assert len(await payloads(again, "s")) == 50
 
 
+async def test_closing_waits_no_longer_than_the_deadline(tmp_path: Path) -> None:
+    backend = backend_on(tmp_path / "a.db", deadline=0.2)
+    await backend.open()
+    with locked(tmp_path / "a.db"):
+        waiting = asyncio.ensure_future(backend.commit(commit("s", b"1")))
+        await asyncio.sleep(0)
+        await asyncio.wait_for(backend.close(), 5)
+
+    with pytest.raises(BackendUnavailableError, match="locked"):
+        await waiting
+
+
+async def test_a_thread_that_ends_by_a_bug_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path / "a.db") as backend:
+        monkeypatch.setattr(backend._writer, "_run_batch", lambda *_: 1 / 0)
+
+        for _ in range(2):
+            with pytest.raises(BackendUnavailableError, match="ZeroDivisionError.* open the store anew"):
+                await backend.commit(commit("s", b"1"))
+
+
 async def test_a_closed_backend_says_so(tmp_path: Path) -> None:
     backend = backend_on(tmp_path / "a.db")
     with pytest.raises(StoreClosedError):

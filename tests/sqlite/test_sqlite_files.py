@@ -13,7 +13,12 @@ import pytest
 from sqlite_support import commit, opened, output_of, payloads, start
 
 from miniagent_backends.sqlite.schema import SCHEMA_VERSION
-from miniagent_store.errors import BackendUnavailableError, ConfigurationError, SessionDamagedError
+from miniagent_store.errors import (
+    BackendUnavailableError,
+    CapacityError,
+    ConfigurationError,
+    SessionDamagedError,
+)
 
 
 async def refused(path: Path) -> str:
@@ -53,6 +58,19 @@ async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path, conte
     path.write_bytes(content)
 
     assert "not a SQLite database" in await refused(path)
+
+
+async def test_health_tells_the_file_and_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path / "a.db") as backend:
+        await backend.commit(commit("s", b"1"))
+        details = await backend.ping()
+
+        assert details["path"] == f"{tmp_path}/a.db"
+        assert details["schema_version"] == SCHEMA_VERSION
+        assert details["size"] + details["wal_size"] > 4096
+        monkeypatch.setattr("miniagent_backends.sqlite.backend.LEAST_FREE", 2**62)
+        with pytest.raises(CapacityError, match="make room"):
+            await backend.ping()
 
 
 async def test_a_folder_is_no_file(tmp_path: Path) -> None:

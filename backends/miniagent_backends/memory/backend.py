@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import os
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakValueDictionary
 
-from miniagent_store.rules.session_document import DocumentRows, SessionDocument
 from miniagent_store.backend import (
     Backend,
     BackendOptions,
@@ -29,7 +27,6 @@ from miniagent_store.backend import (
     LeaseRequest,
     ListQuery,
     ListResult,
-    LogTail,
     RateResult,
     RateStep,
     ReadPlan,
@@ -37,7 +34,6 @@ from miniagent_store.backend import (
     Record,
     StagePublish,
     StageWrite,
-    StoredEntry,
     Subscription,
     Topic,
 )
@@ -46,15 +42,19 @@ from miniagent_store.rules import (
     LeaseRow,
     RateState,
     acquire_lease,
+    acquire_turn,
     apply_commit,
     count_one,
+    count_records,
     is_expired,
+    list_page,
     publish_stage,
     read_plan,
     release_lease,
     renew_lease,
     touched,
 )
+from miniagent_store.rules.session_document import DocumentRows, SessionDocument
 from miniagent_store.url import StoreURL
 
 KEPT_CHANGES = 10_000
@@ -82,6 +82,10 @@ class MemorySpace:
     changes: OrderedDict[str, tuple[int, Change]] = field(default_factory=OrderedDict)
     change_count: int = 0
     waiting: dict[Topic, list[tuple[asyncio.AbstractEventLoop, Subscription]]] = field(default_factory=dict)
+
+    def records(self) -> Iterator[Record]:
+        """All records, expired ones too."""
+        return (session.record for session in self.sessions.values() if session.record)
 
 
 _named: WeakValueDictionary[tuple[str, str], MemorySpace] = WeakValueDictionary()
@@ -157,19 +161,7 @@ class MemoryBackend(Backend):
 
     async def list(self, query: ListQuery) -> ListResult:
         with self._step() as space:
-            now = self.now_ms()
-            wanted = (
-                session.record
-                for session in space.sessions.values()
-                if session.record and _matches(session.record, query, now)
-            )
-            pick = heapq.nsmallest if query.ascending else heapq.nlargest
-            records = pick(
-                query.limit + 1, wanted, key=lambda each: (each.last_activity_ms, each.session_id)
-            )
-        page = tuple(records[: query.limit])
-        more = len(records) > query.limit
-        return ListResult(page, (page[-1].last_activity_ms, page[-1].session_id) if more else None)
+            return list_page(space.records(), query, self.now_ms())
 
     async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
         with self._rows(session_id) as rows:
@@ -189,12 +181,7 @@ class MemoryBackend(Backend):
             key = (write.session_id, write.stage)
             stage = space.stages.setdefault(key, _Stage(SessionDocument(), 0))
             stage.expires_ms = self.now_ms() + write.ttl_ms
-            rows = DocumentRows({"": stage.session}, {}, "")
-            for log, entries in write.entries:
-                for entry in entries:
-                    rows.add_entry(log, entry)
-            for value in write.values:
-                rows.put_value(value)
+            stage.session.add_staged(write)
 
     async def publish(self, publish: StagePublish) -> CommitResult:
         with self._rows(publish.session_id) as rows:
@@ -202,11 +189,10 @@ class MemoryBackend(Backend):
             stage = space.stages.pop((publish.session_id, publish.stage), None)
             there = stage is not None and not is_expired(stage.expires_ms, now)
             staged = stage.session if stage is not None and there else SessionDocument()
-            tails = _tails(staged, publish) if there else None
-            result = publish_stage(rows, publish, tails, _size(staged), now)
+            tails = staged.tails(publish.bases) if there else None
+            result = publish_stage(rows, publish, tails, staged.size, now)
             if not result.replayed:
-                session = space.sessions[publish.session_id]
-                session.logs, session.values, session.names = staged.logs, staged.values, staged.names
+                space.sessions[publish.session_id].take_parts(staged)
                 self._changed(result.record)
             return result
 
@@ -225,18 +211,7 @@ class MemoryBackend(Backend):
                 space.locks[request.name], grant = answer
                 return grant
         with self._rows(request.name) as rows:
-            now = self.now_ms()
-            record = read_plan(rows, ReadPlan(request.name), now).record
-            if record is None and request.must_exist:
-                return LeaseGrant(0, 0, ReadResult(None))
-            answer = acquire_lease(rows.turn(), request, now, record_fence=record.fence if record else 0)
-            if isinstance(answer, LeaseHeld):
-                return answer
-            row, grant = answer
-            rows.save_turn(row)
-            if record is not None and record.fence != row.fence:
-                rows.save_record(replace(record, fence=row.fence, token=record.token[:16] + os.urandom(8)))
-            return replace(grant, read=read_plan(rows, request.plan, now)) if request.plan else grant
+            return acquire_turn(rows, request, self.now_ms())
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
         with self._step():
@@ -346,20 +321,7 @@ class MemoryBackend(Backend):
 
     async def stats(self) -> BackendStats:
         with self._step() as space:
-            now = self.now_ms()
-            records = [
-                session.record
-                for session in space.sessions.values()
-                if session.record and not is_expired(session.record.expires_ms, now)
-            ]
-        talks = [record for record in records if record.kind == "session"]
-        return BackendStats(
-            sessions=dict(Counter(record.kind for record in records)),
-            messages=sum(record.message_count for record in records),
-            size=sum(record.size for record in records),
-            users=len({record.user_id for record in talks if record.user_id is not None}),
-            agents=dict(Counter(record.agent for record in talks if record.agent is not None)),
-        )
+            return count_records(space.records(), self.now_ms())
 
     async def sweep(self, limit: int) -> Sequence[Expired]:
         with self._step() as space:
@@ -373,55 +335,13 @@ class MemoryBackend(Backend):
                 del space.sessions[record.session_id]
                 self._changed(record, deleted=True)
             for session in space.sessions.values():
-                _drop_expired_values(session, now)
+                session.drop_expired_values(now)
             for leases in (space.turns, space.locks):
                 _drop(leases, lambda row: row.until_ms < now - KEPT_LEASE_MS)
             _drop(space.stages, lambda stage: is_expired(stage.expires_ms, now))
             _drop(space.cache, lambda item: is_expired(item[1], now))
             _drop(space.rates, lambda item: item[1] <= now)
             return [Expired(record.session_id, record.kind, record.user_id) for record in gone]
-
-
-def _matches(record: Record, query: ListQuery, now_ms: int) -> bool:
-    if is_expired(record.expires_ms, now_ms) or record.kind != query.kind:
-        return False
-    if query.user_id is not None and record.user_id != query.user_id:
-        return False
-    if query.agent is not None and record.agent != query.agent:
-        return False
-    if query.cursor is not None:
-        here = (record.last_activity_ms, record.session_id)
-        if not (here > query.cursor if query.ascending else here < query.cursor):
-            return False
-    return set(query.tags) <= set(record.tags)
-
-
-def _tails(staged: SessionDocument, publish: StagePublish) -> dict[str, LogTail]:
-    tails = {log: LogTail(base, 0) for log, base in publish.bases.items()}
-    for log, stored in staged.logs.items():
-        if stored.entries:
-            tails[log] = LogTail(stored.entries[0].seq - 1, len(stored.entries))
-    return tails
-
-
-def _entries(session: SessionDocument) -> Iterator[StoredEntry]:
-    for stored in session.logs.values():
-        yield from stored.entries
-
-
-def _size(session: SessionDocument) -> int:
-    values = sum(len(value.payload or b"") for value in session.values.values())
-    return values + sum(len(entry.payload) for entry in _entries(session))
-
-
-def _drop_expired_values(session: SessionDocument, now_ms: int) -> None:
-    gone = [value for value in session.values.values() if is_expired(value.expires_ms, now_ms)]
-    if gone and session.record:
-        for value in gone:
-            del session.values[value.name]
-            session.names.remove(value.name)
-        size = session.record.size - sum(len(value.payload or b"") for value in gone)
-        session.record = replace(session.record, size=size)
 
 
 def _drop(values: dict[Any, Any], unwanted: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -43,10 +42,19 @@ from miniagent_store.backend import (
     Subscription,
     Topic,
 )
-from miniagent_store.errors import SessionExistsError, StoreClosedError, StoreError, WrongLoopError
+from miniagent_store.errors import (
+    CapacityError,
+    SessionExistsError,
+    StoreClosedError,
+    StoreError,
+    WrongLoopError,
+)
 from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
+
+# With less than this a commit of usual size does not fit any more.
+LEAST_FREE = 256 * 1024
 
 
 class SqliteBackend(Backend):
@@ -221,13 +229,16 @@ class SqliteBackend(Backend):
     # Inside
 
     def _details(self) -> dict[str, Any]:
-        wal_size = 0
-        with contextlib.suppress(FileNotFoundError):
-            wal_size = os.path.getsize(self.location.wal)
+        path = self.location.path
+        disk = os.statvfs(path)
+        free = disk.f_bavail * disk.f_frsize
+        if free < LEAST_FREE:
+            raise CapacityError(f"the disk of {path} is full ({free} bytes are free); make room")
         return {
-            "path": self.location.path,
-            "size": os.path.getsize(self.location.path),
-            "wal_size": wal_size,
+            "path": path,
+            "size": os.path.getsize(path),
+            "wal_size": os.path.getsize(self.location.wal),
+            "free": free,
             "schema_version": SCHEMA_VERSION,
             "synchronous": self.location.synchronous,
             "sqlite_version": sqlite3.sqlite_version,

@@ -214,9 +214,9 @@ class SqlRows:
     def last_seq_at(self, log: str, version: int) -> int:
         """Halving, since versions never fall along a log; an index on them would cost every append."""
         low, high = self._execute(
-            "SELECT (SELECT min(seq) FROM entries WHERE session = ?1 AND log = ?2), "
-            "(SELECT max(seq) FROM entries WHERE session = ?1 AND log = ?2)",
-            (self._key, log),
+            "SELECT (SELECT min(seq) FROM entries WHERE session = ? AND log = ?), "
+            "(SELECT max(seq) FROM entries WHERE session = ? AND log = ?)",
+            (self._key, log) * 2,
         ).fetchone()
         if low is None or self.entry_version(log, low) > version:
             return 0

@@ -83,9 +83,9 @@ def sweep_rest(transaction: Transaction, limit: int = STEP_ROWS) -> Step:
         ("gone", "id", "time_ms", now - KEEP_MS),
     ):
         removed = transaction.execute(
-            f"DELETE FROM {table} WHERE namespace = ?1 AND ({key}) IN "
-            f"(SELECT {key} FROM {table} WHERE namespace = ?1 AND {expiry} <= ?2 LIMIT ?3)",
-            (transaction.namespace, before, limit),
+            f"DELETE FROM {table} WHERE namespace = ? AND ({key}) IN "
+            f"(SELECT {key} FROM {table} WHERE namespace = ? AND {expiry} <= ? LIMIT ?)",
+            (transaction.namespace, transaction.namespace, before, limit),
         ).rowcount
         more = more or removed == limit
     return Step([], more)

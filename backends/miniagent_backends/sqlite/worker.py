@@ -66,6 +66,7 @@ class Worker:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._closing = False
+        self._crash: BaseException | None = None
         self._handing_over: list[Job] = []
         # By rising deadline, so that one timer does for all.
         self._unsettled: dict[Job, None] = {}
@@ -109,6 +110,8 @@ class Worker:
             BackendUnavailableError: it was not begun by the deadline.
             OutcomeUnknownError: it was begun, and had not ended by the deadline.
         """
+        if self._crash is not None:
+            raise self._crashed() from self._crash
         if self._closing:
             raise StoreClosedError()
         job = Job(work, self._loop.create_future(), self._loop.time() + self._deadline, subject, identity)
@@ -156,19 +159,36 @@ class Worker:
             if job.deadline > now:
                 self._timer = self._loop.call_at(job.deadline, self._check_deadlines)
                 return
+            path, seconds = self._service.path, self._deadline
+            if self._inbox.withdraw(job):
+                job.error = busy(path, seconds)
+            else:
+                job.error = self._in_doubt(
+                    job, f"{path} did not answer within the deadline of {seconds:g} s"
+                )
             del self._unsettled[job]
-            job.error = self._too_late(job)
             job.settle()
 
-    def _too_late(self, job: Job) -> StoreError:
-        path, seconds = self._service.path, self._deadline
-        if self._inbox.withdraw(job):
-            return busy(path, seconds)
+    def _in_doubt(self, job: Job, why: str) -> StoreError:
+        """What to tell of a job that has begun."""
         if not self._service.writes:
-            return BackendUnavailableError(f"reading {path} took longer than the deadline of {seconds:g} s")
+            return BackendUnavailableError(why)
         commit_id = str(job.identity) if job.identity else None
-        why = f"{path} did not answer within the deadline of {seconds:g} s"
         return OutcomeUnknownError(job.subject, commit_id=commit_id, why=why)
+
+    def _abandon(self, error: BaseException) -> None:
+        self._crash = error
+        jobs, self._unsettled = self._unsettled, {}
+        for job in jobs:
+            withdrawn = self._inbox.withdraw(job)
+            job.error = self._crashed() if withdrawn else self._in_doubt(job, str(self._crashed()))
+            job.error.__cause__ = error
+            job.settle()
+
+    def _crashed(self) -> BackendUnavailableError:
+        return BackendUnavailableError(
+            f"the thread that works on {self._service.path} ended by {self._crash!r}; open the store anew"
+        )
 
     def _settle(self, jobs: list[Job], woken: Iterable[Wake]) -> None:
         self._on_wake(woken)
@@ -189,6 +209,8 @@ class Worker:
             self._tell(_resolve, self._opened)
             try:
                 self._serve_until_closed()
+            except BaseException as error:  # noqa: BLE001 - it is told to all who wait and will ask
+                self._tell(self._abandon, error)
             finally:
                 self._service.close()
         finally:

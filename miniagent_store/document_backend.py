@@ -1,0 +1,443 @@
+"""A backend out of two primitives: for folders, object stores, tables, and whatever keeps documents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from miniagent_store.backend import (
+    Backend,
+    BackendOptions,
+    BackendStats,
+    Change,
+    Commit,
+    CommitIdentity,
+    CommitResult,
+    Expired,
+    LeaseGrant,
+    LeaseHeld,
+    LeaseRequest,
+    ListQuery,
+    ListResult,
+    RateResult,
+    RateStep,
+    ReadPlan,
+    ReadResult,
+    Record,
+    StagePublish,
+    StageWrite,
+    Subscription,
+    Topic,
+)
+from miniagent_store.documents import DocumentAccess, to_the_end
+from miniagent_store.errors import SessionExistsError, StoreError
+from miniagent_store.rules import (
+    LeaseRow,
+    acquire_lease,
+    acquire_turn,
+    apply_commit,
+    count_one,
+    count_records,
+    is_expired,
+    list_page,
+    publish_stage,
+    read_plan,
+    release_lease,
+    renew_lease,
+    touched,
+)
+from miniagent_store.rules.change_log import ChangeLog
+from miniagent_store.rules.document_codec import (
+    KEPT_LEASE_MS,
+    Document,
+    Stage,
+    decode_document,
+)
+from miniagent_store.rules.item_codec import Item
+from miniagent_store.rules.session_document import SessionDocument
+
+T = TypeVar("T")
+logger = logging.getLogger("miniagent_store")
+STORE = Topic("store")
+
+
+class DocumentBackend(DocumentAccess, Backend):
+    """A whole backend over atomic changes of single documents.
+
+    Give `transact`, `keys` and `capabilities`, and `open` and `close` where there is something to open:
+
+        class DictBackend(DocumentBackend):
+            name = "dict"
+            capabilities = Capabilities(durable=False, shared=False)
+
+            def __init__(self, url, options):
+                super().__init__(options)
+                self._documents = {}
+
+            async def transact(self, key, change):
+                after, result = change(self._documents.get(key))
+                if after is None:
+                    self._documents.pop(key, None)
+                else:
+                    self._documents[key] = after
+                return result
+
+            async def keys(self, prefix):
+                return [key for key in self._documents if key.startswith(prefix)]
+
+    What it costs: a session is one document, so each commit reads and writes its whole history, and a
+    listing reads every session. Fine for hundreds of messages and thousands of sessions; beyond that,
+    implement `Backend`, with the rules of `miniagent_store.rules` or without.
+
+    Args:
+        options: as the factory was given them.
+
+    Attributes:
+        poll_interval: seconds between looks for what other processes did, while someone waits or watches.
+    """
+
+    poll_interval: ClassVar[float] = 0.05
+
+    def __init__(self, options: BackendOptions) -> None:
+        super().__init__(options.namespace)
+        self.options = options
+        self._waiting: dict[Topic, list[Subscription]] = {}
+        self._poller: asyncio.Task[None] | None = None
+
+    # Life cycle
+
+    async def open(self) -> None:
+        """Open what `transact` needs; nothing by default."""
+
+    async def close(self) -> None:
+        """Stop polling. Who overrides it calls this too, first."""
+        self._closed = True
+        self._waiting.clear()
+        poller, self._poller = self._poller, None
+        if poller is not None:
+            poller.cancel()
+            await asyncio.gather(poller, return_exceptions=True)
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    # Sessions
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        def work(document: Document) -> CommitResult:
+            return apply_commit(document.rows(), commit, self.now_ms())
+
+        return await to_the_end(self._commit(commit.session_id, work, commit.identity))
+
+    async def _commit(
+        self, session_id: str, work: Callable[[Document], CommitResult], identity: CommitIdentity
+    ) -> CommitResult:
+        result = await self._change(session_id, work, identity)
+        if not result.replayed:
+            await self._changed(result.record)
+        return result
+
+    async def read(self, plan: ReadPlan) -> ReadResult:
+        document = decode_document(
+            await self._fetch(self._key("session", plan.session_id)), plan.session_id
+        )
+        return read_plan(document.rows(), plan, self.now_ms())
+
+    async def touch(self, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
+        def work(document: Document) -> Record:
+            rows = document.rows()
+            record = touched(rows, session_id, ttl_ms, keep_ttl, os.urandom(8), self.now_ms())
+            rows.save_record(record)
+            return record
+
+        return await to_the_end(self._change(session_id, work))
+
+    async def list(self, query: ListQuery) -> ListResult:
+        return list_page(await self._records(), query, self.now_ms())
+
+    async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
+        def work(document: Document) -> Record | None:
+            record = document.record
+            if record is None or is_expired(record.expires_ms, self.now_ms()):
+                return None
+            if incarnation is not None and record.incarnation != incarnation:
+                return None
+            document.sessions.clear()
+            return record
+
+        return await to_the_end(self._delete(session_id, work))
+
+    async def _delete(self, session_id: str, work: Callable[[Document], Record | None]) -> bool:
+        record = await self._change(session_id, work)
+        if record is not None:
+            await self._changed(record, deleted=True)
+        return record is not None
+
+    # Staged writes: kept in the document of the id that they are to have, so that publishing is one step
+
+    async def stage(self, write: StageWrite) -> None:
+        def work(document: Document) -> None:
+            stage = document.stages.setdefault(write.stage, Stage(SessionDocument(), 0))
+            stage.expires_ms = self.now_ms() + write.ttl_ms
+            stage.session.add_staged(write)
+
+        await to_the_end(self._change(write.session_id, work))
+
+    async def publish(self, publish: StagePublish) -> CommitResult:
+        taken: SessionExistsError | None = None
+
+        def work(document: Document) -> CommitResult | None:
+            nonlocal taken
+            now, taken = self.now_ms(), None
+            stage = document.stages.pop(publish.stage, None)
+            there = stage is not None and not is_expired(stage.expires_ms, now)
+            staged = stage.session if stage is not None and there else SessionDocument()
+            tails = staged.tails(publish.bases) if there else None
+            try:
+                result = publish_stage(document.rows(), publish, tails, staged.size, now)
+            except SessionExistsError as error:
+                # Not raised in here: the stage is to be dropped all the same.
+                taken = error
+                return None
+            if not result.replayed:
+                document.sessions[publish.session_id].take_parts(staged)
+            return result
+
+        async def run() -> CommitResult | None:
+            result = await self._change(publish.session_id, work, publish.identity)
+            if result is not None and not result.replayed:
+                await self._changed(result.record)
+            return result
+
+        result = await to_the_end(run())
+        if result is None:
+            assert taken is not None
+            raise taken
+        return result
+
+    async def discard(self, session_id: str, stage: str) -> None:
+        await to_the_end(self._change(session_id, lambda document: document.stages.pop(stage, None)))
+
+    # Leases
+
+    async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
+        def turn(document: Document) -> LeaseGrant | LeaseHeld:
+            return acquire_turn(document.rows(), request, self.now_ms())
+
+        def lock(row: LeaseRow | None) -> tuple[LeaseRow | None, LeaseGrant | LeaseHeld]:
+            answer = acquire_lease(row, request, self.now_ms())
+            return (row, answer) if isinstance(answer, LeaseHeld) else answer
+
+        if request.scope == "turn":
+            return await to_the_end(self._change(request.name, turn))
+        return await to_the_end(self._change_lock(request.name, lock))
+
+    async def renew(self, request: LeaseRequest, fence: int) -> bool:
+        return await self._change_lease(
+            request, lambda row: renew_lease(row, request, fence, self.now_ms())
+        )
+
+    async def release(self, request: LeaseRequest, fence: int) -> bool:
+        released = await self._change_lease(
+            request, lambda row: release_lease(row, request, fence, self.now_ms())
+        )
+        if released:
+            self._wake(Topic("session" if request.scope == "turn" else "lock", request.name))
+        return released
+
+    async def _change_lease(
+        self, request: LeaseRequest, rule: Callable[[LeaseRow | None], LeaseRow | None]
+    ) -> bool:
+        """Save what `rule` makes of a lease's row, if anything; whether it did."""
+
+        def turn(document: Document) -> bool:
+            row = rule(document.turns.get(request.name))
+            if row is not None:
+                document.turns[request.name] = row
+            return row is not None
+
+        def lock(before: LeaseRow | None) -> tuple[LeaseRow | None, bool]:
+            row = rule(before)
+            return row or before, row is not None
+
+        if request.scope == "turn":
+            return await to_the_end(self._change(request.name, turn))
+        return await to_the_end(self._change_lock(request.name, lock))
+
+    async def _change_lock(
+        self, name: str, work: Callable[[LeaseRow | None], tuple[LeaseRow | None, T]]
+    ) -> T:
+        def change(item: Item | None) -> tuple[Item | None, T]:
+            row = LeaseRow(*item.value) if item else None
+            after, result = work(row)
+            if after is None or after == row:
+                return item, result
+            value = (after.owner, after.fence, after.until_ms, after.holder)
+            return Item(name, after.until_ms + KEPT_LEASE_MS, value), result
+
+        return await self._change_item("lock", name, change)
+
+    # Cache and rate limits
+
+    async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        found = [Item.decode(await self._fetch(self._key("cache", key))) for key in keys]
+        now = self.now_ms()
+        return [None if item is None or is_expired(item.due_ms, now) else item.value for item in found]
+
+    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
+        for key, value, ttl_ms in items:
+            item = Item(key, None if ttl_ms is None else self.now_ms() + ttl_ms, value)
+            await to_the_end(self._put_item("cache", item))
+
+    async def _put_item(self, kind: str, item: Item) -> None:
+        await self._change_item(kind, item.name, lambda _: (item, None))
+
+    async def cache_delete(self, keys: Sequence[str]) -> int:
+        removed = [await to_the_end(self._remove("cache", key)) for key in keys]
+        now = self.now_ms()
+        return sum(1 for item in removed if item is not None and not is_expired(item.due_ms, now))
+
+    async def cache_clear(self, prefix: str) -> int:
+        removed = 0
+        for key in await self._keys("cache"):
+            item = Item.decode(await self._fetch(key))
+            if item is not None and item.name.startswith(prefix):
+                removed += await to_the_end(self._remove("cache", item.name)) is not None
+        return removed
+
+    async def _remove(self, kind: str, name: str) -> Item | None:
+        return await self._change_item(kind, name, lambda item: (None, item))
+
+    async def rate_limit(self, step: RateStep) -> RateResult:
+        name = f"{step.algorithm}/{step.key}"
+
+        def change(item: Item | None) -> tuple[Item | None, RateResult]:
+            now = self.now_ms()
+            state = None if item is None or is_expired(item.due_ms, now) else item.value
+            state, result = count_one(state, step, now)
+            return Item(name, now + 2 * step.period_ms, state), result
+
+        return await to_the_end(self._change_item("rate", name, change))
+
+    # Watching
+
+    async def subscribe(self, topic: Topic) -> Subscription:
+        self._check_open()
+        subscription = Subscription()
+        self._waiting.setdefault(topic, []).append(subscription)
+        if self.capabilities.shared and (self._poller is None or self._poller.done()):
+            self._poller = asyncio.get_running_loop().create_task(self._poll())
+        return subscription
+
+    async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
+        left = [each for each in self._waiting.get(topic, ()) if each is not subscription]
+        if left:
+            self._waiting[topic] = left
+        else:
+            self._waiting.pop(topic, None)
+
+    async def _poll(self) -> None:
+        # It cannot be known that other processes did nothing, so all who wait are to look for themselves.
+        while self._waiting:
+            await asyncio.sleep(self.poll_interval)
+            for topic in self._waiting:
+                self._wake(topic)
+
+    def _wake(self, topic: Topic) -> None:
+        for subscription in self._waiting.get(topic, ()):
+            subscription.wake()
+
+    async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
+        # Whoever asks makes commits write a change log, so that nobody pays for it who is not watched.
+        key, now = self._key("changes", ""), self.now_ms()
+        log = ChangeLog.decode(await self._fetch(key))
+        if log is None or log.is_stale(now):
+            log = await to_the_end(self._transact(key, lambda before: ChangeLog.asked(before, now)))
+        if after is None:
+            return [], log.cursor
+        found = log.after(after, limit)
+        if found is not None:
+            return found
+        # Too long ago to say: every session may have changed.
+        records = [each for each in await self._records() if not is_expired(each.expires_ms, now)]
+        return [_change(record) for record in records], log.cursor
+
+    async def _changed(self, record: Record, *, deleted: bool = False) -> None:
+        try:
+            key = self._key("changes", "")
+            if await self._fetch(key) is not None:
+                change = _change(record, deleted=deleted)
+                await self._transact(key, lambda before: ChangeLog.noted(before, change))
+        except StoreError as error:
+            # The commit stands; who watches will hear of the session at its next one.
+            logger.warning("a change of session %r was not noted: %s", record.session_id, error)
+        self._wake(Topic("session", record.session_id))
+        self._wake(STORE)
+
+    # Running it
+
+    async def ping(self) -> dict[str, Any]:
+        await self._fetch(self._key("changes", ""))
+        return {"durable": self.capabilities.durable}
+
+    async def stats(self) -> BackendStats:
+        return count_records(await self._records(), self.now_ms())
+
+    async def sweep(self, limit: int) -> Sequence[Expired]:
+        expired: list[Expired] = []
+        for key in await self._keys("session"):
+            if len(expired) >= limit:
+                return expired
+            head = await self._head(key)
+            if head is not None and is_expired(head.due_ms, self.now_ms()):
+                record = await to_the_end(self._reclaim(head.session_id))
+                if record is not None:
+                    expired.append(Expired(record.session_id, record.kind, record.user_id))
+        for kind in ("lock", "cache", "rate"):
+            for key in await self._keys(kind):
+                item = Item.decode(await self._fetch(key))
+                if item is not None and is_expired(item.due_ms, self.now_ms()):
+                    await to_the_end(self._change_item(kind, item.name, self._unless_due))
+        key = self._key("changes", "")
+        log = ChangeLog.decode(await self._fetch(key))
+        if log is not None and log.is_forgotten(self.now_ms()):
+            await to_the_end(self._transact(key, lambda _: (None, None)))
+        return expired
+
+    async def _reclaim(self, session_id: str) -> Record | None:
+        def work(document: Document) -> Record | None:
+            now, record = self.now_ms(), document.record
+            document.stages = {
+                name: stage
+                for name, stage in document.stages.items()
+                if not is_expired(stage.expires_ms, now)
+            }
+            turn = document.turns.get(session_id)
+            if turn is not None and is_expired(turn.until_ms + KEPT_LEASE_MS, now):
+                document.turns.clear()
+            if record is not None and is_expired(record.expires_ms, now):
+                document.sessions.clear()
+                return record
+            for session in document.sessions.values():
+                session.drop_expired_values(now)
+            return None
+
+        record = await self._change(session_id, work)
+        if record is not None:
+            await self._changed(record, deleted=True)
+        return record
+
+    def _unless_due(self, item: Item | None) -> tuple[Item | None, None]:
+        return (None if item is None or is_expired(item.due_ms, self.now_ms()) else item), None
+
+    async def _records(self) -> Sequence[Record]:
+        heads = [await self._head(key) for key in await self._keys("session")]
+        return [head.record for head in heads if head is not None and head.record is not None]
+
+
+def _change(record: Record, *, deleted: bool = False) -> Change:
+    return Change(record.session_id, record.kind, record.user_id, record.version, deleted)

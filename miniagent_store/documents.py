@@ -1,0 +1,159 @@
+"""Access to documents by key: what `DocumentBackend` asks of an author, and what it makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from miniagent_store.backend import CommitIdentity
+from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError, StoreClosedError
+from miniagent_store.rules.document_codec import Document, Head, decode_document, decode_head
+from miniagent_store.rules.item_codec import Item
+
+T = TypeVar("T")
+
+
+class DocumentAccess(ABC):
+    """The primitives of an author, and changes of sessions and items in terms of them.
+
+    Args:
+        namespace: of the store.
+    """
+
+    name: str
+
+    def __init__(self, namespace: str) -> None:
+        # Hashed, so that keys are short and safe, and no namespace is the start of another.
+        self._space = _digest(namespace)[:16]
+        self._closed = False
+
+    # The primitives
+
+    @abstractmethod
+    async def transact(self, key: str, change: Callable[[bytes | None], tuple[bytes | None, T]]) -> T:
+        """Change one document, as one atomic step.
+
+        Args:
+            key: ``kind/`` and 64 hexadecimal digits: safe as a file or object name anywhere.
+            change: given the document's bytes, None if there is none, it returns its new bytes, None to
+                remove it, and a result. If it returns the very bytes it was given, nothing need be
+                written. It is quick, and may be called again with other bytes; the last call counts.
+
+        Returns:
+            The result of `change`, once the new bytes are as durable as `capabilities` says.
+
+        Raises:
+            Exception: what `change` raised; nothing is written then.
+            OSError: it cannot be done for now; `StoreError`: better words for it.
+        """
+
+    @abstractmethod
+    async def keys(self, prefix: str) -> list[str]:
+        """The keys of all documents that start with `prefix`, which holds the kind and its slash."""
+
+    async def fetch(self, key: str) -> bytes | None:
+        """One document's bytes; override it where reading needs no transaction."""
+        return await self.transact(key, lambda before: (before, before))
+
+    # Sessions, items and keys
+
+    def _key(self, kind: str, name: str) -> str:
+        return f"{kind}/{self._space}{_digest(name)[:48]}"
+
+    async def _keys(self, kind: str) -> list[str]:
+        self._check_open()
+        try:
+            return await self.keys(f"{kind}/{self._space}")
+        except OSError as error:
+            raise BackendUnavailableError(f"{self.name}: {error}; see what holds its documents") from error
+
+    async def _head(self, key: str) -> Head | None:
+        data = await self._fetch(key)
+        return None if data is None else decode_head(data, key)
+
+    async def _change(
+        self, session_id: str, work: Callable[[Document], T], identity: CommitIdentity | None = None
+    ) -> T:
+        """Change all that is kept under a session id, in one step."""
+
+        def change(before: bytes | None) -> tuple[bytes | None, T]:
+            document = decode_document(before, session_id)
+            result = work(document)
+            after = document.encode()
+            return before if after == before else after, result
+
+        return await self._transact(self._key("session", session_id), change, session_id, identity)
+
+    async def _change_item(
+        self, kind: str, name: str, work: Callable[[Item | None], tuple[Item | None, T]]
+    ) -> T:
+        """Change a lock, a cached value or a count, in one step."""
+
+        def change(before: bytes | None) -> tuple[bytes | None, T]:
+            item = Item.decode(before)
+            after, result = work(item)
+            if after == item:
+                return before, result
+            return None if after is None else after.encode(), result
+
+        return await self._transact(self._key(kind, name), change)
+
+    async def _transact(
+        self,
+        key: str,
+        change: Callable[[bytes | None], tuple[bytes | None, T]],
+        session_id: str = "",
+        identity: CommitIdentity | None = None,
+    ) -> T:
+        self._check_open()
+        wrote = False
+
+        def watched(before: bytes | None) -> tuple[bytes | None, T]:
+            nonlocal wrote
+            wrote = False
+            after, result = change(before)
+            wrote = after is not before
+            return after, result
+
+        try:
+            return await self.transact(key, watched)
+        except OSError as error:
+            problem = f"{self.name}: {error}"
+            if wrote:
+                commit_id = None if identity is None else str(identity)
+                raise OutcomeUnknownError(session_id or key, commit_id=commit_id, why=problem) from error
+            raise BackendUnavailableError(f"{problem}; see what holds its documents") from error
+
+    async def _fetch(self, key: str) -> bytes | None:
+        self._check_open()
+        try:
+            return await self.fetch(key)
+        except OSError as error:
+            raise BackendUnavailableError(f"{self.name}: {error}; see what holds its documents") from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosedError(f"this {self.name} backend")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end even if the caller is cancelled: its outcome is known before that goes on."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody warns that it was not
+        raise cancelled
+    return task.result()

@@ -1,0 +1,1 @@
+"""Sessions in a folder of files: ``folder:///path/to/folder?serializer=zjson``."""
