@@ -12,14 +12,16 @@ GOAL_MS = 30
 
 def seconds(statement: str) -> float:
     code = f"import time\nstarted = time.perf_counter()\n{statement}\nprint(time.perf_counter() - started)"
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    return float(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    )
 
 
 def main() -> None:
     statements = {
         "import asyncio": "import asyncio",
         "import asyncio, miniagent_store": "import asyncio, miniagent_store",
-        "… and its names open_store, Message": "import asyncio\nfrom miniagent_store import Message, open_store",
+        "… and open_store, Message": "import asyncio\nfrom miniagent_store import Message, open_store",
     }
     times: dict[str, list[float]] = {name: [] for name in statements}
     for _ in range(ROUNDS):

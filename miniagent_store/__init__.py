@@ -45,12 +45,9 @@ if TYPE_CHECKING:
         WrongLoopError,
     )
     from miniagent_store.factory import open_store
-    from miniagent_store.hookspecs import (
-        Provider,
-        hookimpl,
-        hookspec,
-    )
+    from miniagent_store.hookspecs import hookimpl, hookspec
     from miniagent_store.ids import join_id
+    from miniagent_store.provider import Provider
     from miniagent_store.serializer import (
         Context,
         Layer,
@@ -115,8 +112,8 @@ _HOMES = {
         "WrongLoopError",
     ),
     "miniagent_store.factory": ("open_store",),
+    "miniagent_store.provider": ("Provider",),
     "miniagent_store.hookspecs": (
-        "Provider",
         "hookimpl",
         "hookspec",
     ),

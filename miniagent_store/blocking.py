@@ -12,7 +12,7 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -142,13 +142,15 @@ def _face(thread: LoopThread, value: Any) -> Any:
     return value
 
 
-@functools.lru_cache(maxsize=256)
-def _has_async_methods(cls: Hashable) -> bool:
-    return (
-        isinstance(cls, type)
-        and cls.__module__.startswith("miniagent_store.")
-        and any(inspect.iscoroutinefunction(getattr(cls, name, None)) for name in dir(cls))
-    )
+_known: dict[type, bool] = {}
+
+
+def _has_async_methods(cls: type) -> bool:
+    if cls not in _known:
+        _known[cls] = cls.__module__.startswith("miniagent_store.") and any(
+            inspect.iscoroutinefunction(getattr(cls, name, None)) for name in dir(cls)
+        )
+    return _known[cls]
 
 
 def _iterate(thread: LoopThread, source: AsyncIterator[T]) -> Iterator[T]:

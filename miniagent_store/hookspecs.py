@@ -9,10 +9,11 @@ the life of sessions; those whose names start with ``before_`` may change or ref
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pluggy
+
+from miniagent_store.provider import Provider
 
 if TYPE_CHECKING:
     from miniagent_store.agent.models import ChatModel
@@ -22,37 +23,9 @@ if TYPE_CHECKING:
     from miniagent_store.url import StoreURL
     from miniagent_store.values import Session
 
-T = TypeVar("T")
-
 PROJECT = "miniagent_store"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
-
-
-@dataclass(frozen=True, slots=True)
-class Provider(Generic[T]):
-    """Something a plugin brings: named now, loaded when first used.
-
-    Args:
-        name: URL scheme, serializer, layer or model name.
-        load: returns the thing; heavy imports belong inside it.
-        wire_id: of a serializer or layer with a number on the wire, so that stored values find it
-            without loading it; None for named codecs and for what is not a codec.
-        options: names of URL options a backend understands besides the common ones.
-        summary: one line for `miniagent-store plugins`.
-        package: the optional distribution it needs, if any.
-        extra: the extra of miniagent-store that installs `package`.
-        safe: False for a serializer that may run code named by stored bytes.
-    """
-
-    name: str
-    load: Callable[[], T]
-    wire_id: int | None = None
-    options: frozenset[str] = frozenset()
-    summary: str = ""
-    package: str | None = None
-    extra: str | None = None
-    safe: bool = True
 
 
 BackendFactory = Callable[["StoreURL", "BackendOptions"], "Backend"]

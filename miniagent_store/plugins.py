@@ -11,9 +11,10 @@ from typing import Any
 import pluggy
 
 from miniagent_store import hookspecs
-from miniagent_store.errors import ConfigurationError, MissingExtraError, PluginError
-from miniagent_store.hookspecs import PROJECT, Provider
+from miniagent_store.errors import ConfigurationError, PluginError
+from miniagent_store.hookspecs import PROJECT
 from miniagent_store.options import nearest
+from miniagent_store.provider import Provider, load_provider
 from miniagent_store.serializer import Layer, Serializer
 
 
@@ -88,9 +89,8 @@ class Plugins:
 
     def _provided_by(self, plugin: Any) -> Iterator[tuple[str, Provider[Any]]]:
         for hook, kind in hookspecs.providing_hooks().items():
-            if not callable(function := getattr(plugin, hook, None)):
-                continue
-            for provider in function():
+            function: Any = getattr(plugin, hook, None)
+            for provider in function() if function is not None else ():
                 if not isinstance(provider, Provider):
                     raise PluginError(
                         f"{hook}() must return Provider values, not {type(provider).__name__}"
@@ -198,32 +198,6 @@ class Plugins:
         hint = f"; broken plugins: {', '.join(broken)}" if broken else ""
         word = "URL scheme" if kind == "backend" else kind
         return f"unknown {word} {name!r}{nearest(name, valid)} (valid: {', '.join(valid) or 'none'}){hint}"
-
-
-def load_provider(kind: str, provider: Provider[Any]) -> Any:
-    """Call `provider.load`, telling a missing package from a broken plugin.
-
-    Raises:
-        MissingExtraError: a package that it needs is not installed.
-        PluginError: it failed to load for another reason.
-    """
-    missing = False
-    try:
-        return provider.load()
-    except ImportError as error:
-        root = (error.name or "").partition(".")[0]
-        missing = bool(provider.package) and root in {
-            provider.package,
-            (provider.package or "").replace("-", "_"),
-        }
-        problem = f"{type(error).__name__}: {error}"
-    if missing and provider.package:
-        raise MissingExtraError(
-            f"{kind} {provider.name!r}", package=provider.package, extra=provider.extra or provider.package
-        )
-    raise PluginError(
-        f"{kind} {provider.name!r} cannot be loaded ({problem}); update or uninstall its plugin"
-    )
 
 
 _shared: Plugins | None = None

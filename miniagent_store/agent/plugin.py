@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from miniagent_store.hookspecs import Provider, hookimpl
+from miniagent_store.hookspecs import hookimpl
+from miniagent_store.provider import Provider
 
 if TYPE_CHECKING:
     from miniagent_store.agent.models import ChatModel

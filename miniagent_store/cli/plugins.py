@@ -15,8 +15,8 @@ from miniagent_store.cli.settings import json_option, store_options
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from miniagent_store.hookspecs import Provider
     from miniagent_store.plugins import PluginInfo
+    from miniagent_store.provider import Provider
 
 
 @click.command(

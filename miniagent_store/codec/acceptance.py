@@ -21,7 +21,7 @@ from miniagent_store.codec.envelope import (
 )
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.errors import ConfigurationError, DecodeError, PluginError
-from miniagent_store.plugins import load_provider
+from miniagent_store.provider import load_provider
 from miniagent_store.serializer import Layer, Serializer
 
 # Chains differ by serializer, layers, and whether compressed; a header is only kept once it was accepted.

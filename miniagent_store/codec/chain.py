@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from miniagent_store.codec.envelope import CodecId, codec_id
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.errors import ConfigurationError
-from miniagent_store.plugins import load_provider
+from miniagent_store.provider import load_provider
 from miniagent_store.serializer import Layer, LayerKind, Serializer
 
 DEFAULT_SERIALIZER = "msgpack"

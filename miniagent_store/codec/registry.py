@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from miniagent_store.hookspecs import Provider
+from miniagent_store.provider import Provider
 from miniagent_store.serializer import Layer, Serializer
 
 

@@ -93,7 +93,7 @@ class Cache:
         key: str | Callable[..., str] | None = None,
         *,
         namespace: str = DEFAULT_NAMESPACE,
-    ) -> Callable[[Callable[P, Awaitable[R] | R]], Callable[P, Awaitable[R]]]:
+    ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
         """Decorate a function: one caller computes, all instances share the result.
 
         A function that is not async runs in a thread.
@@ -105,7 +105,7 @@ class Cache:
             namespace: what `clear` clears.
         """
 
-        def decorate(function: Callable[P, Awaitable[R] | R]) -> Callable[P, Awaitable[R]]:
+        def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
             @functools.wraps(function)
             async def call(*args: P.args, **kwargs: P.kwargs) -> R:
                 name = self._key_of(function, key, args, kwargs)
@@ -172,11 +172,13 @@ class Cache:
         return Context(self._core.options.namespace, "cache", full_key, "cache")
 
 
-async def _run(function: Callable[P, Awaitable[R] | R], *args: P.args, **kwargs: P.kwargs) -> R:
+async def _run(function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
     if inspect.iscoroutinefunction(function):
-        return await function(*args, **kwargs)  # type: ignore[no-any-return]
-    result = await asyncio.to_thread(function, *args, **kwargs)
-    return await result if inspect.isawaitable(result) else result
+        return await function(*args, **kwargs)
+    # Plain functions come from the blocking face, where nothing else would fit.
+    result: Any = await asyncio.to_thread(function, *args, **kwargs)
+    value: R = await result if inspect.isawaitable(result) else result
+    return value
 
 
 def _full_key(key: str, namespace: str) -> str:

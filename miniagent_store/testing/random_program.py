@@ -495,7 +495,6 @@ def run_random_program(
     Raises:
         AssertionError: two stores answered differently; hypothesis prints the shortest such program.
     """
-
     lengths: list[int] = []
 
     class Program(RandomProgram):
@@ -512,7 +511,11 @@ def run_random_program(
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
-            suppress_health_check=[*HealthCheck],
+            suppress_health_check=[
+                HealthCheck.too_slow,
+                HealthCheck.data_too_large,
+                HealthCheck.large_base_example,
+            ],
         ),
         _min_steps=least,
     )

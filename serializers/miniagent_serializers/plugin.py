@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from miniagent_store.hookspecs import Provider, hookimpl
+from miniagent_store.hookspecs import hookimpl
+from miniagent_store.provider import Provider
 from miniagent_store.serializer import Layer, Serializer
 
 

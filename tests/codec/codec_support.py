@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from miniagent_serializers import plugin
 from miniagent_store.codec import Chain, Codec, TypeRegistry
 from miniagent_store.errors import ConfigurationError, TamperedError
-from miniagent_store.hookspecs import Provider
+from miniagent_store.provider import Provider
 from miniagent_store.serializer import Context, LayerKind, Limits
 
 CONTEXT = Context("app", "session", "s1", "entry", "messages", b"\x01" * 16)

@@ -10,8 +10,8 @@ from codec_support import CONTEXT, PlainRegistry, ToySeal, ToyZip, make_codec
 from miniagent_serializers import plugin
 from miniagent_store.codec import Chain, Codec
 from miniagent_store.errors import ConfigurationError, DecodeError, EncodeError
-from miniagent_store.hookspecs import Provider
 from miniagent_store.plugins import Plugins
+from miniagent_store.provider import Provider
 from miniagent_store.serializer import Context, LayerKind, Limits, NamedSerializer
 
 

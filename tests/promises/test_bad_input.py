@@ -29,7 +29,8 @@ from miniagent_store import (
     StoreError,
     open_store,
 )
-from miniagent_store.hookspecs import Provider, hookimpl
+from miniagent_store.hookspecs import hookimpl
+from miniagent_store.provider import Provider
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -327,7 +328,7 @@ async def test_a_full_disk_is_a_capacity_error_and_changes_nothing(tmp_path: Pat
         "        print(stored == await store.count('s'))\n"
         "        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))\n"
         "        await store.append('s', Message.user('works again'))\n"
-        "        print((await store.history('s', last=1))[0].content, await store.count('s') == stored + 1)\n"
+        "        print((await store.history('s'))[-1].content, await store.count('s') == stored + 1)\n"
         "asyncio.run(main())\n"
     )
     told = subprocess.run([sys.executable, "-c", code, f"sqlite:///{path}"], capture_output=True, text=True)

@@ -261,7 +261,7 @@ async def test_a_thread_that_ends_by_a_bug_is_told_at_once(
         monkeypatch.setattr(backend._writer, "_run_batch", lambda *_: 1 / 0)
 
         for _ in range(2):
-            with pytest.raises(BackendUnavailableError, match="ZeroDivisionError.* open the store anew"):
+            with pytest.raises(BackendUnavailableError, match=r"ZeroDivisionError.* open the store anew"):
                 await backend.commit(commit("s", b"1"))
 
 
@@ -304,25 +304,17 @@ def test_a_child_process_cannot_use_it(tmp_path: Path) -> None:
     assert "before a fork" in output_of(start("fork", tmp_path / "a.db"))
 
 
-async def test_the_loop_is_not_blocked(tmp_path: Path) -> None:
+async def test_the_loop_turns_while_a_thread_works(tmp_path: Path) -> None:
     async with opened(tmp_path / "a.db") as backend:
         await backend.commit(commit("big", *[b"x" * 400] * 20_000))
-        longest, done = 0.0, False
+        deleting = asyncio.ensure_future(backend.delete("big"))  # some 50 ms
+        turns = 0
+        while not deleting.done():
+            await asyncio.sleep(0)
+            turns += 1
 
-        async def tick() -> None:
-            nonlocal longest
-            while not done:
-                started = time.perf_counter()
-                await asyncio.sleep(0)
-                longest = max(longest, time.perf_counter() - started)
-
-        ticking = asyncio.ensure_future(tick())
-        await backend.delete("big")
-        done = True
-        await ticking
-
-        # Far less on an idle machine; the delete itself takes some 50 ms.
-        assert longest < 0.03
+        assert await deleting
+        assert turns > 100
 
 
 def _plan(session_id: str) -> sessions.ReadPlan:

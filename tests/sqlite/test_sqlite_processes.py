@@ -118,13 +118,12 @@ async def test_ten_kills_lose_no_acknowledged_commit(tmp_path: Path) -> None:
     chance = random.Random(7)
     acknowledged: dict[int, bytes] = {}
     for _ in range(10):
-        process = start("append", path, "s", 64, 1_000_000)
-        assert process.stdout is not None
-        lines = [process.stdout.readline()]
-        await asyncio.sleep(chance.uniform(0, 0.15))
-        process.kill()
-        rest, _ = process.communicate()
-        lines += rest.splitlines(keepends=True)
+        with start("append", path, "s", 64, 1_000_000) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline()]
+            await asyncio.sleep(chance.uniform(0, 0.15))
+            process.kill()
+            lines += process.stdout.readlines()
         told = [line.split() for line in lines if line.endswith("\n")]
         acknowledged |= {int(seq): text.encode() for seq, text in told}
 

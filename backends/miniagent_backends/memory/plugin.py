@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from miniagent_store.hookspecs import BackendFactory, Provider, hookimpl
+from miniagent_store.hookspecs import BackendFactory, hookimpl
+from miniagent_store.provider import Provider
 
 
 def _load() -> BackendFactory:

@@ -40,10 +40,12 @@ class Transaction:
 
     def last_ticket(self) -> int:
         """The last one given out."""
-        if self._last_ticket is None:
-            (self._last_ticket,) = self.execute("SELECT last FROM tickets").fetchone()
-            self._saved_ticket = self._last_ticket
-        return self._last_ticket
+        if self._last_ticket is not None:
+            return self._last_ticket
+        last: int
+        (last,) = self.execute("SELECT last FROM tickets").fetchone()
+        self._last_ticket = self._saved_ticket = last
+        return last
 
     def save_tickets(self) -> None:
         """Note the last ticket. Once, before COMMIT."""

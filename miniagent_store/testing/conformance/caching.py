@@ -16,7 +16,8 @@ class CachePromises(ConformanceBase):
     """`store.cache`."""
 
     async def test_a_cached_value_comes_back(self, store: SessionStore) -> None:
-        for value in (None, 0, "text", b"\x00\xff", [1, {"two": None}], {}):
+        values: list[Any] = [None, 0, "text", b"\x00\xff", [1, {"two": None}], {}]
+        for value in values:
             await store.cache.set("key", value)
             assert await store.cache.get("key", "absent") == value
 

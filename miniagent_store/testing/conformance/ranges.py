@@ -62,9 +62,10 @@ class RangePromises(ConformanceBase):
     async def test_ranges_that_make_no_sense_are_refused(
         self, store: SessionStore, session: Session
     ) -> None:
-        for wanted in ({"last": -1}, {"after": -1}, {"limit": True}, {"before": "3"}):
+        nonsense: list[dict[str, Any]] = [{"last": -1}, {"after": -1}, {"limit": True}, {"before": "3"}]
+        for wanted in nonsense:
             with pytest.raises(InvalidArgumentError):
-                await store.history(session.id, **wanted)  # type: ignore[arg-type]
+                await store.history(session.id, **wanted)
 
     async def test_history_goes_on_after_a_position(self, store: SessionStore, session: Session) -> None:
         here = (await say(store, session.id, "a", "b")).position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,10 @@ from miniagent_store.values import Message, Session
 class RunningPromises(ConformanceBase):
     """Life cycle and self-knowledge."""
 
-    async def test_a_store_opens_at_its_first_call(self, store_url: str) -> None:
-        store = open_store(store_url, namespace="lazy")
+    async def test_a_store_opens_at_its_first_call(
+        self, store_url: str, store_options: dict[str, Any]
+    ) -> None:
+        store = open_store(store_url, **{"namespace": "lazy", **store_options})
 
         await store.create("lazy", exist_ok=True)
         await store.delete("lazy")

@@ -1,4 +1,4 @@
-"""A folder of files: one file a document, changed under flock, replaced atomically, and on disk on return."""
+"""A folder of files: one a document, changed under flock, replaced atomically, on disk on return."""
 
 from __future__ import annotations
 
