@@ -1,83 +1,65 @@
 """What an append costs by the length of the history: it must not matter.
 
-Appends turns (2 messages of 400 B) to sessions with 200, 10,000 and 100,000 messages, one after the other,
-in interleaved rounds, and prints the median time of each, per backend.
+Appends turns (2 messages of 400 B) through the public API to sessions with 200, 10,000 and 100,000
+messages, one after the other in interleaved rounds, and prints the median time of each and its ratio to
+the shortest, per store.
 
-Run: ``python benchmarks/append_cost.py [TURNS]``.
+Run: ``python benchmarks/append_cost.py [--turns 600] [URL …]``.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import itertools
-import os
+import random
 import statistics
-import sys
 import tempfile
 import time
 
-from miniagent_backends.memory.backend import open_memory
-from miniagent_backends.sqlite.backend import SqliteBackend
-from miniagent_store.backend import (
-    Append,
-    Backend,
-    BackendOptions,
-    Commit,
-    CommitIdentity,
-    Create,
-    NewEntry,
-)
-from miniagent_store.url import StoreURL
+from miniagent_store import Message, open_store
 
 LENGTHS = (200, 10_000, 100_000)
-PAYLOAD = os.urandom(400)
-CREATE = Create(keep_existing=True)
-_counter = itertools.count(1)
+TEXT = "x" * 370
 
 
-def append(session_id: str, messages: int) -> Commit:
-    """A commit of so many messages."""
-    now = time.time_ns() // 1_000_000
-    entries = tuple(NewEntry(os.urandom(12), now, PAYLOAD) for _ in range(messages))
-    identity = CommitIdentity("bench", next(_counter), now + 20_000)
-    return Commit(session_id, identity, now, create=CREATE, changes=(Append("messages", entries),))
-
-
-async def measure(backend: Backend, turns: int) -> dict[int, float]:
+async def measure(url: str, turns: int) -> dict[int, float]:
     """Median microseconds of an append, by length of the history."""
-    await backend.open()
-    for length in LENGTHS:
-        for _ in range(length // 200):
-            await backend.commit(append(f"s{length}", 200))
     took: dict[int, list[float]] = {length: [] for length in LENGTHS}
-    for _ in range(turns):
-        for length, times in took.items():
-            commit = append(f"s{length}", 2)
-            started = time.perf_counter()
-            await backend.commit(commit)
-            times.append(time.perf_counter() - started)
-    await backend.close()
+    async with open_store(url) as store:
+        for length in LENGTHS:
+            for _ in range(length // 200):
+                await store.append(str(length), *[Message.user(TEXT)] * 200, create=True)
+        for _ in range(turns):
+            # In another order each time, so that none always follows the same one.
+            for length in random.sample(LENGTHS, len(LENGTHS)):
+                question, answer = Message.user(TEXT), Message.assistant(TEXT)
+                started = time.perf_counter()
+                await store.append(str(length), question, answer)
+                took[length].append(time.perf_counter() - started)
     return {length: statistics.median(times) * 1e6 for length, times in took.items()}
 
 
-def main(turns: int) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("urls", nargs="*")
+    parser.add_argument("--turns", type=int, default=600)
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        options = BackendOptions()
-        backends = {
-            "memory": open_memory(StoreURL.parse("memory://"), options),
-            **{
-                f"sqlite, synchronous={mode}": SqliteBackend.from_url(
-                    StoreURL.parse(f"sqlite:///{folder}/{mode}.db"),
-                    BackendOptions(extra={"synchronous": mode}),
-                )
-                for mode in ("FULL", "OFF")
-            },
-        }
-        print(f"{'median us an append, history of':32}" + "".join(f"{length:>10,}" for length in LENGTHS))
-        for name, backend in backends.items():
-            medians = asyncio.run(measure(backend, turns))
-            print(f"{name:32}" + "".join(f"{medians[length]:10.0f}" for length in LENGTHS))
+        urls = given.urls or [
+            "memory://",
+            f"sqlite:///{folder}/full.db",
+            f"sqlite:///{folder}/off.db?synchronous=OFF",
+        ]
+        heads = "".join(f"{length:>17,}" for length in LENGTHS)
+        print(f"{'median µs an append, history of':36}{heads}")
+        for url in urls:
+            medians = asyncio.run(measure(url, given.turns))
+            cells = "".join(
+                f"{medians[length]:10.0f} ({medians[length] / medians[LENGTHS[0]]:.2f})"
+                for length in LENGTHS
+            )
+            print(f"{url.replace(folder, '…'):36}{cells}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300)
+    main()

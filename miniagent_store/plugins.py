@@ -36,6 +36,9 @@ class PluginInfo:
     observes: tuple[str, ...] = ()
     problem: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.name!r}" + (f" of {self.distribution}" if self.distribution else "")
+
 
 class Plugins:
     """All plugins of a process, or of one store if it was given some of its own.
@@ -47,8 +50,8 @@ class Plugins:
     def __init__(self, extra: tuple[Any, ...] = ()) -> None:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        self._infos: dict[str, PluginInfo] = {}
-        self._providers: dict[str, list[tuple[str, Provider[Any]]]] = {
+        self._infos: list[PluginInfo] = []
+        self._providers: dict[str, list[tuple[PluginInfo, Provider[Any]]]] = {
             kind: [] for kind in hookspecs.providing_hooks().values()
         }
         self._loaded: dict[tuple[str, str], Any] = {}
@@ -75,14 +78,15 @@ class Plugins:
                 self._manager.unregister(plugin)
             self._broken(name, distribution, error)
             return
-        for kind, provider in provides:
-            self._providers[kind].append((name, provider))
         observes = tuple(
             hook
             for hook in vars(hookspecs)
             if hook in self._hooks() and hookspecs.is_observer(hook, plugin)
         )
-        self._infos[f"{name}#{len(self._infos)}"] = PluginInfo(name, distribution, provides, observes)
+        info = PluginInfo(name, distribution, provides, observes)
+        self._infos.append(info)
+        for kind, provider in provides:
+            self._providers[kind].append((info, provider))
 
     def _hooks(self) -> set[str]:
         return {name for name in vars(self._manager.hook) if not name.startswith("_")}
@@ -99,18 +103,17 @@ class Plugins:
 
     def _broken(self, name: str, distribution: str, error: Exception) -> None:
         problem = f"{type(error).__name__}: {error}"
-        where = f" of {distribution}" if distribution else ""
+        info = PluginInfo(name, distribution, problem=problem)
         warnings.warn(
-            f"miniagent-store: plugin {name!r}{where} is broken and not used ({problem}); "
-            "update or uninstall it",
+            f"miniagent-store: plugin {info} is broken and not used ({problem}); update or uninstall it",
             RuntimeWarning,
             stacklevel=4,
         )
-        self._infos[f"{name}#{len(self._infos)}"] = PluginInfo(name, distribution, problem=problem)
+        self._infos.append(info)
 
     def infos(self) -> list[PluginInfo]:
         """All plugins, broken ones included."""
-        return list(self._infos.values())
+        return list(self._infos)
 
     def implementations(self, hook: str) -> list[Any]:
         """The functions to call for an observing hook, in pluggy's order."""
@@ -183,18 +186,17 @@ class Plugins:
             self._loaded[kind, name] = load_provider(kind, self.find(kind, name))
         return self._loaded[kind, name]
 
-    def _only(self, kind: str, what: str, found: list[tuple[str, Provider[Any]]]) -> Provider[Any]:
-        plugins = sorted({plugin for plugin, _ in found})
+    def _only(self, kind: str, what: str, found: list[tuple[PluginInfo, Provider[Any]]]) -> Provider[Any]:
+        # By identity: two packages may call their entry points alike.
+        plugins = {id(info): info for info, _ in found}
         if len(plugins) > 1:
-            raise PluginError(
-                f"{kind} {what} is brought by two plugins: {' and '.join(map(repr, plugins))}; "
-                "uninstall one of them"
-            )
+            names = " and ".join(sorted(map(str, plugins.values())))
+            raise PluginError(f"{kind} {what} is brought by two plugins: {names}; uninstall one of them")
         return found[0][1]
 
     def _unknown(self, kind: str, name: str) -> str:
         valid = sorted({each.name for each in self.providers(kind)})
-        broken = [info.name for info in self._infos.values() if info.problem]
+        broken = [info.name for info in self._infos if info.problem]
         hint = f"; broken plugins: {', '.join(broken)}" if broken else ""
         word = "URL scheme" if kind == "backend" else kind
         return f"unknown {word} {name!r}{nearest(name, valid)} (valid: {', '.join(valid) or 'none'}){hint}"

@@ -187,7 +187,6 @@ def test_a_wire_id_that_two_plugins_read_is_an_error_where_it_must_be_looked_up(
     assert_clash(talked, "0x02", "'serializers'")
 
 
-@pytest.mark.xfail(reason="Plugins tells clashing plugins apart by the names of their entry points alone")
 def test_plugins_clash_though_their_entry_points_have_one_name(
     tmp_path: Path, installed: dict[str, Path]
 ) -> None:

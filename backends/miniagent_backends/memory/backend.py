@@ -144,8 +144,9 @@ class MemoryBackend(Backend):
 
     async def commit(self, commit: Commit) -> CommitResult:
         with self._rows(commit.session_id) as rows:
+            before = rows.record()
             result = apply_commit(rows, commit, self.now_ms())
-            if not result.replayed:
+            if result.record is not before:
                 self._changed(result.record)
             return result
 
