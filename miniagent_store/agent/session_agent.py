@@ -22,8 +22,8 @@ from miniagent_store.agent.session_thread import HasStore, SessionThread
 from miniagent_store.agent.store_source import HasURL, StoreSource
 from miniagent_store.errors import SessionNotFoundError, StoreClosedError
 from miniagent_store.plugins import shared_plugins
-from miniagent_store.store.core import settle
 from miniagent_store.store.protocol import SessionStore
+from miniagent_store.store.retrying import settle
 from miniagent_store.store.store import Store
 from miniagent_store.url import StoreURL
 from miniagent_store.values import MESSAGES, Health, Session, Snapshot

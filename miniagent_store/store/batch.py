@@ -231,7 +231,7 @@ class Batch:
             commit_id=self._commit_id,
         )
         outcome = result.outcome
-        session: Session = self._core.session(result.record)
+        session: Session = self._core.coding.session(result.record)
         self.result = BatchResult(
             session, outcome.sequences, outcome.kept_out, outcome.counters, result.replayed
         )

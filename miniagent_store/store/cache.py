@@ -38,9 +38,11 @@ class Cache:
         await self._core.ready()
         wanted = list(keys)
         full = [_full_key(key, namespace) for key in wanted]
-        found = await self._core.attempt("cache.get", "", lambda _: self._core.backend.cache_get(full))
+        found = await self._core.retrying.attempt(
+            "cache.get", "", lambda _: self._core.backend.cache_get(full)
+        )
         return {
-            key: self._core.codec.decode(data, self._context(name))
+            key: self._core.coding.codec.decode(data, self._context(name))
             for key, name, data in zip(wanted, full, found, strict=True)
             if data is not None
         }
@@ -71,21 +73,25 @@ class Cache:
         items = []
         for key, value in values.items():
             name = _full_key(key, namespace)
-            items.append((name, self._core.codec.encode(value, self._context(name)), ttl_ms))
-        await self._core.attempt("cache.set", "", lambda _: self._core.backend.cache_set(items))
+            items.append((name, self._core.coding.codec.encode(value, self._context(name)), ttl_ms))
+        await self._core.retrying.attempt("cache.set", "", lambda _: self._core.backend.cache_set(items))
 
     async def delete(self, *keys: str, namespace: str = DEFAULT_NAMESPACE) -> bool:
         """Remove keys; whether any was there."""
         await self._core.ready()
         full = [_full_key(key, namespace) for key in keys]
-        gone = await self._core.attempt("cache.delete", "", lambda _: self._core.backend.cache_delete(full))
+        gone = await self._core.retrying.attempt(
+            "cache.delete", "", lambda _: self._core.backend.cache_delete(full)
+        )
         return gone > 0
 
     async def clear(self, namespace: str = DEFAULT_NAMESPACE) -> int:
         """Remove all keys of a namespace; how many there were."""
         await self._core.ready()
         prefix = _prefix(namespace)
-        return await self._core.attempt("cache.clear", "", lambda _: self._core.backend.cache_clear(prefix))
+        return await self._core.retrying.attempt(
+            "cache.clear", "", lambda _: self._core.backend.cache_clear(prefix)
+        )
 
     def cached(
         self,
@@ -122,7 +128,7 @@ class Cache:
             return key(*args, **kwargs)
         if key is not None:
             return key
-        digest = self._core.codec.digest([list(args), dict(kwargs)]).hex()
+        digest = self._core.coding.codec.digest([list(args), dict(kwargs)]).hex()
         return f"{function.__module__}.{function.__qualname__}:{digest}".replace("<", "(").replace(">", ")")
 
     async def _once(

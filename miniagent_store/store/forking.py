@@ -20,8 +20,9 @@ from miniagent_store.backend import (
 )
 from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError
 from miniagent_store.ids import check_id, new_session_id
-from miniagent_store.store.core import StoreCore, settle
+from miniagent_store.store.core import StoreCore
 from miniagent_store.store.reading import PAGE, check_count, found
+from miniagent_store.store.retrying import settle
 from miniagent_store.values import MESSAGES
 
 ATTEMPTS = 20
@@ -78,7 +79,7 @@ class _Fork:
             tags=record.tags,
             ttl_ms=record.ttl_ms,
             sliding=record.sliding,
-            metadata=core.encode_metadata(self._target, core.decode_metadata(record)),
+            metadata=core.coding.encode_metadata(self._target, core.coding.decode_metadata(record)),
         )
         limit = core.options.max_session_size if record.kind == "session" else None
         time_ms = core.backend.now_ms()
@@ -152,15 +153,17 @@ class _Fork:
 
     def _rebind_entry(self, log: str, entry: StoredEntry) -> StoredEntry:
         core = self._core
-        if not core.codec.bound:
+        if not core.coding.codec.bound:
             return entry
-        value = core.codec.decode(entry.payload, core.entry_context(self._source, log, entry.id))
-        payload = core.codec.encode(value, core.entry_context(self._target, log, entry.id))
+        value = core.coding.codec.decode(
+            entry.payload, core.coding.entry_context(self._source, log, entry.id)
+        )
+        payload = core.coding.codec.encode(value, core.coding.entry_context(self._target, log, entry.id))
         return replace(entry, payload=payload)
 
     def _rebind_value(self, value: StoredValue) -> StoredValue:
         core = self._core
-        if not core.codec.bound or value.payload is None:
+        if not core.coding.codec.bound or value.payload is None:
             return value
-        plain = core.decode_value(self._source, value)
-        return replace(value, payload=core.encode_value(self._target, value.name, plain))
+        plain = core.coding.decode_value(self._source, value)
+        return replace(value, payload=core.coding.encode_value(self._target, value.name, plain))

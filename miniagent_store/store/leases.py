@@ -232,7 +232,7 @@ class LeaseHolder:
 
     async def _ask(self) -> tuple[LeaseGrant | LeaseHeld, float]:
         asked_at = time.monotonic()
-        grant = await self._core.attempt(
+        grant = await self._core.retrying.attempt(
             "acquire", self._request.name, lambda _: self._core.backend.acquire(self._request)
         )
         return grant, asked_at

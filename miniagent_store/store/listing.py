@@ -43,8 +43,8 @@ async def list_sessions(
         limit=min(limit, MAX_PAGE),
     )
     await core.ready()
-    result = await core.attempt("list", "", lambda _: core.backend.list(query))
-    items = [core.session(record) for record in result.records]
+    result = await core.retrying.attempt("list", "", lambda _: core.backend.list(query))
+    items = [core.coding.session(record) for record in result.records]
     return Page(items, None if result.next_cursor is None else _cursor(result.next_cursor, order))
 
 

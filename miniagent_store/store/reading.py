@@ -99,7 +99,7 @@ async def read_entries(
     record = found(result, session_id)
     if isinstance(after, Position):
         refuse_reset(record, result, log, wanted.after, after.epoch)
-    return await core.decode_entries(session_id, log, result.entries[0])
+    return await core.coding.decode_entries(session_id, log, result.entries[0])
 
 
 def refuse_reset(record: Record, result: ReadResult, log: str, after: int, epoch: int) -> None:
@@ -132,7 +132,7 @@ async def replay(core: StoreCore, session_id: str, after: int | Position = 0) ->
         record = found(result, session_id)
         refuse_reset(record, result, MESSAGES, seq, since[1] if since else record.epoch)
         since = (record.incarnation, record.epoch)
-        for entry in await core.decode_entries(session_id, MESSAGES, result.entries[0]):
+        for entry in await core.coding.decode_entries(session_id, MESSAGES, result.entries[0]):
             yield entry.message
             seq = entry.seq
         if len(result.entries[0]) < PAGE:
@@ -190,11 +190,11 @@ async def decode_snapshot(core: StoreCore, plan: ReadPlan, result: ReadResult) -
     Raises:
         SessionNotFoundError: there is no session.
     """
-    session: Session = core.session(found(result, plan.session_id))
+    session: Session = core.coding.session(found(result, plan.session_id))
     logs = {
-        wanted.log: await core.decode_entries(plan.session_id, wanted.log, entries)
+        wanted.log: await core.coding.decode_entries(plan.session_id, wanted.log, entries)
         for wanted, entries in zip(plan.ranges, result.entries, strict=True)
     }
     values = [*result.values, *(value for scan in result.scans for value in scan)]
-    state = {value.name: core.decode_value(plan.session_id, value) for value in values}
+    state = {value.name: core.coding.decode_value(plan.session_id, value) for value in values}
     return Snapshot(session, logs, state, dict(result.resets))

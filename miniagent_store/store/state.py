@@ -89,7 +89,7 @@ class StateHandle:
     def _item(self, value: StoredValue) -> StateItem:
         expires_at = None if value.expires_ms is None else from_ms(value.expires_ms)
         return StateItem(
-            value.name, self._core.decode_value(self._session_id, value), value.version, expires_at
+            value.name, self._core.coding.decode_value(self._session_id, value), value.version, expires_at
         )
 
     # Changing

@@ -125,18 +125,18 @@ class Store(SessionStore):
             tags=clean_tags(tags or ()),
             ttl_ms=default_ttl if ttl is None else parse_ttl_ms(ttl),
             sliding=options.ttl_mode == "sliding",
-            metadata=self._core.encode_metadata(session_id, clean_metadata(metadata or {})),
+            metadata=self._core.coding.encode_metadata(session_id, clean_metadata(metadata or {})),
             keep_existing=exist_ok,
         )
         result = await self._core.commit(
             CommitDraft(session_id), operation="create", create=create, commit_id=commit_id
         )
-        return self._core.session(result.record)
+        return self._core.coding.session(result.record)
 
     async def get(self, session_id: str, *, touch: bool = False) -> Session:
         if touch:
             return await self.touch(session_id)
-        return self._core.session(await read_record(self._core, session_id))
+        return self._core.coding.session(await read_record(self._core, session_id))
 
     async def list(
         self,
@@ -184,10 +184,10 @@ class Store(SessionStore):
         ttl_ms = parse_ttl_ms(ttl)
         core = self._core
         await core.ready()
-        record = await core.attempt(
+        record = await core.retrying.attempt(
             "touch", session_id, lambda _: core.backend.touch(session_id, ttl_ms, ttl is None)
         )
-        return core.session(record)
+        return core.coding.session(record)
 
     async def delete(self, session_id: str, *, commit_id: str | None = None) -> bool:
         core = self._core
@@ -200,7 +200,7 @@ class Store(SessionStore):
             # A repeated delete that finds nothing, or another incarnation, was done before.
             return await core.backend.delete(session_id, incarnation) or retry
 
-        deleted = await core.attempt("delete", session_id, once)
+        deleted = await core.retrying.attempt("delete", session_id, once)
         if deleted:
             core.tell("session_ended", session_id=session_id)
         return deleted
@@ -330,7 +330,7 @@ class Store(SessionStore):
         while True:
             read = await core.read(ReadPlan(check_id(session_id), (wanted,)))
             record = found(read, session_id)
-            taken = await core.decode_entries(session_id, log, read.entries[0])
+            taken = await core.coding.decode_entries(session_id, log, read.entries[0])
             if not taken:
                 return []
             tail = ExpectedTail(log, record.incarnation, record.epoch, record.tail(log).last)
@@ -408,7 +408,7 @@ class Store(SessionStore):
     ) -> Session:
         await self._core.ready()
         result = await fork_session(self._core, session_id, upto=upto, new_id=new_id, commit_id=commit_id)
-        return self._core.session(result.record)
+        return self._core.coding.session(result.record)
 
     async def _commit(
         self,
@@ -428,7 +428,7 @@ class Store(SessionStore):
             fence=_fence(fence),
             commit_id=commit_id,
         )
-        return self._core.session(result.record)
+        return self._core.coding.session(result.record)
 
     # State
 
@@ -490,7 +490,7 @@ class Store(SessionStore):
         step = RateStep(check_id(key, what="rate limit key"), algorithm, limit, period_ms, cost)
         core = self._core
         await core.ready()
-        result = await core.attempt("rate_limit", key, lambda _: core.backend.rate_limit(step))
+        result = await core.retrying.attempt("rate_limit", key, lambda _: core.backend.rate_limit(step))
         return RateLimit(result.allowed, result.remaining, result.retry_after_ms / 1000)
 
     # Running it
@@ -508,7 +508,7 @@ class Store(SessionStore):
         return Health(True, name, time.perf_counter() - started, details=details)
 
     async def stats(self) -> Stats:
-        commits, retries = self._core.commits, self._core.retries
+        commits, retries = self._core.commits, self._core.retrying.retries
         try:
             await self._core.ready()
             held = await self._core.backend.stats()

@@ -105,7 +105,7 @@ async def _events(
         )
     for log, stored in told.items():
         if stored:
-            entries = await core.decode_entries(session_id, log, stored)
+            entries = await core.coding.decode_entries(session_id, log, stored)
             yield SessionEvent(
                 "appended", session_id, position, log, entries, user_id=user_id, version=record.version
             )

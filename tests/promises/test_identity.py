@@ -92,7 +92,7 @@ async def test_replies_that_stay_away_are_an_unknown_outcome_that_can_be_asked_a
 ) -> None:
     session = await store.create()
     lossy = lose_replies(store, lambda: True)
-    store._core.options = _short_deadline(store)  # type: ignore[attr-defined]
+    _be_impatient(store)
 
     with pytest.raises(OutcomeUnknownError) as told:
         await store.append(session.id, Message.user("once"))
@@ -103,15 +103,13 @@ async def test_replies_that_stay_away_are_an_unknown_outcome_that_can_be_asked_a
     assert [message.content for message in await store.history(session.id)] == ["once"]
 
 
-def _short_deadline(store: SessionStore) -> Any:
-    from dataclasses import replace
-
-    return replace(store._core.options, deadline=0.3)  # type: ignore[attr-defined]
+def _be_impatient(store: SessionStore) -> None:
+    store._core.retrying._deadline = 0.3  # type: ignore[attr-defined]
 
 
 async def test_a_repeated_create_does_not_raise_the_dead(store: SessionStore) -> None:
     lossy = lose_replies(store, lambda: True)
-    store._core.options = _short_deadline(store)  # type: ignore[attr-defined]
+    _be_impatient(store)
     with pytest.raises(OutcomeUnknownError) as told:
         await store.append("s", Message.user("hello"), create=True)
     lossy._lose = lambda: False

@@ -59,11 +59,11 @@ class LimitPromises(ConformanceBase):
     async def test_retry_after_is_long_enough(self, store: SessionStore) -> None:
         for algorithm in ALGORITHMS:
             # A fresh period, so that the clock is nowhere near the end of a sliding window's.
-            first: RateLimit = await store.rate_limit(algorithm, 2, 0.5, algorithm=algorithm, cost=2)
-            refused = await store.rate_limit(algorithm, 2, 0.5, algorithm=algorithm)
+            first: RateLimit = await store.rate_limit(algorithm, 2, 0.3, algorithm=algorithm, cost=2)
+            refused = await store.rate_limit(algorithm, 2, 0.3, algorithm=algorithm)
             if not refused:
                 await asyncio.sleep(refused.retry_after + 0.02)
-                assert await store.rate_limit(algorithm, 2, 0.5, algorithm=algorithm)
+                assert await store.rate_limit(algorithm, 2, 0.3, algorithm=algorithm)
             assert first
 
     @every_algorithm

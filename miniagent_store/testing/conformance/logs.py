@@ -154,8 +154,10 @@ class LogPromises(ConformanceBase):
     async def test_a_batch_with_an_exception_stores_nothing(
         self, store: SessionStore, session: Session
     ) -> None:
+        batch = store.batch(session.id)
+
         with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the block is what is tested
-            async with store.batch(session.id) as batch:
+            async with batch:
                 batch.append(Message.user("lost"))
                 raise ZeroDivisionError
 

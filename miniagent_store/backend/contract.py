@@ -1,0 +1,231 @@
+"""What keeps bytes: the contract of a backend. Each method is one atomic step.
+
+The store above validates, encodes and mints ids; a backend is given bytes and plain values and knows
+nothing of messages. Times are milliseconds since 1970 by the backend's own clock (`Backend.now_ms`),
+which is the server's where there is one. What has expired is treated as if it were not there, with no
+sweeper running. Errors are raised as subclasses of `StoreError`; a backend never guesses: where it
+cannot be known whether a commit was applied, it raises `OutcomeUnknownError`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from miniagent_store.backend.commits import Commit, CommitResult
+from miniagent_store.backend.leases import LeaseGrant, LeaseHeld, LeaseRequest
+from miniagent_store.backend.rates import RateResult, RateStep
+from miniagent_store.backend.reads import ListQuery, ListResult, ReadPlan, ReadResult
+from miniagent_store.backend.records import Record
+from miniagent_store.backend.staging import StagePublish, StageWrite
+from miniagent_store.backend.watching import Change, Expired, Subscription, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStats:
+    """What a backend holds; see `Stats`."""
+
+    sessions: Mapping[str, int]
+    messages: int
+    size: int
+    users: int
+    agents: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do, declared.
+
+    Attributes:
+        durable: what was committed survives a crash of the process.
+        shared: other processes see the same sessions.
+    """
+
+    durable: bool
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BackendOptions:
+    """What a backend's factory is told besides the URL.
+
+    Attributes:
+        namespace: keeps stores in one place apart; "" for none.
+        deadline: seconds that an operation may take, retries included.
+        connect_timeout: seconds for the first connection.
+        extra: the URL options and keyword arguments that the provider named in `Provider.options`.
+    """
+
+    namespace: str = ""
+    deadline: float = 10.0
+    connect_timeout: float = 2.0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Backend(ABC):
+    """Where sessions are kept. Subclass it, and run `miniagent_store.testing`'s suite on it.
+
+    An instance belongs to one event loop. Methods may be called at once by many tasks.
+    """
+
+    name: str
+    capabilities: Capabilities
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect, or open files. Called once, before anything else.
+
+        Raises:
+            BackendUnavailableError, AccessDeniedError, ConfigurationError: says what to do.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of all connections, files, threads and tasks. May be called twice."""
+
+    @abstractmethod
+    def now_ms(self) -> int:
+        """The backend's clock, as well as it is known here; costs no round trip."""
+
+    # Sessions
+
+    @abstractmethod
+    async def commit(self, commit: Commit) -> CommitResult:
+        """Apply `commit` once and as a whole, or raise and change nothing.
+
+        In this order: an identity whose outcome is remembered is answered with it; one below its
+        writer's window, or past its not-after, is an `OutcomeUnknownError`; then existence; then
+        expected, tails and fence; then each change; then the size. Commits without preconditions never
+        conflict. An accepted commit raises the version by one, renews a sliding expiry, replaces the
+        token, and wakes the subscribers of the session. A commit with `create.keep_existing` that
+        `changes_nothing` on a session that is there changes nothing, not even the version.
+
+        Raises:
+            SessionNotFoundError, SessionExistsError: as `create` says. A `retry` with `create` that
+                finds no session is an `OutcomeUnknownError`: it must not raise the dead.
+            VersionConflictError: `expected`, `expected_tails` or a required state condition.
+            FencedError: the fence no longer stands.
+            LockLostError: the turn is held by no one.
+            IdempotencyConflictError: a caller's id stands with another digest.
+            InvalidArgumentError: a position outside the log.
+            SessionTooLargeError, StateTypeError, CapacityError, BackendUnavailableError,
+            OutcomeUnknownError, SessionDamagedError.
+        """
+
+    @abstractmethod
+    async def read(self, plan: ReadPlan) -> ReadResult:
+        """Read what `plan` asks for, as of one moment. Renews nothing."""
+
+    @abstractmethod
+    async def touch(self, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
+        """Renew the expiry to now + TTL, with a new TTL unless `keep_ttl`. No new version.
+
+        Raises:
+            SessionNotFoundError: there is none.
+        """
+
+    @abstractmethod
+    async def list(self, query: ListQuery) -> ListResult:
+        """Records by last activity; ties by id. Renews nothing. No live session is missing."""
+
+    @abstractmethod
+    async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
+        """Remove the session with all its parts; whether it was there.
+
+        With `incarnation`, only that one.
+        """
+
+    @abstractmethod
+    async def stage(self, write: StageWrite) -> None:
+        """Add to a stage. What was staged is invisible, and is dropped when its time is up."""
+
+    @abstractmethod
+    async def publish(self, publish: StagePublish) -> CommitResult:
+        """Turn the stage into a session with a new incarnation, in one step; once for its identity.
+
+        Raises:
+            SessionExistsError: the id is taken; the stage is dropped.
+            BackendUnavailableError: the stage is gone.
+        """
+
+    @abstractmethod
+    async def discard(self, session_id: str, stage: str) -> None:
+        """Drop a stage; nothing happens if there is none."""
+
+    # Leases
+
+    @abstractmethod
+    async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
+        """Take a lease if it is free, expired, or the owner's own.
+
+        A new owner gets a fence above any before. For a turn, fence and a new guard are written into
+        the record at once, so that a holder who lost it can no longer commit.
+        """
+
+    @abstractmethod
+    async def renew(self, request: LeaseRequest, fence: int) -> bool:
+        """Hold on for another `ttl_ms`; False if the lease is no longer this owner's."""
+
+    @abstractmethod
+    async def release(self, request: LeaseRequest, fence: int) -> bool:
+        """Let go; whether it was this owner's. Wakes who waits."""
+
+    # Cache and rate limits
+
+    @abstractmethod
+    async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        """Values by key, None where there is none."""
+
+    @abstractmethod
+    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
+        """Set (key, value, TTL in ms or None). May be evicted at any time."""
+
+    @abstractmethod
+    async def cache_delete(self, keys: Sequence[str]) -> int:
+        """Remove keys; how many were there."""
+
+    @abstractmethod
+    async def cache_clear(self, prefix: str) -> int:
+        """Remove all keys that start with `prefix`; how many."""
+
+    @abstractmethod
+    async def rate_limit(self, step: RateStep) -> RateResult:
+        """Count one more if the limit allows, by the backend's clock."""
+
+    # Watching
+
+    @abstractmethod
+    async def subscribe(self, topic: Topic) -> Subscription:
+        """Be woken when something happens to `topic`, or when it cannot be known that nothing did."""
+
+    @abstractmethod
+    async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
+        """End a subscription."""
+
+    @abstractmethod
+    async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
+        """Sessions that changed after a cursor, oldest first, and the cursor after them.
+
+        A session that changed several times comes once, with its latest. `after=None`: no changes, and
+        the cursor of now.
+        """
+
+    # Running it
+
+    @abstractmethod
+    async def ping(self) -> dict[str, Any]:
+        """One round trip that reads and writes nothing of anyone's; details for `Health`.
+
+        Raises:
+            StoreError: it is not well; says why.
+        """
+
+    @abstractmethod
+    async def stats(self) -> BackendStats:
+        """What is held."""
+
+    @abstractmethod
+    async def sweep(self, limit: int) -> Sequence[Expired]:
+        """Reclaim what has expired, at most `limit` sessions; each is told to one caller only."""

@@ -1,0 +1,101 @@
+"""What can be read in one consistent step, and pages of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from miniagent_store.backend.records import Record, StoredEntry, StoredValue
+
+
+@dataclass(frozen=True, slots=True)
+class LogRange:
+    """Entries of `log` with after < seq < before; of these the last `last`; of these the first `limit`.
+
+    Attributes:
+        not_before_ms: leave out what is older, before `last` and `limit` count.
+    """
+
+    log: str
+    after: int = 0
+    before: int | None = None
+    last: int | None = None
+    limit: int | None = None
+    not_before_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateScan:
+    """Names that start with `prefix`, in order of their UTF-8 bytes.
+
+    Attributes:
+        start: the first name to consider (inclusive); with `reverse`, the highest.
+        limit: at most so many; None for all.
+        reverse: from the highest name down.
+    """
+
+    prefix: str = ""
+    start: str | None = None
+    limit: int | None = None
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """What to read in one consistent step.
+
+    Attributes:
+        since: (incarnation, epoch) of the caller's copy. If it no longer holds, each range starts at the
+            first changed sequence instead of its `after`, where that is lower.
+    """
+
+    session_id: str
+    ranges: tuple[LogRange, ...] = ()
+    names: tuple[str, ...] = ()
+    scans: tuple[StateScan, ...] = ()
+    since: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """What a `ReadPlan` asked for; `record` is None, and the rest empty, if there is no session.
+
+    Attributes:
+        entries: one tuple a range.
+        values: of `names`, those that are there.
+        scans: one tuple a scan.
+        resets: `Record.changed_since` of the plan's `since`.
+    """
+
+    record: Record | None
+    entries: tuple[tuple[StoredEntry, ...], ...] = ()
+    values: tuple[StoredValue, ...] = ()
+    scans: tuple[tuple[StoredValue, ...], ...] = ()
+    resets: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Sessions of one kind by last activity.
+
+    Attributes:
+        tags: all of them must be on the session.
+        ascending: oldest activity first.
+        cursor: (last activity, id) of the last record of the page before.
+    """
+
+    kind: str = "session"
+    user_id: str | None = None
+    agent: str | None = None
+    tags: tuple[str, ...] = ()
+    ascending: bool = False
+    cursor: tuple[int, str] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ListResult:
+    """A page; `next_cursor` is None at the end."""
+
+    records: tuple[Record, ...]
+    next_cursor: tuple[int, str] | None

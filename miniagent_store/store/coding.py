@@ -1,0 +1,175 @@
+"""Public values from stored bytes, and back, each in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from miniagent_store.backend import (
+    Append,
+    LogChange,
+    NewEntry,
+    Record,
+    Redact,
+    StateChange,
+    StateSet,
+    StoredEntry,
+    StoredValue,
+)
+from miniagent_store.codec.codec import Codec
+from miniagent_store.errors import SessionDamagedError, SessionTooLargeError
+from miniagent_store.options import StoreOptions
+from miniagent_store.serializer import Context
+from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue
+from miniagent_store.values import Entry, Session, from_ms, to_ms
+
+# Decoding goes on for so many entries or bytes before other tasks get a turn: about half a millisecond.
+DECODE_ENTRIES = 64
+DECODE_BYTES = 128 * 1024
+
+
+class Coding:
+    """A codec that knows the places of a store's values.
+
+    Args:
+        codec: values to bytes and back.
+        options: of the store: namespace and limits.
+    """
+
+    def __init__(self, codec: Codec, options: StoreOptions) -> None:
+        self.codec = codec
+        self._namespace, self._max_message_size = options.namespace, options.max_message_size
+
+    def context(self, session_id: str, field: str) -> Context:
+        return Context(self._namespace, "session", session_id, field)
+
+    def encode_metadata(self, session_id: str, metadata: dict[str, Any]) -> bytes:
+        """Encoded metadata; no bytes at all for none."""
+        return self.codec.encode(metadata, self.context(session_id, "metadata")) if metadata else b""
+
+    def decode_metadata(self, record: Record) -> dict[str, Any]:
+        if not record.metadata:
+            return {}
+        decoded = self.codec.decode(record.metadata, self.context(record.session_id, "metadata"))
+        return dict(decoded)
+
+    def entry_context(self, session_id: str, log: str, entry_id: bytes) -> Context:
+        return Context(self._namespace, "session", session_id, "entry", log, entry_id)
+
+    def encode_entry(self, session_id: str, entry: DraftEntry, now_ms: int) -> NewEntry:
+        """An entry's bytes under a newly minted id.
+
+        Raises:
+            EncodeError, SessionTooLargeError: the message cannot be written, or is over its limit.
+        """
+        entry_id = os.urandom(12)
+        payload = self.codec.encode(entry.value, self.entry_context(session_id, entry.log, entry_id))
+        limit = self._max_message_size
+        if limit is not None and len(payload) > limit:
+            raise SessionTooLargeError(session_id, size=len(payload), limit=limit, what="a message")
+        time_ms = now_ms if entry.time is None else to_ms(entry.time)
+        if entry.caller_id is None:
+            return NewEntry(entry_id, time_ms, payload)
+        return NewEntry(entry_id, time_ms, payload, entry.caller_id, self.codec.digest(entry.value))
+
+    async def decode_entries(
+        self, session_id: str, log: str, stored: Sequence[StoredEntry]
+    ) -> tuple[Entry, ...]:
+        """Entries from their bytes, giving way to other tasks in between.
+
+        Raises:
+            SerializationError: one of them cannot be read.
+            SessionDamagedError: an id stands twice.
+        """
+        entries: list[Entry] = []
+        pending = 0
+        for each in stored:
+            pending += len(each.payload)
+            if pending > DECODE_BYTES or (len(entries) % DECODE_ENTRIES == 0 and entries):
+                pending = 0
+                await asyncio.sleep(0)
+            value = self.codec.decode(each.payload, self.entry_context(session_id, log, each.id))
+            entries.append(
+                Entry(
+                    each.seq, each.id.hex(), from_ms(each.time_ms), each.version, log, value, each.redacted
+                )
+            )
+        if len({each.id for each in entries}) != len(entries):
+            raise SessionDamagedError(session_id, part=f"log {log!r}", problem="holds an entry twice")
+        return tuple(entries)
+
+    def encode_value(self, session_id: str, name: str, value: Any) -> bytes:
+        return self.codec.encode(value, self.context(session_id, f"state:{name}"))
+
+    def decode_value(self, session_id: str, stored: StoredValue) -> Any:
+        if stored.payload is None:
+            return stored.counter
+        return self.codec.decode(stored.payload, self.context(session_id, f"state:{stored.name}"))
+
+    def session(self, record: Record) -> Session:
+        """The public value of a record."""
+        return Session(
+            id=record.session_id,
+            kind=record.kind,
+            user_id=record.user_id,
+            agent=record.agent,
+            created_at=from_ms(record.created_ms),
+            last_activity=from_ms(record.last_activity_ms),
+            expires_at=None if record.expires_ms is None else from_ms(record.expires_ms),
+            ttl=None if record.ttl_ms is None else record.ttl_ms / 1000,
+            version=record.version,
+            epoch=record.epoch,
+            incarnation=record.incarnation,
+            message_count=record.message_count,
+            size=record.size,
+            metadata=self.decode_metadata(record),
+            tags=record.tags,
+            position=record.position,
+            token=record.token,
+        )
+
+    # Drafts
+
+    def encode_changes(
+        self, session_id: str, changes: Sequence[DraftChange], now_ms: int
+    ) -> tuple[LogChange, ...]:
+        encoded: list[LogChange] = []
+        pending: list[NewEntry] = []
+        log = ""
+        for change in changes:
+            if isinstance(change, DraftEntry):
+                if pending and change.log != log:
+                    encoded.append(Append(log, tuple(pending)))
+                    pending = []
+                log = change.log
+                pending.append(self.encode_entry(session_id, change, now_ms))
+                continue
+            if pending:
+                encoded.append(Append(log, tuple(pending)))
+                pending = []
+            encoded.append(
+                self._encode_redaction(session_id, change, now_ms)
+                if isinstance(change, DraftRedaction)
+                else change
+            )
+        if pending:
+            encoded.append(Append(log, tuple(pending)))
+        return tuple(encoded)
+
+    def _encode_redaction(self, session_id: str, redaction: DraftRedaction, now_ms: int) -> Redact:
+        entry_id = redaction.entry_id or b""
+        tombstone = {
+            "role": "redacted",
+            "content": None,
+            "metadata": {"reason": redaction.reason, "redacted_at": from_ms(now_ms).isoformat()},
+        }
+        payload = self.codec.encode(tombstone, self.entry_context(session_id, redaction.log, entry_id))
+        return Redact(redaction.log, redaction.seq, entry_id, payload)
+
+    def encode_state(self, session_id: str, change: Any) -> StateChange:
+        if not isinstance(change, DraftValue):
+            return change  # type: ignore[no-any-return]
+        payload = self.encode_value(session_id, change.name, change.value)
+        return StateSet(change.name, payload, change.ttl_ms, change.if_version, change.required)
