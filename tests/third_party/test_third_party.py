@@ -28,6 +28,24 @@ async def main(url, text):
         print([message.content for message in await store.history("s")])
 asyncio.run(main(*sys.argv[1:]))
 """
+WRITE = """\
+import asyncio, sys
+from miniagent_store import Message, open_store
+async def main(url, count):
+    async with open_store(url) as store:
+        for number in range(int(count)):
+            await store.append("s", Message.user(number), create=True)
+            print(number, flush=True)
+asyncio.run(main(*sys.argv[1:]))
+"""
+ENTRIES = """\
+import asyncio, json, sys
+from miniagent_store import open_store
+async def main(url):
+    async with open_store(url) as store:
+        print(json.dumps([[each.seq, each.value["content"]] for each in await store.entries("s")]))
+asyncio.run(main(*sys.argv[1:]))
+"""
 INFOS = """\
 import json
 from miniagent_store.plugins import Plugins
@@ -75,6 +93,16 @@ class Python:
             check=False,
         )
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def output(self, *arguments: str) -> str:
         done = self.run(*arguments)
         assert done.returncode == 0, done.stderr + done.stdout
@@ -108,6 +136,36 @@ def test_a_strangers_serializer_works_by_url(with_folder: Python, tmp_path: Path
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"zjson" in written
     assert b"hello" not in written
+
+
+def test_processes_share_a_folder_and_leave_no_hole(with_folder: Python, tmp_path: Path) -> None:
+    url = f"folder://{tmp_path}/sessions"
+
+    writers = [with_folder.start("-c", WRITE, url, "20") for _ in range(3)]
+
+    for writer in writers:
+        output, problem = writer.communicate(timeout=120)
+        assert writer.returncode == 0, output + problem
+    entries = json.loads(with_folder.output("-c", ENTRIES, url))
+    assert [seq for seq, _ in entries] == list(range(1, 61))
+    assert sorted(number for _, number in entries) == sorted([*range(20)] * 3)
+
+
+def test_what_was_answered_survives_a_kill(with_folder: Python, tmp_path: Path) -> None:
+    url = f"folder://{tmp_path}/sessions"
+    writer = with_folder.start("-c", WRITE, url, "100000")
+    assert writer.stdout is not None
+    for _ in range(10):
+        answered = int(writer.stdout.readline())
+
+    writer.kill()
+
+    answered = max([answered, *map(int, writer.communicate(timeout=60)[0].split())])
+    entries = json.loads(with_folder.output("-c", ENTRIES, url))
+    # One more may have been written than was answered.
+    assert len(entries) - (answered + 1) in (0, 1)
+    assert entries == [[number + 1, number] for number in range(len(entries))]
+    with_folder.output("-c", WRITE, url, "1")
 
 
 def test_a_strangers_plugin_is_listed(with_folder: Python) -> None:

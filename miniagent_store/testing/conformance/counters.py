@@ -95,3 +95,4 @@ class CounterPromises(ConformanceBase):
 
         await eventually(is_gone)
         assert await state.add("n") == 1
+        assert (await store.get(session.id)).size == session.size

@@ -7,9 +7,19 @@ from typing import Literal
 
 import pytest
 
+from miniagent_store.backend import Backend, ReadPlan, StateAdd, Truncate
 from miniagent_store.errors import InvalidArgumentError, SessionTooLargeError
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.testing.conformance.base import ConformanceBase, OpenHere, eventually, say, texts
+from miniagent_store.testing.conformance.base import (
+    ConformanceBase,
+    OpenHere,
+    append,
+    commit,
+    eventually,
+    make,
+    say,
+    texts,
+)
 from miniagent_store.values import Message, RateLimit, Session
 
 Algorithm = Literal["fixed", "sliding", "bucket"]
@@ -150,17 +160,28 @@ class LimitPromises(ConformanceBase):
 
         assert list(await store.list()) == []
 
-    async def test_a_session_that_is_too_large_may_shrink(
-        self, store: SessionStore, open_here: OpenHere
-    ) -> None:
-        small = await open_here(max_session_size=1000)
-        await small.create("s")
-        await say(small, "s", "x" * 400, "y" * 400)
+    async def test_what_is_taken_away_makes_room_in_the_same_commit(self, open_here: OpenHere) -> None:
+        store = await open_here(max_session_size=1000)
+        await store.create("s")
+        await say(store, "s", "x" * 400, "y" * 400)
 
-        # In one commit: what is taken away makes room for what comes.
-        await small.replace("s", [Message.user("z" * 700)])
+        await store.replace("s", [Message.user("z" * 700)])
 
-        assert await texts(small, "s") == ["z" * 700]
+        assert await texts(store, "s") == ["z" * 700]
+
+    async def test_a_session_that_is_too_large_may_shrink(self, backend: Backend) -> None:
+        # As after the limit was lowered.
+        await make(backend, "s", b"x" * 100, b"y" * 100, b"z" * 100)
+
+        smaller = (Truncate("messages", 2), *append(b"w" * 50))
+        await backend.commit(commit(backend, "s", 1, changes=smaller, max_size=80))
+        await backend.commit(commit(backend, "s", 2, state=(StateAdd("n", 1),), max_size=80))
+        with pytest.raises(SessionTooLargeError):
+            await backend.commit(commit(backend, "s", 3, changes=append(b"v"), max_size=80))
+
+        record = (await backend.read(ReadPlan("s"))).record
+        assert record is not None
+        assert (record.size, record.version) == (250, 3)
 
     async def test_other_kinds_have_no_size_limit(self, open_here: OpenHere) -> None:
         store = await open_here(max_session_size=100)

@@ -93,6 +93,17 @@ class PositionPromises(ConformanceBase):
         assert dict(halfway.resets) == {"messages": 4}
         assert [payloads(each) for each in halfway.entries] == [[], [b"e2"]]
 
+    async def test_of_many_changes_in_one_commit_the_lowest_is_told(
+        self, store: SessionStore, session: Session
+    ) -> None:
+        here = (await say(store, session.id, "a", "b", "c", "d")).position
+
+        async with store.batch(session.id) as batch:
+            batch.redact(2, reason="x")
+            batch.redact(4, reason="x")
+
+        assert (await store.snapshot(session.id, after=here)).resets == {"messages": 2}
+
     async def test_a_range_never_starts_later_than_it_asked_to(self, backend: Backend) -> None:
         await make(backend, "s", b"1", b"2", b"3", b"4", b"5")
         record = (await backend.commit(commit(backend, "s", 1, changes=append(b"6")))).record

@@ -150,6 +150,17 @@ class RewritingPromises(ConformanceBase):
         assert await texts(store, session.id) == ["a", "b"]
         assert after.epoch == before.epoch
 
+    async def test_what_was_trimmed_does_not_come_back(self, store: SessionStore, session: Session) -> None:
+        await say(store, session.id, "a", "b", "c")
+        await store.trim(session.id, before=3)
+
+        await store.replace(session.id, [Message.user("x"), Message.user("y")])
+        assert [each.seq for each in await store.entries(session.id)] == [3, 4]
+
+        await store.rewind(session.id, to=0)
+        await say(store, session.id, "z")
+        assert [each.seq for each in await store.entries(session.id)] == [3]
+
     async def test_replace_goes_through_at_the_expected_tail(
         self, store: SessionStore, session: Session
     ) -> None:

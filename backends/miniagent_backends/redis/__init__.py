@@ -1,0 +1,1 @@
+"""Sessions in Redis or Valkey: one shared connection, one script a commit."""

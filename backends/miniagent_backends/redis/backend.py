@@ -1,0 +1,397 @@
+"""The redis backend: each method is one script, or commands that need not be one."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from miniagent_backends.redis import staging
+from miniagent_backends.redis.indexes import index_commands, list_sessions, unindex_commands
+from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.refusals import refuse
+from miniagent_backends.redis.schema import (
+    BUCKETS,
+    Keys,
+    entry_of,
+    pack,
+    pack_commit,
+    pack_plan,
+    pairs_of,
+    record_of,
+    result_of,
+    value_of,
+)
+from miniagent_backends.redis.watching import WakeUps, note, read_changes
+from miniagent_store.backend import (
+    Backend,
+    BackendStats,
+    Capabilities,
+    Change,
+    Commit,
+    CommitIdentity,
+    CommitResult,
+    Expired,
+    LeaseGrant,
+    LeaseHeld,
+    LeaseRequest,
+    ListQuery,
+    ListResult,
+    RateResult,
+    RateStep,
+    ReadPlan,
+    ReadResult,
+    Record,
+    StagePublish,
+    StageWrite,
+    StoredEntry,
+    Subscription,
+    Topic,
+)
+from miniagent_store.errors import OutcomeUnknownError, SessionNotFoundError
+
+# Reads of more entries than this go over a connection of their own, so that commits do not wait for them.
+LARGE_READ = 200
+SWEEP_CHUNK = 500
+
+
+class RedisBackend(Backend):
+    """Sessions in one Redis or Valkey.
+
+    Args:
+        node: the server.
+        keys: names of keys.
+    """
+
+    name = "redis"
+    capabilities = Capabilities(durable=True, shared=True)
+
+    def __init__(self, node: Node, keys: Keys) -> None:
+        self._node, self._keys = node, keys
+        self._wake_ups = WakeUps(node, keys)
+
+    async def open(self) -> None:
+        await self._node.connection()
+
+    async def close(self) -> None:
+        await self._wake_ups.close()
+        await self._node.close()
+
+    def now_ms(self) -> int:
+        return self._node.now_ms()
+
+    def _session_keys(self, session_id: str) -> tuple[str, dict[str, str]]:
+        return self._keys.record(session_id), self._keys.parts(session_id)
+
+    # Sessions
+
+    async def commit(self, commit: Commit) -> CommitResult:
+        record_key, parts = self._session_keys(commit.session_id)
+        packed = pack_commit(commit, parts, os.urandom(24), os.urandom(8).hex())
+        try:
+            reply = await self._node.script(
+                "commit", [record_key], packed, before=self._before_create(commit)
+            )
+        except OutcomeUnknownError as error:
+            raise _in_doubt(commit.session_id, commit.identity, error) from error
+        if reply[0] != b"OK":
+            raise refuse(commit.session_id, str(commit.identity), reply, commit.fence)
+        result = result_of(commit.session_id, reply)
+        self._after_commit(result, changed=not commit.changes_nothing or result.created)
+        return result
+
+    def _before_create(self, commit: Commit) -> Sequence[tuple[Any, ...]]:
+        # Before the session, so that no live one is ever missing from a listing; NX, so that one that is there
+        # keeps its place.
+        create = commit.create
+        if create is None:
+            return []
+        draft = _record_to_be(commit)
+        return [
+            ("ZADD", key, "NX", score, member)
+            for _, key, score, member in index_commands(self._keys, draft)
+        ]
+
+    def _after_commit(self, result: CommitResult, *, changed: bool) -> None:
+        if result.replayed or not changed:
+            return
+        commands = list(index_commands(self._keys, result.record))
+        if result.created:
+            commands.append(("SADD", self._keys.kinds(), result.record.kind))
+        self._node.notify(*commands)
+        note(self._node, self._keys, result.record)
+
+    async def read(self, plan: ReadPlan) -> ReadResult:
+        record_key, parts = self._session_keys(plan.session_id)
+        purpose = "reads" if any(_is_large(each) for each in plan.ranges) else "commands"
+        reply = await self._node.script("read", [record_key], pack_plan(plan, parts), purpose=purpose)
+        if not reply:
+            return ReadResult(None)
+        if reply[0] == b"DAMAGED":
+            raise refuse(plan.session_id, "", reply, None)
+        token, packed, expires, fence, ranges, values, scans, resets = reply
+        entries: list[tuple[StoredEntry, ...]] = []
+        for wanted, (first, elements) in zip(plan.ranges, ranges, strict=True):
+            if wanted.not_before_ms is None:
+                entries.append(tuple(entry_of(first + at, each) for at, each in enumerate(elements)))
+            else:
+                entries.append(tuple(entry_of(seq, each) for seq, each in elements))
+        return ReadResult(
+            record_of(plan.session_id, token, packed, expires, fence),
+            tuple(entries),
+            tuple(map(value_of, values)),
+            tuple(tuple(map(value_of, scan)) for scan in scans),
+            {log.decode(): seq for log, seq in resets},
+        )
+
+    async def touch(self, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
+        record_key, parts = self._session_keys(session_id)
+        packed = pack({"keys": parts, "keep": keep_ttl, "ttl": ttl_ms or False, "guard": os.urandom(8)})
+        reply = await self._node.script("touch", [record_key], packed)
+        if not reply:
+            raise SessionNotFoundError(session_id)
+        return record_of(session_id, *reply)
+
+    async def list(self, query: ListQuery) -> ListResult:
+        return await list_sessions(self._node, self._keys, query)
+
+    async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
+        record_key, parts = self._session_keys(session_id)
+        packed = pack({"keys": parts, "incarnation": incarnation or False})
+        reply = await self._node.script("delete", [record_key], packed)
+        if not reply[0]:
+            return False
+        record = record_of(session_id, b"", reply[1], b"", 0)
+        self._node.notify(*unindex_commands(self._keys, record))
+        note(self._node, self._keys, record)
+        return True
+
+    # Staged writes
+
+    async def stage(self, write: StageWrite) -> None:
+        await staging.stage(self._node, self._keys, write)
+
+    async def publish(self, publish: StagePublish) -> CommitResult:
+        try:
+            reply = await staging.publish(self._node, self._keys, publish)
+        except OutcomeUnknownError as error:
+            raise _in_doubt(publish.session_id, publish.identity, error) from error
+        if reply[0] != b"OK":
+            await self.discard(publish.session_id, publish.stage)
+            raise refuse(publish.session_id, str(publish.identity), reply, None)
+        result = result_of(publish.session_id, reply)
+        self._after_commit(result, changed=True)
+        return result
+
+    async def discard(self, session_id: str, stage: str) -> None:
+        await staging.discard(self._node, self._keys, session_id, stage)
+
+    # Leases
+
+    def _lease_keys(self, request: LeaseRequest) -> tuple[Sequence[str], str]:
+        if request.scope == "lock":
+            return [self._keys.lease(request.name)], self._keys.lease_channel(request.name)
+        record_key, parts = self._session_keys(request.name)
+        return [parts["turn"], record_key], parts["notify"]
+
+    async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
+        keys, channel = self._lease_keys(request)
+        reply = await self._node.script(
+            "lease",
+            keys,
+            "take",
+            request.owner,
+            request.ttl_ms,
+            request.holder,
+            0,
+            os.urandom(8),
+            "1" if request.must_exist else "0",
+            channel,
+        )
+        if reply[0] == b"NOTFOUND":
+            return LeaseGrant(0, 0, ReadResult(None))
+        if reply[0] == b"HELD":
+            return LeaseHeld(reply[1].decode() or "another holder", reply[2])
+        grant = LeaseGrant(reply[1], reply[2])
+        return replace(grant, read=await self.read(request.plan)) if request.plan else grant
+
+    async def renew(self, request: LeaseRequest, fence: int) -> bool:
+        return await self._lease("renew", request, fence)
+
+    async def release(self, request: LeaseRequest, fence: int) -> bool:
+        return await self._lease("release", request, fence)
+
+    async def _lease(self, what: str, request: LeaseRequest, fence: int) -> bool:
+        keys, channel = self._lease_keys(request)
+        reply = await self._node.script(
+            "lease", keys[:1], what, request.owner, request.ttl_ms, request.holder, fence, b"", "0", channel
+        )
+        return bool(reply)
+
+    # Cache and rate limits
+
+    async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        if not keys:
+            return []
+        found: list[bytes | None] = await self._node.execute("MGET", *map(self._keys.cached, keys))
+        return found
+
+    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
+        if items:
+            await self._node.run(
+                *(
+                    ("SET", self._keys.cached(key), value, *(() if ttl_ms is None else ("PX", ttl_ms)))
+                    for key, value, ttl_ms in items
+                )
+            )
+
+    async def cache_delete(self, keys: Sequence[str]) -> int:
+        return int(await self._node.execute("UNLINK", *map(self._keys.cached, keys))) if keys else 0
+
+    async def cache_clear(self, prefix: str) -> int:
+        pattern = _escape(self._keys.cached(prefix)) + "*"
+        cursor, gone = b"0", 0
+        while True:
+            cursor, found = await self._node.execute("SCAN", cursor, "MATCH", pattern, "COUNT", 500)
+            if found:
+                gone += await self._node.execute("UNLINK", *found)
+            if int(cursor) == 0:
+                return gone
+
+    async def rate_limit(self, step: RateStep) -> RateResult:
+        key = self._keys.rate(f"{step.algorithm}/{step.key}")
+        reply = await self._node.script(
+            "rate", [key], step.algorithm, step.limit, step.period_ms, step.cost
+        )
+        return RateResult(bool(reply[0]), reply[1], reply[2])
+
+    # Watching
+
+    async def subscribe(self, topic: Topic) -> Subscription:
+        return await self._wake_ups.subscribe(topic)
+
+    async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
+        await self._wake_ups.unsubscribe(topic, subscription)
+
+    async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
+        return await read_changes(self._node, self._keys, after, limit)
+
+    # Running it
+
+    async def ping(self) -> dict[str, Any]:
+        replies = await self._node.run(("PING",), ("INFO", "server"), ("INFO", "memory"), ("ROLE",))
+        details: dict[str, Any] = {"server": self._node.name, "role": replies[3][0].decode()}
+        wanted = {
+            "redis_version",
+            "valkey_version",
+            "used_memory_human",
+            "maxmemory_human",
+            "maxmemory_policy",
+        }
+        for line in (replies[1] + replies[2]).decode().splitlines():
+            name, _, value = line.partition(":")
+            if name in wanted:
+                details[name] = value
+        return details
+
+    async def _all_records(self) -> Sequence[Record]:
+        records: list[Record] = []
+        kinds = sorted({kind.decode() for kind in await self._node.execute("SMEMBERS", self._keys.kinds())})
+        for kind in kinds:
+            cursor = None
+            while True:
+                page = await self.list(ListQuery(kind=kind, cursor=cursor, limit=SWEEP_CHUNK))
+                records += page.records
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+        return records
+
+    async def stats(self) -> BackendStats:
+        records = await self._all_records()
+        talks = [record for record in records if record.kind == "session"]
+        return BackendStats(
+            sessions=dict(Counter(record.kind for record in records)),
+            messages=sum(record.message_count for record in records),
+            size=sum(record.size for record in records),
+            users=len({record.user_id for record in talks if record.user_id is not None}),
+            agents=dict(Counter(record.agent for record in talks if record.agent is not None)),
+        )
+
+    async def sweep(self, limit: int) -> Sequence[Expired]:
+        gone: list[Expired] = []
+        for kind in await self._node.execute("SMEMBERS", self._keys.kinds()):
+            for bucket in range(BUCKETS):
+                index = self._keys.index(kind.decode(), f"index:{{{bucket}}}")
+                gone += await self._sweep_bucket(index, kind.decode(), limit - len(gone))
+                if len(gone) >= limit:
+                    return gone
+        return gone
+
+    async def _sweep_bucket(self, index: str, kind: str, limit: int) -> Sequence[Expired]:
+        gone: list[Expired] = []
+        start = 0
+        while len(gone) < limit:
+            members = await self._node.execute(
+                "ZRANGE", index, start, start + SWEEP_CHUNK - 1, "WITHSCORES"
+            )
+            pairs = pairs_of(members)
+            if not pairs:
+                break
+            rows = await self._node.run(
+                *(("HGET", self._keys.record(member.decode()), "x") for member, _ in pairs),
+                *(("EXISTS", self._keys.record(member.decode())) for member, _ in pairs),
+            )
+            now = self.now_ms()
+            dead: list[Any] = []
+            for (member, score), expires, exists in zip(
+                pairs, rows[: len(pairs)], rows[len(pairs) :], strict=True
+            ):
+                if not exists or (expires is not None and int(expires) <= now):
+                    dead += [member, score]
+            dead = dead[: 2 * (limit - len(gone))]
+            claimed = await self._node.script("forget", [index], *dead) if dead else []
+            gone += [Expired(member.decode(), kind, None) for member in claimed]
+            start += len(pairs) - len(claimed)
+        return gone
+
+
+def _is_large(wanted: Any) -> bool:
+    sizes = [size for size in (wanted.last, wanted.limit) if size is not None]
+    return not sizes or min(sizes) > LARGE_READ
+
+
+def _in_doubt(session_id: str, identity: CommitIdentity, error: OutcomeUnknownError) -> OutcomeUnknownError:
+    return OutcomeUnknownError(session_id, commit_id=str(identity), why=error.why)
+
+
+def _record_to_be(commit: Commit) -> Record:
+    create = commit.create
+    assert create is not None
+    return Record(
+        session_id=commit.session_id,
+        kind=create.kind,
+        user_id=create.user_id,
+        agent=create.agent,
+        tags=commit.tags if commit.tags is not None else create.tags,
+        created_ms=commit.time_ms,
+        last_activity_ms=commit.last_activity_ms or commit.time_ms,
+        expires_ms=None,
+        ttl_ms=None,
+        sliding=True,
+        version=0,
+        epoch=0,
+        incarnation="",
+        token=b"",
+        metadata=b"",
+        logs={},
+        size=0,
+        fence=0,
+    )
+
+
+def _escape(text: str) -> str:
+    """`text` for MATCH, which knows ? * [ ] and the backslash."""
+    return "".join(f"\\{char}" if char in "?*[]\\" else char for char in text)

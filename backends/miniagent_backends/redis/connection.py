@@ -1,0 +1,259 @@
+"""One connection, shared by all tasks of an event loop; knows nothing of sessions.
+
+A command is *queued*, then *written* (its future waits in wire order), then settled by its reply. A lone
+caller writes at once; otherwise what was queued in one turn of the loop goes out in one write. What a
+failure means is known exactly: `NotSent`, `SentUnknown`, or an error reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+
+from miniagent_backends.redis.replies import Busy, NotSent, ReplyError, SentUnknown
+from miniagent_backends.redis.takeover import let_go, make_connection, take_over
+
+PIECE = 32
+MOST_QUEUED = 100_000
+_NOT_ENOUGH = object()
+Arg = bytes | str | int | float
+
+
+def pack(*args: Arg) -> bytes:
+    """A command on the wire (https://redis.io/docs/latest/develop/reference/protocol-spec/)."""
+    packed: bytes = hiredis.pack_command(args)  # type: ignore[arg-type]
+    return packed
+
+
+class Connection(asyncio.Protocol):
+    """A connection to one node.
+
+    Args:
+        timeout: seconds a command may wait for its reply, from when it was queued.
+        on_push: called with what the server says unasked.
+        **target: as `make_connection` takes it.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float = 5.0,
+        connect_timeout: float = 2.0,
+        on_push: Callable[[list[Any]], None] | None = None,
+        **target: Any,
+    ) -> None:
+        self._timeout, self._connect_timeout = timeout, connect_timeout
+        self._on_push = on_push
+        self._connection = make_connection(connect_timeout=connect_timeout, **target)
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_NOT_ENOUGH)
+        self._transport: asyncio.Transport | None = None
+        self._queued: list[bytes] = []
+        self._queued_futures: list[list[asyncio.Future[Any]]] = []
+        self._written: deque[asyncio.Future[Any]] = deque()
+        self._paused_at: float | None = None
+        self._flushing = False
+        self._last_write = 0
+        self._marks: deque[tuple[float, int]] = deque()
+        self._sent_count = self._settled_count = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+
+    # Life cycle
+
+    async def connect(self) -> None:
+        """Connect and shake hands.
+
+        Raises:
+            redis.exceptions.RedisError, OSError, TimeoutError: it could not.
+        """
+        await take_over(self._connection, self, self._connect_timeout)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether commands can be given to it."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def close(self) -> None:
+        """Close; commands without a reply fail. Leaves no task, timer or socket."""
+        if self._transport is None:
+            return
+        transport = self._transport
+        self._fail(ConnectionResetError("closed"))
+        await let_go(self._connection)
+        if not self._ended.done():
+            transport.abort()
+            await self._ended
+
+    # Commands
+
+    def send(self, *commands: bytes) -> list[asyncio.Future[Any]]:
+        """Queue packed commands as one piece, written back to back; a future a reply.
+
+        Raises:
+            NotSent: the connection is gone.
+            Busy: too much is queued.
+        """
+        if not self.is_open:
+            raise NotSent("the connection is closed")
+        if len(self._queued) >= MOST_QUEUED:
+            raise Busy(f"{MOST_QUEUED} commands wait for the server")
+        futures = [self._loop.create_future() for _ in commands]
+        piece = commands[0] if len(commands) == 1 else b"".join(commands)
+        self._queued.append(piece)
+        self._queued_futures.append(futures)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout / 4, self._check_time)
+        if self._paused_at is None and not self._flushing:
+            if len(self._queued) == 1 and not self._written and self._last_write <= 1:
+                self._flush()
+            else:
+                self._flushing = True
+                self._loop.call_soon(self._flush)
+        return futures
+
+    def send_unanswered(self, command: bytes) -> None:
+        """Queue a command that is answered by a push (SUBSCRIBE in RESP3), if at all.
+
+        Raises:
+            NotSent: the connection is gone.
+        """
+        if not self.is_open:
+            raise NotSent("the connection is closed")
+        self._queued.append(command)
+        self._queued_futures.append([])
+        if self._paused_at is None and not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    async def execute(self, *args: Arg) -> Any:
+        """One command and its reply.
+
+        Raises:
+            NotSent, SentUnknown, ReplyError.
+        """
+        return await self.send(pack(*args))[0]
+
+    def _flush(self) -> None:
+        self._flushing = False
+        transport = self._transport
+        while self._queued and self._paused_at is None and transport is not None:
+            pieces, futures = self._queued[:PIECE], self._queued_futures[:PIECE]
+            del self._queued[:PIECE], self._queued_futures[:PIECE]
+            # What was given up before it was written never leaves.
+            alive = [
+                (piece, owed)
+                for piece, owed in zip(pieces, futures, strict=True)
+                if not owed or not all(future.done() for future in owed)
+            ]
+            self._last_write = len(alive)
+            if not alive:
+                continue
+            for _, owed in alive:
+                self._written.extend(owed)
+                self._sent_count += len(owed)
+            transport.write(b"".join(piece for piece, _ in alive))
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        reader, written = self._reader, self._written
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not _NOT_ENOUGH:
+                if isinstance(reply, hiredis.PushNotification):
+                    if self._on_push is not None:
+                        self._on_push(list(reply))
+                    continue
+                if not written:
+                    raise hiredis.ProtocolError("a reply that no one waits for")
+                future = written.popleft()
+                self._settled_count += 1
+                if future.done():
+                    continue
+                if isinstance(reply, ReplyError):
+                    future.set_exception(reply)
+                else:
+                    future.set_result(reply)
+        except hiredis.HiredisError as error:
+            self._fail(ConnectionResetError(f"the server's bytes make no sense: {error}"))
+            if self._transport is not None:
+                self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._paused_at = self._loop.time()
+
+    def resume_writing(self) -> None:
+        self._paused_at = None
+        self._flush()
+
+    def eof_received(self) -> None:
+        return None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(error or ConnectionResetError("the server closed the connection"))
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _fail(self, cause: Exception) -> None:
+        """Settle all that waits: what was written is in doubt, what was not is certain."""
+        written, self._written = self._written, deque()
+        queued, self._queued_futures = self._queued_futures, []
+        self._queued.clear()
+        for future in written:
+            _reject(future, SentUnknown(str(cause)))
+        for futures in queued:
+            for future in futures:
+                _reject(future, NotSent(str(cause)))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._marks.clear()
+
+    # Time
+
+    def _check_time(self) -> None:
+        """Every quarter of the time-out: mark what was sent until now, and look at the oldest mark.
+
+        One timer for all: a time-out around each call would cost a third of the throughput. A command is
+        given up after one to one and a quarter of the time-out.
+        """
+        self._timer = None
+        now = self._loop.time()
+        self._marks.append((now, self._sent_count))
+        while self._marks and self._marks[0][1] <= self._settled_count:
+            self._marks.popleft()
+        if self._marks and now - self._marks[0][0] >= self._timeout:
+            _, sent = self._marks.popleft()
+            for future, _ in zip(self._written, range(sent - self._settled_count), strict=False):
+                _reject(future, SentUnknown(f"no reply within {self._timeout:g} s"))
+        if self._written or self._queued:
+            self._give_up_queued(now)
+            self._timer = self._loop.call_later(self._timeout / 4, self._check_time)
+        else:
+            self._marks.clear()
+
+    def _give_up_queued(self, now: float) -> None:
+        # Only back-pressure keeps commands queued beyond a turn of the loop.
+        if self._paused_at is None or now - self._paused_at < self._timeout:
+            return
+        for futures in self._queued_futures:
+            for future in futures:
+                _reject(future, NotSent(f"the server took nothing for {self._timeout:g} s"))
+        self._queued.clear()
+        self._queued_futures.clear()
+
+
+def _reject(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        # Whoever was cancelled meanwhile does not look, and needs not be told off for it.
+        future.exception()

@@ -1,0 +1,267 @@
+"""One node: its connections, made on first need and again when they were lost; errors as the store's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from miniagent_backends.redis.connection import Arg, Connection, pack
+from miniagent_backends.redis.replies import Meaning, NotSent, ReplyError, SentUnknown, meaning_of
+from miniagent_backends.redis.scripts import digest_of, source_of
+from miniagent_store.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    CapacityError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    StoreClosedError,
+    StoreError,
+    WrongLoopError,
+)
+
+
+class Node:
+    """Commands to one server over a shared connection; large reads over another.
+
+    Args:
+        name: for messages, without secrets.
+        target: as `make_connection` takes it.
+        timeout: seconds a command may wait for its reply.
+        connect_timeout: seconds for connecting and shaking hands.
+    """
+
+    def __init__(
+        self, name: str, target: dict[str, Any], *, timeout: float, connect_timeout: float
+    ) -> None:
+        self.name = name
+        self._target, self._timeout, self._connect_timeout = target, timeout, connect_timeout
+        self._connections: dict[str, Connection] = {}
+        self._connecting: dict[str, asyncio.Lock] = {}
+        self._offset_ms = 0
+        self._pid = os.getpid()
+        self._closed = False
+
+    def now_ms(self) -> int:
+        """The server's clock, as it was when we connected."""
+        return time.time_ns() // 1_000_000 + self._offset_ms
+
+    async def close(self) -> None:
+        """Close all connections; may be called twice."""
+        self._closed = True
+        connections, self._connections = self._connections, {}
+        for connection in connections.values():
+            await connection.close()
+
+    async def connection(
+        self, purpose: str = "commands", on_push: Callable[[list[Any]], None] | None = None
+    ) -> Connection:
+        """The connection for a purpose: "commands", "reads" or "wake-ups".
+
+        Raises:
+            AccessDeniedError, BackendUnavailableError, ConfigurationError: it cannot be made; says why.
+        """
+        there = self._connections.get(purpose)
+        if there is not None and there.is_open:
+            return there
+        if self._closed:
+            raise StoreClosedError("this store's connection")
+        if self._pid != os.getpid():
+            raise WrongLoopError("this store was opened before a fork and")
+        async with self._connecting.setdefault(purpose, asyncio.Lock()):
+            there = self._connections.get(purpose)
+            if there is not None and there.is_open:
+                return there
+            return await self._connect(purpose, on_push)
+
+    async def _connect(self, purpose: str, on_push: Callable[[list[Any]], None] | None) -> Connection:
+        from redis import exceptions
+
+        old = self._connections.pop(purpose, None)
+        if old is not None:
+            await old.close()
+        # Pushes, which wake-ups come as, exist in RESP3 only.
+        target = {**self._target, "protocol": 3} if on_push else self._target
+        connection = Connection(
+            timeout=self._timeout, connect_timeout=self._connect_timeout, on_push=on_push, **target
+        )
+        problem: StoreError
+        try:
+            await connection.connect()
+            seconds, micros = await connection.execute("TIME")
+        except (
+            exceptions.AuthenticationError,
+            exceptions.AuthorizationError,
+            exceptions.NoPermissionError,
+        ):
+            problem = AccessDeniedError(
+                f"{self.name} refused the user name or password; check them in the URL"
+            )
+        except exceptions.ResponseError as error:
+            problem = self._of_text(str(error))
+        except (exceptions.RedisError, OSError, TimeoutError) as error:
+            problem = self._unreachable(error)
+        except ReplyError as error:
+            problem = self.translate(error)
+        except (NotSent, SentUnknown) as error:
+            problem = self._unreachable(error)
+        else:
+            self._offset_ms = int(seconds) * 1000 + int(micros) // 1000 - time.time_ns() // 1_000_000
+            self._connections[purpose] = connection
+            return connection
+        await connection.close()
+        raise problem
+
+    def _of_text(self, text: str) -> StoreError:
+        if any(word in text for word in ("NOAUTH", "WRONGPASS", "invalid username", "Authentication")):
+            return AccessDeniedError(
+                f"{self.name} refused the user name or password; check them in the URL"
+            )
+        return self.translate(ReplyError(text))
+
+    def _unreachable(self, error: BaseException) -> StoreError:
+        cause = error.__cause__ or error
+        if isinstance(cause, ssl.SSLError) or "CERTIFICATE" in str(error):
+            return ConfigurationError(
+                f"{self.name} cannot be spoken to by TLS: {cause}; check ssl_ca_certs and the host name"
+            )
+        why = "no answer in time" if isinstance(error, TimeoutError) else str(cause)
+        return BackendUnavailableError(f"{self.name} cannot be reached ({why}); is the server running?")
+
+    # Commands
+
+    async def run(self, *commands: Sequence[Arg], purpose: str = "commands") -> list[Any]:
+        """Commands written back to back, and their replies.
+
+        Once begun it ends, even if the caller is cancelled: the outcome is known before that goes on.
+
+        Raises:
+            BackendUnavailableError: nothing was sent.
+            OutcomeUnknownError: it was sent, and no reply came.
+            ReplyError: one of them was answered by an error; all have been answered.
+        """
+        connection = await self.connection(purpose)
+        try:
+            futures = connection.send(*(pack(*command) for command in commands))
+            return await _replies(futures)
+        except NotSent as error:
+            raise BackendUnavailableError(f"{self.name} did not take the command: {error}") from None
+        except SentUnknown as error:
+            raise OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {error}") from None
+
+    async def execute(self, *command: Arg, purpose: str = "commands") -> Any:
+        """One command and its reply.
+
+        Raises:
+            StoreError: as `run`, and what an error reply means.
+        """
+        try:
+            (reply,) = await self.run(command, purpose=purpose)
+        except ReplyError as error:
+            raise self.translate(error) from None
+        return reply
+
+    def notify(self, *commands: Sequence[Arg]) -> None:
+        """Send commands and do not wait; what becomes of them changes nothing that is promised."""
+        connection = self._connections.get("commands")
+        if connection is None or not connection.is_open:
+            return
+        try:
+            for future in connection.send(*(pack(*command) for command in commands)):
+                future.add_done_callback(_look_away)
+        except NotSent:
+            return
+
+    def notify_script(self, name: str, keys: Sequence[str], *args: Arg) -> None:
+        """As `notify`, for a script."""
+        connection = self._connections.get("commands")
+        if connection is None or not connection.is_open:
+            return
+        tail = (len(keys), *keys, *args)
+
+        def answered(future: asyncio.Future[Any]) -> None:
+            error = None if future.cancelled() else future.exception()
+            if isinstance(error, ReplyError) and error.word == "NOSCRIPT":
+                self.notify(("EVAL", source_of(name), *tail))
+
+        try:
+            connection.send(pack("EVALSHA", digest_of(name), *tail))[0].add_done_callback(answered)
+        except NotSent:
+            return
+
+    async def script(
+        self,
+        name: str,
+        keys: Sequence[str],
+        *args: Arg,
+        before: Sequence[Sequence[Arg]] = (),
+        purpose: str = "commands",
+    ) -> Any:
+        """Run a script; commands `before` it go out in the same write.
+
+        Raises:
+            StoreError: as `execute`.
+        """
+        tail = (len(keys), *keys, *args)
+        try:
+            return (await self.run(*before, ("EVALSHA", digest_of(name), *tail), purpose=purpose))[-1]
+        except ReplyError as error:
+            if error.word != "NOSCRIPT":
+                raise self.translate(error) from None
+        return await self.execute("EVAL", source_of(name), *tail, purpose=purpose)
+
+    def translate(self, error: ReplyError) -> StoreError:
+        """What an error reply means to the caller."""
+        text = error.text
+        match meaning_of(error):
+            case Meaning.DENIED:
+                return AccessDeniedError(
+                    f"{self.name} denied it: {text}; give the user the right in its ACL"
+                )
+            case Meaning.WRONG_TYPE:
+                return ConfigurationError(
+                    f"{self.name} holds something else under a key of ours (data of the seed, perhaps); "
+                    "use another namespace= or database"
+                )
+            case Meaning.CAPACITY:
+                return CapacityError(f"{self.name} has no room or cannot save: {text}; nothing was changed")
+            case Meaning.AGAIN_AT_ONCE | Meaning.AGAIN_LATER:
+                return BackendUnavailableError(f"{self.name} does not serve for now: {text}")
+            case _:
+                return ConfigurationError(f"{self.name} did not understand: {text}")
+
+
+async def _replies(futures: list[asyncio.Future[Any]]) -> list[Any]:
+    """Wait for all futures, whatever becomes of the caller, and return or raise what came."""
+    cancelled: asyncio.CancelledError | None = None
+    # They are settled in the order in which they were written.
+    last = futures[-1]
+    while not last.done():
+        # A future of our own: a cancellation would cancel the one that was awaited.
+        done = asyncio.get_running_loop().create_future()
+        last.add_done_callback(partial(_settle, done))
+        try:
+            await done
+        except asyncio.CancelledError as interruption:
+            cancelled = interruption
+    problems = [future.exception() for future in futures]
+    if cancelled is not None:
+        raise cancelled
+    for problem in problems:
+        if problem is not None:
+            raise problem
+    return [future.result() for future in futures]
+
+
+def _settle(waiter: asyncio.Future[None], _: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _look_away(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,49 @@
+"""Registers the schemes of Redis and Valkey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from miniagent_store.hookspecs import BackendFactory, hookimpl
+from miniagent_store.provider import Provider
+
+SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
+OPTIONS = frozenset(
+    {
+        "db",
+        "protocol",
+        "socket_timeout",
+        "session_prefix",
+        "thread_prefix",
+        "cache_prefix",
+        "lock_prefix",
+        "ssl_ca_certs",
+        "ssl_certfile",
+        "ssl_keyfile",
+        "ssl_check_hostname",
+    }
+)
+
+
+def _load() -> BackendFactory:
+    import hiredis  # noqa: F401 - named here, where what is missing is told
+    import redis  # noqa: F401
+
+    from miniagent_backends.redis.standalone import open_redis
+
+    return open_redis
+
+
+@hookimpl
+def provide_backends() -> Iterable[Provider[BackendFactory]]:
+    return [
+        Provider(
+            scheme,
+            _load,
+            options=OPTIONS,
+            summary="one Redis or Valkey",
+            package="redis",
+            extra="redis",
+        )
+        for scheme in SCHEMES
+    ]

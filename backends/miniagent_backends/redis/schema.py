@@ -1,0 +1,371 @@
+"""How sessions lie in Redis: names of keys, and what the scripts are given and give back."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import msgpack  # type: ignore[import-untyped]
+
+from miniagent_store.backend import (
+    FORGET_WRITER_MS,
+    KEPT_EPOCHS,
+    OUTCOME_WINDOW,
+    Append,
+    Commit,
+    CommitResult,
+    Create,
+    LogTail,
+    NewEntry,
+    Outcome,
+    ReadPlan,
+    Record,
+    Redact,
+    Rewind,
+    StateAdd,
+    StateDelete,
+    StateDeletePrefix,
+    StateScan,
+    StateSet,
+    StoredEntry,
+    StoredValue,
+    Trim,
+    Truncate,
+)
+
+BUCKETS = 16
+# version u32, flags u8, id, time u48
+_HEAD = struct.Struct(">IB12sHI")
+_VALUE = struct.Struct(">BIQ")
+REDACTED, HAS_CALLER_ID, COUNTER = 1, 2, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names of keys.
+
+    Args:
+        namespace: "" for none; stands before every key and so inside of hash tags.
+        session, thread, cache, lock: the prefixes of the seed's settings.
+    """
+
+    namespace: str = ""
+    session: str = "session:"
+    thread: str = "thread:"
+    cache: str = "cache:"
+    lock: str = "lock:"
+
+    @property
+    def start(self) -> str:
+        return f"{self.namespace}/" if self.namespace else ""
+
+    def record(self, session_id: str) -> str:
+        return f"{self.start}{self.session}{session_id}"
+
+    def parts(self, session_id: str) -> dict[str, str]:
+        """The other keys of a session; the record's whole name is their hash tag, so the slot is one."""
+        start, tag = self.start, "{" + self.record(session_id) + "}"
+        return {
+            "thread": f"{start}{self.thread}{tag}",
+            "events": f"{start}events:{tag}",
+            "log": f"{start}log:{tag}:",
+            "state": f"{start}state:{tag}",
+            "names": f"{start}names:{tag}",
+            "count": f"{start}count:{tag}",
+            "ids": f"{start}ids:{tag}",
+            "turn": f"{start}turn:{tag}",
+            "notify": f"{start}notify:{tag}",
+        }
+
+    def stage(self, session_id: str, stage: str) -> str:
+        """What all keys of a stage start with."""
+        return f"{self.start}stage:{{{self.record(session_id)}}}:{stage}:"
+
+    def lease(self, name: str) -> str:
+        return f"{self.start}{self.lock}{{{name}}}"
+
+    def lease_channel(self, name: str) -> str:
+        return f"{self.start}notify:{self.lock}{{{name}}}"
+
+    def cached(self, key: str) -> str:
+        return f"{self.start}{self.cache}{key}"
+
+    def rate(self, key: str) -> str:
+        return f"{self.start}rate:{key}"
+
+    def index(self, kind: str, name: str) -> str:
+        """An index of sessions by last activity: "user:ada", "agent:helper", "tag:x", "index:{0}"."""
+        return f"{self.start}{name}" if kind == "session" else f"{self.start}kind:{kind}/{name}"
+
+    def kinds(self) -> str:
+        return f"{self.start}kinds"
+
+    def changes(self, bucket: int) -> str:
+        return f"{self.start}changes:{{{bucket}}}"
+
+    def store_channel(self) -> str:
+        return f"{self.start}notify:changes"
+
+
+def bucket_of(session_id: str) -> int:
+    """In which of the index's buckets a session is; the same for ever."""
+    return crc32(session_id.encode()) % BUCKETS
+
+
+def pack(value: Any) -> bytes:
+    """For cmsgpack in a script, which knows one kind of string only."""
+    packed: bytes = msgpack.packb(value, use_bin_type=False)
+    return packed
+
+
+def unpack(data: bytes) -> Any:
+    """What `pack`, or cmsgpack in a script, wrote; texts as bytes."""
+    return msgpack.unpackb(data, raw=True, strict_map_key=False)
+
+
+def pairs_of(reply: list[Any]) -> list[tuple[bytes, int]]:
+    """Members and scores: in turn in RESP2, as pairs in RESP3."""
+    flat = [each for pair in reply for each in pair] if reply and isinstance(reply[0], list) else reply
+    return [(flat[at], int(float(flat[at + 1]))) for at in range(0, len(flat), 2)]
+
+
+# Entries and values
+
+
+def element_of(
+    entry: NewEntry | StoredEntry, *, version: int | None = None, redacted: bool = False
+) -> bytes:
+    """An element of a list; without its version, which the script sets, if that is None."""
+    flags = (REDACTED if redacted else 0) | (HAS_CALLER_ID if entry.caller_id is not None else 0)
+    head = _HEAD.pack(version or 0, flags, entry.id, entry.time_ms >> 32, entry.time_ms & 0xFFFFFFFF)
+    caller = b""
+    if entry.caller_id is not None:
+        name, digest = entry.caller_id.encode(), entry.digest or b""
+        caller = struct.pack(">H", len(name)) + name + bytes([len(digest)]) + digest
+    return (head if version is not None else head[4:]) + caller + entry.payload
+
+
+def entry_of(seq: int, element: bytes) -> StoredEntry:
+    """The entry that an element holds."""
+    version, flags, entry_id, time_high, time_low = _HEAD.unpack_from(element)
+    at, caller_id, digest = _HEAD.size, None, None
+    if flags & HAS_CALLER_ID:
+        (size,) = struct.unpack_from(">H", element, at)
+        caller_id = element[at + 2 : at + 2 + size].decode()
+        at += 2 + size
+        digest = element[at + 1 : at + 1 + element[at]]
+        at += 1 + element[at]
+    time_ms = time_high << 32 | time_low
+    return StoredEntry(
+        seq, version, entry_id, time_ms, element[at:], bool(flags & REDACTED), caller_id, digest
+    )
+
+
+def blob_of(value: StoredValue) -> bytes:
+    """A state value as it lies in its hash; a counter's number lies apart."""
+    flags = COUNTER if value.counter is not None else 0
+    return _VALUE.pack(flags, value.version, value.expires_ms or 0) + (value.payload or b"")
+
+
+def value_of(row: list[bytes]) -> StoredValue:
+    """A state value from name, blob and counter."""
+    name, blob, counter = row
+    flags, version, expires_ms = _VALUE.unpack_from(blob)
+    if flags & COUNTER:
+        return StoredValue(name.decode(), version, None, int(counter), expires_ms or None)
+    return StoredValue(name.decode(), version, blob[_VALUE.size :], None, expires_ms or None)
+
+
+def id_field(log: str, caller_id: str) -> bytes:
+    return f"{log}\0{caller_id}".encode()
+
+
+# Commits
+
+
+def pack_create(create: Create, incarnation: str) -> dict[str, Any]:
+    return {
+        "kind": create.kind,
+        "user": _or_false(create.user_id),
+        "agent": _or_false(create.agent),
+        "tags": list(create.tags),
+        "ttl": _or_false(create.ttl_ms),
+        "sliding": create.sliding,
+        "metadata": create.metadata,
+        "keep": create.keep_existing,
+        "incarnation": incarnation,
+    }
+
+
+def pack_commit(commit: Commit, keys: Mapping[str, str], token: bytes, incarnation: str) -> bytes:
+    """What commit.lua is given."""
+    expected, fence, create = commit.expected, commit.fence, commit.create
+    identity = commit.identity
+    return pack(
+        {
+            "keys": keys,
+            "writer": identity.writer,
+            "counter": identity.counter,
+            "not_after": identity.not_after_ms,
+            "time": commit.time_ms,
+            "create": pack_create(create, incarnation) if create else False,
+            "nothing": commit.changes_nothing,
+            "expected": {
+                "version": _or_false(expected.version),
+                "incarnation": _or_false(expected.incarnation),
+                "token": expected.token[:16] if expected.token else False,
+            }
+            if expected
+            else False,
+            "tails": [(each.log, each.incarnation, each.epoch, each.seq) for each in commit.expected_tails],
+            "fence": (fence.fence, _or_false(fence.turn_owner)) if fence else False,
+            "changes": [_pack_change(change) for change in commit.changes],
+            "state": [_pack_state(change) for change in commit.state],
+            "metadata": _or_false(commit.metadata),
+            "tags": _or_false(None if commit.tags is None else list(commit.tags)),
+            "active": _or_false(commit.last_activity_ms),
+            "max_size": _or_false(commit.max_size),
+            "retry": commit.retry,
+            "token": token,
+            "window": OUTCOME_WINDOW,
+            "epochs": KEPT_EPOCHS,
+            "forget": FORGET_WRITER_MS,
+        }
+    )
+
+
+def _pack_change(change: Any) -> tuple[Any, ...]:
+    match change:
+        case Append(log, entries):
+            rows = [
+                (element_of(each), each.caller_id, each.digest)
+                if each.caller_id is not None
+                else (element_of(each),)
+                for each in entries
+            ]
+            return ("A", log, rows)
+        case Truncate(log, upto):
+            return ("T", log, upto)
+        case Trim(log, before):
+            return ("B", log, before)
+        case Redact(log, seq, entry_id, payload):
+            return ("R", log, seq, entry_id, payload)
+        case Rewind(to):
+            return ("W", to)
+        case _:
+            return ("C",)
+
+
+def _pack_state(change: Any) -> tuple[Any, ...]:
+    match change:
+        case StateSet(name, payload, ttl_ms, if_version, required):
+            return ("S", name, payload, _or_false(ttl_ms), _or_false(if_version), required)
+        case StateDelete(name, if_version, required):
+            return ("D", name, _or_false(if_version), required)
+        case StateDeletePrefix(prefix):
+            return ("P", prefix)
+        case StateAdd(name, delta):
+            return ("+", name, str(delta))
+    raise TypeError(type(change).__name__)
+
+
+def _or_false(value: Any) -> Any:
+    # A nil in a table ends it for Lua.
+    return False if value is None else value
+
+
+def outcome_of(packed: bytes) -> Outcome:
+    """What a commit answered."""
+    _, version, sequences, kept_out, counters = unpack(packed)
+    return Outcome(
+        version,
+        tuple(sequences),
+        tuple(name.decode() for name in kept_out),
+        tuple(int(counter) for counter in counters),
+    )
+
+
+def result_of(session_id: str, reply: list[Any]) -> CommitResult:
+    """What commit.lua or publish.lua answered, if it was OK."""
+    _, token, packed, expires, fence, outcome, replayed, created = reply
+    record = record_of(session_id, token, packed, expires, fence)
+    return CommitResult(record, outcome_of(outcome), bool(replayed), bool(created))
+
+
+def record_of(session_id: str, token: bytes, packed: bytes, expires: bytes, fence: int) -> Record:
+    """The record from the fields of its hash."""
+    row = {name.decode(): value for name, value in unpack(packed).items()}
+    logs = row["logs"]
+    return Record(
+        session_id=session_id,
+        kind=row["kind"].decode(),
+        user_id=_text(row["user"]),
+        agent=_text(row["agent"]),
+        tags=tuple(tag.decode() for tag in row["tags"]),
+        created_ms=row["created"],
+        last_activity_ms=row["active"],
+        expires_ms=int(expires) if expires else None,
+        ttl_ms=row["ttl"] or None,
+        sliding=row["sliding"],
+        version=row["version"],
+        epoch=row["epoch"],
+        incarnation=row["incarnation"].decode(),
+        token=token,
+        metadata=row["metadata"],
+        logs={logs[at].decode(): LogTail(logs[at + 1], logs[at + 2]) for at in range(0, len(logs), 3)},
+        size=row["size"],
+        fence=fence,
+        resets=tuple(
+            (epoch, {flat[at].decode(): flat[at + 1] for at in range(0, len(flat), 2)})
+            for epoch, flat in row["resets"]
+        ),
+        state_version=row["state_version"],
+        metadata_version=row["metadata_version"],
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value.decode() if value else None
+
+
+# Reads
+
+
+def pack_plan(plan: ReadPlan, keys: Mapping[str, str]) -> bytes:
+    """What read.lua is given."""
+    return pack(
+        {
+            "keys": keys,
+            "ranges": [
+                (
+                    each.log,
+                    each.after,
+                    _or_false(each.before),
+                    _or_false(each.last),
+                    _or_false(each.limit),
+                    _or_false(each.not_before_ms),
+                )
+                for each in plan.ranges
+            ],
+            "names": list(plan.names),
+            "scans": [_pack_scan(scan) for scan in plan.scans],
+            "since": list(plan.since) if plan.since else False,
+        }
+    )
+
+
+def _pack_scan(scan: StateScan) -> tuple[Any, ...]:
+    # Bounds of ZRANGEBYLEX; no UTF-8 text holds the byte FF.
+    prefix = scan.prefix.encode()
+    low = b"[" + prefix if prefix else b"-"
+    high = b"(" + prefix + b"\xff" if prefix else b"+"
+    if scan.start is not None:
+        start = scan.start.encode()
+        if scan.reverse and (not prefix or start < prefix + b"\xff"):
+            high = b"[" + start
+        elif not scan.reverse and start > prefix:
+            low = b"[" + start
+    return (low, high, _or_false(scan.limit), scan.reverse)

@@ -1,0 +1,23 @@
+#!lua flags=allow-oom
+-- Remove a session with all its parts but its turn, whose fence must not go back.
+--
+-- KEYS   1 the record; then the parts that are known to exist (all of one slot)
+-- ARGV   1 msgpack {keys, incarnation: only that one, or false}
+-- reply  {0} or {1, m}: whether it was there, and its record
+
+local c = cmsgpack.unpack(ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local got = redis.call('HMGET', KEYS[1], 'm', 'x')
+local expires = tonumber(got[2] or '')
+if not got[1] or (expires and expires <= now) then return {0} end
+local record = cmsgpack.unpack(got[1])
+if c.incarnation and c.incarnation ~= record.incarnation then return {0} end
+local K = c.keys
+for i = 1, #record.logs, 3 do
+  local name = record.logs[i]
+  if name ~= 'messages' and name ~= 'events' then redis.call('UNLINK', K.log .. name) end
+end
+redis.call('UNLINK', KEYS[1], K.thread, K.events, K.state, K.names, K.count, K.ids)
+redis.call('PUBLISH', K.notify, '')
+return {1, got[1]}

@@ -1,0 +1,87 @@
+"""One server: from a URL to a backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from miniagent_backends.redis.backend import RedisBackend
+from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.schema import Keys
+from miniagent_store.backend import Backend, BackendOptions
+from miniagent_store.errors import ConfigurationError, InvalidArgumentError
+from miniagent_store.options import parse_bool, parse_duration
+from miniagent_store.url import StoreURL
+
+
+def open_redis(url: StoreURL, options: BackendOptions) -> Backend:
+    """The factory of ``redis://``, ``rediss://`` and ``unix://``.
+
+    Raises:
+        ConfigurationError: the URL or an option cannot be used.
+    """
+    extra = dict(options.extra)
+    target: dict[str, Any] = {
+        "username": url.username,
+        "password": url.password,
+        "protocol": _number(extra, "protocol", 3),
+    }
+    if url.scheme.startswith("unix") or url.scheme.endswith("+unix"):
+        if not url.path.strip("/"):
+            raise ConfigurationError(f"{url} names no socket; write unix:///path/redis.sock?db=0")
+        target |= {"path": url.path, "db": _number(extra, "db", 0)}
+    else:
+        if len(url.hosts) > 1:
+            raise ConfigurationError(f"{url} names several servers; one is what {url.scheme}:// takes")
+        host, port = url.hosts[0] if url.hosts else ("localhost", None)
+        in_path = url.path.strip("/")
+        if in_path and not in_path.isdecimal():
+            raise ConfigurationError(f"{url}: the database is a number, as in {url.scheme}://host:6379/0")
+        database = int(in_path) if in_path else _number(extra, "db", 0)
+        target |= {"host": host or "localhost", "port": port or 6379, "db": database}
+        if url.scheme in {"rediss", "valkeys"}:
+            target["tls"] = _tls(extra)
+    keys = Keys(
+        options.namespace,
+        **{
+            name: str(extra[f"{name}_prefix"])
+            for name in ("session", "thread", "cache", "lock")
+            if f"{name}_prefix" in extra
+        },
+    )
+    for prefix in (keys.session, keys.thread, keys.cache, keys.lock):
+        if "{" in prefix or "}" in prefix:
+            raise ConfigurationError(f"prefix {prefix!r} holds a brace, which is reserved for hash tags")
+    node = Node(
+        str(url.without_options()),
+        target,
+        timeout=_seconds(extra, "socket_timeout", 5.0),
+        connect_timeout=options.connect_timeout,
+    )
+    return RedisBackend(node, keys)
+
+
+def _tls(extra: dict[str, Any]) -> dict[str, Any]:
+    tls: dict[str, Any] = {
+        name: extra[name] for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in extra
+    }
+    if "ssl_check_hostname" in extra:
+        tls["ssl_check_hostname"] = parse_bool(extra["ssl_check_hostname"])
+    return tls
+
+
+def _number(extra: dict[str, Any], name: str, default: int) -> int:
+    text = str(extra.get(name, default))
+    if not text.isdecimal():
+        raise ConfigurationError(f"option {name!r} is a number, not {text!r}")
+    return int(text)
+
+
+def _seconds(extra: dict[str, Any], name: str, default: float) -> float:
+    problem = ""
+    try:
+        seconds = parse_duration(extra.get(name, default), what=name)
+    except InvalidArgumentError as error:
+        problem = str(error)
+    if problem or not seconds > 0:
+        raise ConfigurationError(f"option {name!r}: {problem or 'must be above zero seconds'}")
+    return seconds
