@@ -35,6 +35,7 @@ class Action(Enum):
     DELAY = "it passes later, and so does what follows it on this connection"
     BLACK_HOLE = "it is lost, and so is all that follows in this direction; nothing is cut"
     TRICKLE = "it passes byte by byte"
+    GARBLE = "as many question marks pass instead"
 
 
 @dataclass(slots=True, eq=False)
@@ -287,9 +288,11 @@ class _Link:
             self._holes.add(fault.on)
         elif action is Action.HALVE:
             sink.write(data[: len(data) // 2])
+        elif action is Action.GARBLE:
+            sink.write(b"?" * len(data))
         elif action is Action.CUT:
             sink.write(data)
-        goes_on = action in (Action.DELAY, Action.TRICKLE, Action.BLACK_HOLE)
+        goes_on = action not in (Action.DROP, Action.HALVE, Action.CUT)
         if not goes_on:
             # An abort would throw away what is to pass.
             sink.close()
@@ -315,6 +318,9 @@ class _Link:
     def _look_for_triggers(self, data: bytes) -> None:
         # A command may come in two reads: each trigger is looked for across their border, but not twice.
         for fault in self._faults:
-            if fault.after and fault.after in self._tail[-(len(fault.after) - 1) :] + data:
+            if fault.after is None:
+                continue
+            already = max(0, len(self._tail) - len(fault.after) + 1)
+            if fault.after in self._tail[already:] + data:
                 self._seen.add(fault)
         self._tail = (self._tail + data)[-_LONGEST_TRIGGER:]

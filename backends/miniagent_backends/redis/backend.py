@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from miniagent_backends.redis import staging
-from miniagent_backends.redis.indexes import index_commands, list_sessions, unindex_commands
+from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex_commands
 from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.refusals import refuse
 from miniagent_backends.redis.schema import (
@@ -120,6 +120,7 @@ class RedisBackend(Backend):
         commands = list(index_commands(self._keys, result.record))
         if result.created:
             commands.append(("SADD", self._keys.kinds(), result.record.kind))
+            commands += owner_commands(self._keys, result.record)
         self._node.notify(*commands)
         note(self._node, self._keys, result.record)
 
@@ -325,12 +326,12 @@ class RedisBackend(Backend):
         for kind in await self._node.execute("SMEMBERS", self._keys.kinds()):
             for bucket in range(BUCKETS):
                 index = self._keys.index(kind.decode(), f"index:{{{bucket}}}")
-                gone += await self._sweep_bucket(index, kind.decode(), limit - len(gone))
+                gone += await self._sweep_bucket(index, bucket, kind.decode(), limit - len(gone))
                 if len(gone) >= limit:
                     return gone
         return gone
 
-    async def _sweep_bucket(self, index: str, kind: str, limit: int) -> Sequence[Expired]:
+    async def _sweep_bucket(self, index: str, bucket: int, kind: str, limit: int) -> Sequence[Expired]:
         gone: list[Expired] = []
         start = 0
         while len(gone) < limit:
@@ -353,9 +354,19 @@ class RedisBackend(Backend):
                     dead += [member, score]
             dead = dead[: 2 * (limit - len(gone))]
             claimed = await self._node.script("forget", [index], *dead) if dead else []
-            gone += [Expired(member.decode(), kind, None) for member in claimed]
+            gone += await self._expired(bucket, kind, claimed)
             start += len(pairs) - len(claimed)
         return gone
+
+    async def _expired(self, bucket: int, kind: str, members: Sequence[bytes]) -> Sequence[Expired]:
+        if not members:
+            return []
+        owners = self._keys.owners(bucket)
+        users, _ = await self._node.run(("HMGET", owners, *members), ("HDEL", owners, *members))
+        return [
+            Expired(member.decode(), kind, user and user.decode())
+            for member, user in zip(members, users, strict=True)
+        ]
 
 
 def _is_large(wanted: Any) -> bool:

@@ -33,10 +33,18 @@ def index_commands(keys: Keys, record: Record) -> Iterator[tuple[Arg, ...]]:
         yield ("ZADD", key, record.last_activity_ms, record.session_id)
 
 
+def owner_commands(keys: Keys, record: Record) -> Iterator[tuple[Arg, ...]]:
+    """What notes whose a new session is."""
+    if record.user_id is not None:
+        yield ("HSET", keys.owners(bucket_of(record.session_id)), record.session_id, record.user_id)
+
+
 def unindex_commands(keys: Keys, record: Record) -> Iterator[tuple[Arg, ...]]:
     """What takes a session out of its indexes."""
     for key in index_keys(keys, record):
         yield ("ZREM", key, record.session_id)
+    if record.user_id is not None:
+        yield ("HDEL", keys.owners(bucket_of(record.session_id)), record.session_id)
 
 
 @dataclass(slots=True)

@@ -103,6 +103,10 @@ class Keys:
     def kinds(self) -> str:
         return f"{self.start}kinds"
 
+    def owners(self, bucket: int) -> str:
+        """Whose the sessions of a bucket are, for the sweep that finds them gone."""
+        return f"{self.start}owners:{{{bucket}}}"
+
     def changes(self, bucket: int) -> str:
         return f"{self.start}changes:{{{bucket}}}"
 

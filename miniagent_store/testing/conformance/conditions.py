@@ -81,9 +81,9 @@ class ConditionPromises(ConformanceBase):
 
         with pytest.raises(VersionConflictError):
             await backend.commit(commit(backend, "s", 2, changes=append(b"b"), expected=wrong))
+        anew = Expected(record.version, "another incarnation")
         with pytest.raises(VersionConflictError):
-            other = Expected(record.version, "another incarnation")
-            await backend.commit(commit(backend, "s", 2, changes=append(b"b"), expected=other))
+            await backend.commit(commit(backend, "s", 2, changes=append(b"b"), expected=anew))
 
         right = Expected(record.version, record.incarnation, record.token)
         await backend.commit(commit(backend, "s", 3, changes=append(b"b"), expected=right))

@@ -88,8 +88,8 @@ class LockPromises(ConformanceBase):
         assert fences == sorted(set(fences))
 
     async def test_a_lock_is_renewed_while_held(self, store: SessionStore, other: SessionStore) -> None:
-        async with store.lock("job", ttl=0.5) as lease:
-            await asyncio.sleep(0.8)
+        async with store.lock("job", ttl=0.9) as lease:
+            await asyncio.sleep(1.2)
             assert not lease.lost
             with pytest.raises(LockTimeoutError):
                 async with other.lock("job", wait=0):
