@@ -22,6 +22,7 @@ from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.errors import (
     InvalidArgumentError,
     OutcomeUnknownError,
+    SessionDamagedError,
     StoreClosedError,
     StoreError,
     VersionConflictError,
@@ -191,10 +192,15 @@ class Store(SessionStore):
 
     async def delete(self, session_id: str, *, commit_id: str | None = None) -> bool:
         core = self._core
-        record = (await core.read(ReadPlan(check_id(session_id)))).record
-        if record is None:
-            return commit_id is not None
-        incarnation = record.incarnation
+        incarnation: str | None = None
+        try:
+            record = (await core.read(ReadPlan(check_id(session_id)))).record
+        except SessionDamagedError:
+            pass  # whatever is left of it goes
+        else:
+            if record is None:
+                return commit_id is not None
+            incarnation = record.incarnation
 
         async def once(retry: bool) -> bool:
             # A repeated delete that finds nothing, or another incarnation, was done before.

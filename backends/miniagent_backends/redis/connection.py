@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._queued_futures: list[list[asyncio.Future[Any]]] = []
         self._written: deque[asyncio.Future[Any]] = deque()
         self._paused_at: float | None = None
-        self._flushing = False
+        self._flushing = self._is_stalled = self._is_retired = False
         self._last_write = 0
         self._marks: deque[tuple[float, int]] = deque()
         self._sent_count = self._settled_count = 0
@@ -78,15 +78,30 @@ class Connection(asyncio.Protocol):
         """Whether commands can be given to it."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def close(self) -> None:
-        """Close; commands without a reply fail. Leaves no task, timer or socket."""
+    @property
+    def is_stalled(self) -> bool:
+        """Whether a command was given up and nothing was heard since: the other end may be gone."""
+        return self._is_stalled
+
+    def retire(self) -> None:
+        """Close when what was sent is answered, or given up."""
+        self._is_retired = True
+        if not (self._written or self._queued):
+            self.abort()
+
+    def abort(self) -> None:
+        """Close now; commands without a reply fail."""
         if self._transport is None:
             return
-        transport = self._transport
         self._fail(ConnectionResetError("closed"))
-        await let_go(self._connection)
+        let_go(self._connection)
         if not self._ended.done():
-            transport.abort()
+            self._transport.abort()
+
+    async def close(self) -> None:
+        """Close now, and wait for it. Leaves no task, timer or socket."""
+        if self._transport is not None:
+            self.abort()
             await self._ended
 
     # Commands
@@ -166,6 +181,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         reader, written = self._reader, self._written
+        self._is_stalled = False
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _NOT_ENOUGH:
@@ -235,7 +251,10 @@ class Connection(asyncio.Protocol):
             _, sent = self._marks.popleft()
             for future, _ in zip(self._written, range(sent - self._settled_count), strict=False):
                 _reject(future, SentUnknown(f"no reply within {self._timeout:g} s"))
-        if self._written or self._queued:
+            self._is_stalled = True
+        if self._is_retired and all(future.done() for future in self._written):
+            self.abort()
+        elif self._written or self._queued:
             self._give_up_queued(now)
             self._timer = self._loop.call_later(self._timeout / 4, self._check_time)
         else:

@@ -41,6 +41,7 @@ class Node:
         self.name = name
         self._target, self._timeout, self._connect_timeout = target, timeout, connect_timeout
         self._connections: dict[str, Connection] = {}
+        self._retired: list[Connection] = []
         self._connecting: dict[str, asyncio.Lock] = {}
         self._offset_ms = 0
         self._pid = os.getpid()
@@ -54,7 +55,7 @@ class Node:
         """Close all connections; may be called twice."""
         self._closed = True
         connections, self._connections = self._connections, {}
-        for connection in connections.values():
+        for connection in [*connections.values(), *self._retired]:
             await connection.close()
 
     async def connection(
@@ -66,7 +67,7 @@ class Node:
             AccessDeniedError, BackendUnavailableError, ConfigurationError: it cannot be made; says why.
         """
         there = self._connections.get(purpose)
-        if there is not None and there.is_open:
+        if there is not None and there.is_open and not there.is_stalled:
             return there
         if self._closed:
             raise StoreClosedError("this store's connection")
@@ -74,7 +75,7 @@ class Node:
             raise WrongLoopError("this store was opened before a fork and")
         async with self._connecting.setdefault(purpose, asyncio.Lock()):
             there = self._connections.get(purpose)
-            if there is not None and there.is_open:
+            if there is not None and there.is_open and not there.is_stalled:
                 return there
             return await self._connect(purpose, on_push)
 
@@ -83,7 +84,10 @@ class Node:
 
         old = self._connections.pop(purpose, None)
         if old is not None:
-            await old.close()
+            # What others have under way on it may still be answered.
+            self._retired = [each for each in self._retired if each.is_open]
+            self._retired.append(old)
+            old.retire()
         # Pushes, which wake-ups come as, exist in RESP3 only.
         target = {**self._target, "protocol": 3} if on_push else self._target
         connection = Connection(

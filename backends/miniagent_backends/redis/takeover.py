@@ -96,7 +96,7 @@ async def take_over(connection: Any, protocol: asyncio.Protocol, timeout: float)
     return transport  # type: ignore[no-any-return]
 
 
-async def let_go(connection: Any) -> None:
+def let_go(connection: Any) -> None:
     """Close a connection that was taken over, and what redis-py keeps around it."""
     writer = connection._writer
     connection._reader = connection._writer = None

@@ -1,0 +1,307 @@
+"""What is promised holds while replies are lost, keys vanish, tasks are cancelled and others commit."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from miniagent_backends.redis.scripts import digest_of, source_of
+from miniagent_store import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    ConfigurationError,
+    Message,
+    SessionDamagedError,
+    StoreError,
+    open_store,
+)
+from miniagent_store.testing.proxy import Action, Proxy
+from miniagent_store.testing.servers import Server, find_servers, free_port
+from tests.promises.test_crash import kill_again_and_again
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server(find_servers()["redis"]) as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    return f"{server.url}?namespace={uuid.uuid4().hex}"
+
+
+# Replies
+
+
+async def lose_replies(server: Server, action: Action, rounds: int) -> None:
+    """Append, add, pop, create and delete, each with its reply lost, and look that each happened once."""
+    assert server.port is not None
+    with Proxy("127.0.0.1", server.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}?namespace={uuid.uuid4().hex}&socket_timeout=200ms"
+        commit, delete = digest_of("commit").encode(), digest_of("delete").encode()
+
+        async with open_store(url) as store:
+            # So that the server knows the scripts: a NOSCRIPT is not the reply that is to be lost.
+            await store.append("s", Message.user("first"), create=True)
+            await store.create("warm")
+            await store.delete("warm")
+            for number in range(rounds):
+
+                def lose(after: bytes) -> Any:
+                    return proxy.inject(action, after=after, seconds=0.5)
+
+                name = str(number)
+                faults = [lose(commit)]
+                await store.append("s", Message.user(name), Message.assistant(name))
+                faults.append(lose(commit))
+                assert await store.state("s").add("count") == number + 1
+                faults.append(lose(commit))
+                assert [message.content for message in await store.pop("s")] == [name]
+                faults.append(lose(commit))
+                assert (await store.create(f"other-{name}")).version == 1
+                faults.append(lose(delete))
+                assert await store.delete(f"other-{name}")
+                for fault in faults:
+                    await asyncio.to_thread(fault.wait)
+
+            contents = [message.content for message in await store.history("s")]
+            session = await store.get("s")
+            assert (await store.stats()).retries >= 5 * rounds
+    assert contents == ["first", *(str(number) for number in range(rounds))]
+    assert session.version == 1 + 3 * rounds
+
+
+@pytest.mark.parametrize("action", [Action.DROP, Action.HALVE, Action.DELAY, Action.BLACK_HOLE])
+async def test_lost_halved_and_late_replies_repeat_nothing(server: Server, action: Action) -> None:
+    await lose_replies(server, action, rounds=4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("action", [Action.DROP, Action.HALVE, Action.DELAY])
+async def test_a_hundred_lost_replies_repeat_nothing(server: Server, action: Action) -> None:
+    await lose_replies(server, action, rounds=100)
+
+    print(f"{action.name}: 100 replies of each of 5 operations")
+
+
+# Crashes
+
+
+async def test_ten_kills_lose_no_acknowledged_turn(url: str) -> None:
+    assert await kill_again_and_again(url, 10) >= 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_three_hundred_kills_lose_no_acknowledged_turn(url: str) -> None:
+    stored = await kill_again_and_again(url, 300)
+
+    print(f"300 kills, {stored} turns stored")
+
+
+# Damage
+
+
+async def test_a_script_that_stopped_half_way_leaves_nothing_to_be_seen(
+    url: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(url) as store:
+        await store.append("s", Message.user("kept"), create=True)
+        whole = source_of("commit")
+        mark = b"local outcome = {counter, version, sequences, kept_out, counters}\n"
+        assert whole.count(mark) == 1
+        broken = whole.replace(mark, mark + b"error('stopped after the push')\n")
+        monkeypatch.setattr("miniagent_backends.redis.node.source_of", lambda _: broken)
+        monkeypatch.setattr("miniagent_backends.redis.node.digest_of", lambda _: "0" * 40)
+        with pytest.raises(StoreError):
+            await store.append("s", Message.user("half"), Message.user("way"))
+        monkeypatch.undo()
+
+        assert [message.content for message in await store.history("s")] == ["kept"]
+        await store.append("s", Message.user("next"))
+        assert [message.content for message in await store.history("s")] == ["kept", "next"]
+        namespace = url.partition("namespace=")[2]
+        thread = f"{namespace}/thread:{{{namespace}/session:s}}"
+        assert server.command("LLEN", thread) == 2
+
+
+@pytest.mark.parametrize("operation", ["read", "commit"])
+async def test_a_part_that_vanished_is_a_damaged_session(url: str, server: Server, operation: str) -> None:
+    namespace = url.partition("namespace=")[2]
+    tag = f"{{{namespace}/session:s}}"
+    parts = [f"{name}:{tag}" for name in ["thread", "events", "state", "names", "count", "ids"]]
+    parts.append(f"log:{tag}:notes")
+    for part in parts:
+        async with open_store(url) as store:
+            await store.delete("s")
+            async with store.batch("s", create=True) as batch:
+                batch.append(Message.user("hello", id="m1"))
+                batch.append({"a": 1}, log="events")
+                batch.append({"a": 1}, log="notes")
+                batch.state.set("a", 1)
+                batch.state.add("n", 2)
+            assert server.command("DEL", f"{namespace}/{part}") == 1, part
+
+            with pytest.raises(SessionDamagedError) as told:
+                if operation == "read":
+                    await store.history("s")
+                else:
+                    await store.append("s", Message.user("again"))
+            assert told.value.part
+            await store.delete("s")
+
+
+# Many at once
+
+
+async def test_a_thousand_tasks_share_a_few_connections(url: str, server: Server) -> None:
+    async with open_store(url) as store:
+        before = len(server.command("CLIENT", "LIST").splitlines())
+        await asyncio.gather(
+            *(store.append(f"s{n % 100}", Message.user(str(n)), create=True) for n in range(1000))
+        )
+        assert len(server.command("CLIENT", "LIST").splitlines()) - before <= 2
+
+        tasks = [
+            asyncio.create_task(store.append(f"s{n % 100}", Message.user(f"c{n}"))) for n in range(1000)
+        ]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+
+        stored = {message.content for n in range(100) for message in await store.history(f"s{n}")}
+    assert {str(n) for n in range(1000)} <= stored
+    assert all(not isinstance(result, BaseException) for result in results[1::2])
+    assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
+    assert {f"c{n}" for n in range(1, 1000, 2)} <= stored
+
+
+async def test_commits_without_conditions_never_conflict(url: str) -> None:
+    commits, tasks = 40, 6
+    async with open_store(url) as store:
+        await store.create("s")
+
+    async def commit_plainly(chance: random.Random) -> int:
+        async with open_store(url) as store:
+            for number in range(commits):
+                await store.append("s", Message.user(str(number)))
+                await asyncio.sleep(chance.random() / 200)
+            return commits
+
+    async def disturb(chance: random.Random) -> int:
+        done = 0
+        async with open_store(url) as store:
+            for number in range(commits // 4):
+                async with store.turn("s", wait=60) as turn:
+                    turn.append(Message.assistant("turn"))
+                session = await store.get("s")
+                await store.rewind("s", to=max(session.message_count - 3, 0))
+                await store.fork("s", new_id=f"fork-{uuid.uuid4().hex}")
+                done += 2
+                await asyncio.sleep(chance.random() / 200)
+                del number
+        return done
+
+    chance = random.Random(5)
+    work = [commit_plainly(chance) for _ in range(tasks)]
+    done = await asyncio.gather(*work, disturb(chance), return_exceptions=True)
+
+    # A rewind may come too late for the message it names: a refusal that was asked for, and no commit.
+    problems = [each for each in done if isinstance(each, BaseException)]
+    assert not problems, problems
+    async with open_store(url) as store:
+        session = await store.get("s")
+        history = await store.history("s")
+    assert session.version == 1 + sum(each for each in done if isinstance(each, int))
+    assert session.message_count == len(history)
+
+
+# What goes wrong before anything is stored
+
+
+async def refused(url: str, kind: type[StoreError], **options: Any) -> str:
+    """Use a store that cannot be used; what it says, within two seconds and without its password."""
+    started = time.monotonic()
+    with pytest.raises(kind) as told:
+        async with open_store(url, **options) as store:
+            await store.append("s", Message.user("x"), create=True)
+    assert time.monotonic() - started < 2.5
+    assert "hunter2" not in f"{told.value}{told.value!r}"
+    return str(told.value)
+
+
+async def test_a_server_that_is_not_there_is_said_so_at_once() -> None:
+    port = free_port()
+
+    assert str(port) in await refused(f"redis://:hunter2@127.0.0.1:{port}", BackendUnavailableError)
+
+
+async def test_a_server_that_does_not_answer_is_given_up() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(100):
+            pass
+        writer.close()
+        ended.set()
+
+    ended = asyncio.Event()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+
+        await refused(f"redis://127.0.0.1:{port}", BackendUnavailableError, connect_timeout=1)
+        await ended.wait()
+
+
+async def test_wrong_passwords_and_missing_rights_are_told_apart() -> None:
+    users = ["weak on >hunter2 ~* &* +@all -eval -evalsha"]
+    with Server(find_servers()["redis"], password="right", users=users) as server:
+        port = server.port
+
+        assert "password" in await refused(f"redis://:hunter2@127.0.0.1:{port}", AccessDeniedError)
+        assert "password" in await refused(f"redis://127.0.0.1:{port}", AccessDeniedError)
+        assert "ACL" in await refused(f"redis://weak:hunter2@127.0.0.1:{port}", AccessDeniedError)
+        async with open_store(f"redis://:right@127.0.0.1:{port}") as store:
+            assert await store.health()
+            assert "right" not in f"{store!r}{store.url}"
+
+
+async def test_data_of_the_seed_under_our_keys_is_left_alone(url: str, server: Server) -> None:
+    namespace = url.partition("namespace=")[2]
+    server.command("SET", f"{namespace}/session:s", '{"session_id": "s"}')
+
+    assert "namespace" in await refused(url, ConfigurationError)
+    assert server.command("GET", f"{namespace}/session:s") == b'{"session_id": "s"}'
+
+
+async def test_a_full_server_refuses_and_still_reads_and_deletes(server: Server) -> None:
+    with Server(find_servers()["redis"]) as server:
+        async with open_store(server.url) as store:
+            await store.append("s", Message.user("kept"), create=True)
+            server.command("CONFIG", "SET", "maxmemory", "1")
+
+            from miniagent_store import CapacityError
+
+            with pytest.raises(CapacityError):
+                await store.append("s", Message.user("too much"))
+            assert [message.content for message in await store.history("s")] == ["kept"]
+            assert await store.delete("s")
+
+
+async def test_closing_leaves_no_task(url: str) -> None:
+    before = asyncio.all_tasks()
+    async with open_store(url) as store:
+        session = await store.create("s")
+        watching = store.watch("s", after=session.position)
+        await store.append("s", Message.user("x"))
+        assert (await anext(aiter(watching))).type == "appended"
+
+    assert asyncio.all_tasks() == before
