@@ -15,7 +15,6 @@ from miniagent_store.backend import (
     BackendStats,
     Change,
     Commit,
-    CommitIdentity,
     CommitResult,
     Expired,
     LeaseGrant,
@@ -128,18 +127,18 @@ class DocumentBackend(DocumentAccess, Backend):
     # Sessions
 
     async def commit(self, commit: Commit) -> CommitResult:
-        def work(document: Document) -> CommitResult:
-            return apply_commit(document.rows(), commit, self.now_ms())
+        def work(document: Document) -> tuple[CommitResult, bool]:
+            before = document.record
+            result = apply_commit(document.rows(), commit, self.now_ms())
+            return result, result.record is not before
 
-        return await to_the_end(self._commit(commit.session_id, work, commit.identity))
+        async def run() -> CommitResult:
+            result, changed = await self._change(commit.session_id, work, commit.identity)
+            if changed:
+                await self._changed(result.record)
+            return result
 
-    async def _commit(
-        self, session_id: str, work: Callable[[Document], CommitResult], identity: CommitIdentity
-    ) -> CommitResult:
-        result = await self._change(session_id, work, identity)
-        if not result.replayed:
-            await self._changed(result.record)
-        return result
+        return await to_the_end(run())
 
     async def read(self, plan: ReadPlan) -> ReadResult:
         document = decode_document(

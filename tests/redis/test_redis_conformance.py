@@ -10,14 +10,14 @@ import pytest
 
 from miniagent_store.testing import StoreConformance
 from miniagent_store.testing.random_program import run_random_program
-from miniagent_store.testing.servers import Server, find_servers
+from miniagent_store.testing.servers import Server
 
 _programs = itertools.count()
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with Server(find_servers()["redis"]) as server:
+    with Server() as server:
         yield server
 
 

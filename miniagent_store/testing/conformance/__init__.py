@@ -6,6 +6,7 @@ import pytest
 
 from miniagent_store.testing.conformance.base import ConformanceBase, backend_of, eventually
 from miniagent_store.testing.conformance.caching import CachePromises
+from miniagent_store.testing.conformance.changes import ChangePromises
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.concurrency import ConcurrencyPromises
 from miniagent_store.testing.conformance.conditions import ConditionPromises
@@ -22,6 +23,7 @@ from miniagent_store.testing.conformance.logs import LogPromises
 from miniagent_store.testing.conformance.message_ids import MessageIdPromises
 from miniagent_store.testing.conformance.positions import PositionPromises
 from miniagent_store.testing.conformance.ranges import RangePromises
+from miniagent_store.testing.conformance.replacing import ReplacePromises
 from miniagent_store.testing.conformance.rewriting import RewritingPromises
 from miniagent_store.testing.conformance.running import RunningPromises
 from miniagent_store.testing.conformance.sessions import SessionPromises
@@ -40,6 +42,7 @@ class StoreConformance(
     LogPromises,
     RangePromises,
     RewritingPromises,
+    ReplacePromises,
     PositionPromises,
     StatePromises,
     CounterPromises,
@@ -54,6 +57,7 @@ class StoreConformance(
     ListingPromises,
     ExpiryPromises,
     WatchPromises,
+    ChangePromises,
     ForkPromises,
     StagingPromises,
     CachePromises,
