@@ -10,6 +10,7 @@ from typing import Any
 
 from miniagent_backends.redis import staging
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex_commands
+from miniagent_backends.redis.known import FastAppend, KnownSessions
 from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.refusals import refuse
 from miniagent_backends.redis.schema import (
@@ -71,6 +72,7 @@ class RedisBackend(Backend):
     def __init__(self, node: Node, keys: Keys) -> None:
         self._node, self._keys = node, keys
         self._wake_ups = WakeUps(node, keys)
+        self._known = KnownSessions(keys)
 
     async def open(self) -> None:
         await self._node.connection()
@@ -88,23 +90,44 @@ class RedisBackend(Backend):
     # Sessions
 
     async def commit(self, commit: Commit) -> CommitResult:
-        record_key, parts = self._session_keys(commit.session_id)
-        packed = pack_commit(commit, parts, os.urandom(24), os.urandom(8).hex())
+        fast = self._known.prepare(commit, self.now_ms())
         try:
-            reply = await self._node.script(
-                "commit", [record_key], packed, before=self._before_create(commit)
-            )
+            result = await self._append(fast) if fast else None
+            if result is None:
+                result = await self._commit(commit)
         except OutcomeUnknownError as error:
-            raise _in_doubt(commit.session_id, commit.identity, error) from error
-        if reply[0] != b"OK":
-            raise refuse(commit.session_id, str(commit.identity), reply, commit.fence)
-        result = result_of(commit.session_id, reply)
+            self._known.forget(commit.session_id)
+            raise OutcomeUnknownError(
+                commit.session_id, commit_id=str(commit.identity), why=error.why, final=error.final
+            ) from error
+        except BaseException:
+            self._known.forget(commit.session_id)
+            raise
         self._after_commit(result, changed=not commit.changes_nothing or result.created)
         return result
 
+    async def _append(self, fast: FastAppend) -> CommitResult | None:
+        """The fast path; None if the session is not as it was expected to be."""
+        applied = await self._node.script("append", fast.keys, *fast.arguments)
+        if applied:
+            return fast.result
+        self._known.forget(fast.result.record.session_id)
+        return None
+
+    async def _commit(self, commit: Commit) -> CommitResult:
+        record_key, parts = self._session_keys(commit.session_id)
+        packed = pack_commit(commit, parts, os.urandom(24), os.urandom(8).hex())
+        reply = await self._node.script("commit", [record_key], packed, before=self._before_create(commit))
+        if reply[0] != b"OK":
+            raise refuse(commit.session_id, str(commit.identity), reply, commit.fence)
+        result = result_of(commit.session_id, reply)
+        if len(reply) > 8:
+            self._known.learn(commit.identity.writer, result.record, reply[2], reply[8])
+        return result
+
     def _before_create(self, commit: Commit) -> Sequence[tuple[Any, ...]]:
-        # Before the session, so that no live one is ever missing from a listing; NX, so that one that is there
-        # keeps its place.
+        # Before the session, so that no live one is ever missing from a listing; NX, so that one that is
+        # there keeps its place.
         create = commit.create
         if create is None:
             return []

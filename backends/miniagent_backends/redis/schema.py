@@ -136,6 +136,11 @@ def pairs_of(reply: list[Any]) -> list[tuple[bytes, int]]:
     return [(flat[at], int(float(flat[at + 1]))) for at in range(0, len(flat), 2)]
 
 
+def slack_ms(ttl_ms: int) -> int:
+    """How much later than due a session may expire, so that not every commit renews it."""
+    return min(ttl_ms // 10, 400)
+
+
 # Entries and values
 
 
@@ -294,7 +299,7 @@ def outcome_of(packed: bytes) -> Outcome:
 
 def result_of(session_id: str, reply: list[Any]) -> CommitResult:
     """What commit.lua or publish.lua answered, if it was OK."""
-    _, token, packed, expires, fence, outcome, replayed, created = reply
+    _, token, packed, expires, fence, outcome, replayed, created = reply[:8]
     record = record_of(session_id, token, packed, expires, fence)
     return CommitResult(record, outcome_of(outcome), bool(replayed), bool(created))
 

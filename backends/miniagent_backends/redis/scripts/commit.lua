@@ -3,7 +3,7 @@
 --
 -- KEYS   1 the record; then the parts that are known to exist (all of one slot)
 -- ARGV   1 the commit, in msgpack (see schema.py: pack_commit)
--- reply  {'OK', t, m, x or '', fence, outcome, replayed 0|1, created 0|1}
+-- reply  {'OK', t, m, x or '', fence, outcome, replayed 0|1, created 0|1, the writer's outcomes if applied}
 --        {'NOTFOUND'} {'EXISTS'} {'UNKNOWN', why} {'ARGUMENT', text} {'FENCED', current} {'LOST'}
 --        {'VERSION', expected, actual} {'IDEMPOTENCY', log, id} {'TOOLARGE', size, limit}
 --        {'STATETYPE', name, problem} {'DAMAGED', part, problem}
@@ -568,4 +568,4 @@ if expires then
   if record.ids > 0 and (renewed or #sequences > 0) then redis.call('PEXPIREAT', K.ids, x) end
 end
 redis.call('PUBLISH', K.notify, version)
-return {'OK', c.token, packed, x, fence, cmsgpack.pack(outcome), 0, there and 0 or 1}
+return {'OK', c.token, packed, x, fence, cmsgpack.pack(outcome), 0, there and 0 or 1, cmsgpack.pack(window)}

@@ -1,0 +1,36 @@
+#!lua
+-- The fast path: append to one log of a session whose record the caller knows.
+--
+-- KEYS   1 the record · 2 the list · then the session's other parts, all of which must be there
+-- ARGV   1 the token that is expected (24 bytes) · 2 the new token · 3 the new record · 4 the writer's field ·
+--        5 the writer's outcomes · 6 the list's length afterwards · 7 a new expiry or '' · 8 the channel ·
+--        9 the new version · then the elements
+-- reply  1 applied · 2 applied before · 0 missed: take the general path
+--
+-- The expected token proves that nothing has been committed since, this commit's own first try included; the
+-- commit's own token proves that it is done. Nothing is computed here.
+
+local token = redis.call('HGET', KEYS[1], 't')
+if token ~= ARGV[1] then
+  if token and string.sub(token, 1, 16) == string.sub(ARGV[2], 1, 16) then
+    -- A write, so that a WAIT behind it is honest.
+    redis.call('HSET', KEYS[1], 't', token)
+    return 2
+  end
+  return 0
+end
+if #KEYS > 2 and redis.call('EXISTS', unpack(KEYS, 3)) ~= #KEYS - 2 then return 0 end
+local pushed = #ARGV - 9
+local length = redis.call('RPUSH', KEYS[2], unpack(ARGV, 10))
+if length ~= tonumber(ARGV[6]) then
+  redis.call('LTRIM', KEYS[2], 0, length - pushed - 1)
+  return 0
+end
+if ARGV[7] == '' then
+  redis.call('HSET', KEYS[1], 't', ARGV[2], 'm', ARGV[3], ARGV[4], ARGV[5])
+else
+  redis.call('HSET', KEYS[1], 't', ARGV[2], 'm', ARGV[3], ARGV[4], ARGV[5], 'x', ARGV[7])
+  for _, key in ipairs(KEYS) do redis.call('PEXPIREAT', key, ARGV[7]) end
+end
+redis.call('PUBLISH', ARGV[8], ARGV[9])
+return 1
