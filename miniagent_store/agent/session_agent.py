@@ -54,7 +54,7 @@ class SessionAgent:
 
     Attributes:
         sessions: the threads in memory by session id, as last seen by this agent.
-        redis_manager: the manager that was given as `store`; None otherwise.
+        redis_manager: the manager of a `RedisConfig`, or the one that was given as `store`; None otherwise.
         last_health: what the last look at the store found.
 
     Raises:
@@ -112,6 +112,7 @@ class SessionAgent:
                 return
             if self._ended and self._source.owned:
                 self._store = self._source.store()
+                self.redis_manager = self._source.manager
             await self._store.open()
             self._housekeeping.start()
             self._running, self._ended = True, False
@@ -128,7 +129,7 @@ class SessionAgent:
         async with self._starting, AsyncExitStack() as last_things:
             self._running, self._ended = False, True
             if self._source.owned:
-                last_things.push_async_callback(self._store.close)
+                last_things.push_async_callback(self._source.close, self._store)
             last_things.push_async_callback(self._responder.aclose)
             await self._housekeeping.stop()
             await self.sessions.save_all()

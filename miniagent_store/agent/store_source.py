@@ -26,7 +26,8 @@ class StoreSource:
 
     Attributes:
         owned: whether the store is made here, and has to be closed.
-        manager: who had the store, if `given` was neither a URL nor a store.
+        manager: who has the store, if `given` was neither a URL nor a store; or what was made of a
+            `RedisConfig`.
 
     Raises:
         InvalidArgumentError: both are given.
@@ -37,8 +38,9 @@ class StoreSource:
     ) -> None:
         if given is not None and redis_config is not None:
             raise InvalidArgumentError("pass store= or redis_config=, not both")
-        self._given = redis_config.to_url() if redis_config is not None else given
-        self.owned = self._given is None or isinstance(self._given, str | StoreURL)
+        self._redis_config = redis_config
+        self._given = given
+        self.owned = redis_config is not None or given is None or isinstance(given, str | StoreURL)
         self.manager: Any = None if self.owned or isinstance(given, SessionStore) else given
 
     def store(self) -> SessionStore:
@@ -47,6 +49,24 @@ class StoreSource:
         Raises:
             ConfigurationError, MissingExtraError: as `open_store`.
         """
+        if self._redis_config is not None:
+            return self._store_of_config(self._redis_config)
         if self._given is None or isinstance(self._given, str | StoreURL):
             return open_store(self._given)
         return store_of(self._given)
+
+    def _store_of_config(self, config: HasURL) -> SessionStore:
+        # Imported here: who does not use the seed's classes need not load them.
+        from miniagent_store.redis_client import RedisConfig, RedisSessionManager
+
+        if not isinstance(config, RedisConfig):
+            return open_store(config.to_url())
+        manager = RedisSessionManager(config)
+        self.manager = manager
+        return manager.store
+
+    async def close(self, store: SessionStore) -> None:
+        """Close a store that was made here, and the manager around it."""
+        if self._redis_config is not None and self.manager is not None:
+            await self.manager.disconnect()
+        await store.close()

@@ -102,7 +102,7 @@ class ExpiryPromises(ConformanceBase):
         assert read.expires_at == touched.expires_at
 
     async def test_a_sliding_session_outlives_its_first_ttl(self, store: SessionStore) -> None:
-        made = await store.create("s", ttl=2)
+        made = await store.create("s", ttl=1.5)
 
         async def is_later() -> bool:
             await store.append("s", Message.user("still here"))

@@ -23,7 +23,8 @@ if #KEYS > 2 and redis.call('EXISTS', unpack(KEYS, 3)) ~= #KEYS - 2 then return 
 local pushed = #ARGV - 9
 local length = redis.call('RPUSH', KEYS[2], unpack(ARGV, 10))
 if length ~= tonumber(ARGV[6]) then
-  redis.call('LTRIM', KEYS[2], 0, length - pushed - 1)
+  -- An LTRIM to -1 would keep all of a list that was not there before.
+  if length == pushed then redis.call('DEL', KEYS[2]) else redis.call('LTRIM', KEYS[2], 0, length - pushed - 1) end
   return 0
 end
 if ARGV[7] == '' then

@@ -1,0 +1,199 @@
+"""Every Python block of the seed document runs against a real Redis with only its imports renamed."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from miniagent_store import AgentConfig
+from miniagent_store.redis_client import RedisConfig, RedisSessionManager, cleanup_redis
+from miniagent_store.session import SessionAgent, SessionManager
+from miniagent_store.testing.servers import Server
+
+SEED = Path(__file__).with_name("seed.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", SEED, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def names(server: Server, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the blocks use that other blocks, or the reader, have made."""
+    monkeypatch.setenv("REDIS_HOST", "127.0.0.1")
+    monkeypatch.setenv("REDIS_PORT", str(server.port))
+    return {"asyncio": asyncio}
+
+
+@pytest.fixture
+async def manager(server: Server) -> AsyncIterator[RedisSessionManager]:
+    manager = RedisSessionManager(RedisConfig(host="127.0.0.1", port=server.port or 0))
+    yield manager
+    await manager.disconnect()
+    await cleanup_redis()
+
+
+def block_with(text: str, server: Server) -> str:
+    """The block that holds a text, for the package's new name and the server's port."""
+    (found,) = [block for block in BLOCKS if text in block]
+    renamed = re.sub(r"\bminiagent\b(?=[. ])", "miniagent_store", found)
+    return renamed.replace("port=6379", f"port={server.port}")
+
+
+async def run(code: str, names: dict[str, Any]) -> None:
+    """Run a block, which may await at its top level."""
+    compiled = compile(code, "seed.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result = eval(compiled, names)
+    if inspect.isawaitable(result):
+        await result
+
+
+def test_all_blocks_are_run_here() -> None:
+    used = [
+        "SessionAgent(",
+        'RedisConfig(\n    host="localhost",           #',
+        "list_sessions()",
+        "Optimize for high",
+        "async def test_redis",
+        "redis_client.ttl",
+        "msgpack",
+        "subscribe([",
+        "rate_limit(",
+    ]
+
+    assert len(BLOCKS) == len(used)
+    for text in used:
+        assert sum(text in block for block in BLOCKS) == 1, text
+
+
+async def test_basic_usage_remembers(server: Server, names: dict[str, Any]) -> None:
+    await run(block_with("SessionAgent(", server), names)
+
+    assert "Hello!" in names["response"]
+    names["redis_client"] = names["agent"].redis_manager._client
+    # The recipes of the command line show what the seed says they show.
+    cli = shutil.which("redis-cli")
+    if cli is not None:
+        key = f"session:{names['session_id']}"
+        ask = [cli, "-p", str(server.port)]
+        keys = subprocess.run([*ask, "KEYS", "session:*"], capture_output=True, text=True, check=True)
+        ttl = subprocess.run([*ask, "TTL", key], capture_output=True, text=True, check=True)
+        assert key in keys.stdout.split()
+        assert 3500 < int(ttl.stdout) <= 3600
+    await run(block_with("list_sessions()", server), names)
+    listed = [each for each in names["sessions"] if each["session_id"] == names["session_id"]]
+    assert [each["message_count"] for each in listed] == [4]
+    await run(block_with("redis_client.ttl", server), names)
+    assert 3500 < names["ttl"] <= 3600
+    await names["agent"].shutdown()
+
+
+async def test_the_configuration_blocks(
+    server: Server, names: dict[str, Any], manager: RedisSessionManager
+) -> None:
+    names |= {"RedisConfig": RedisConfig, "redis_manager": manager}
+
+    await run(block_with('RedisConfig(\n    host="localhost",           #', server), names)
+    await run(block_with("Optimize for high", server), names)
+
+    assert names["redis_config"].session_ttl == 1800
+    assert await manager._client.get("key2") == b"value2"
+
+
+def test_the_test_block(server: Server, names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    code = block_with("async def test_redis", server)
+
+    # It calls asyncio.run, so there must be no loop here.
+    exec(compile(code, "seed.md", "exec"), names)
+
+    assert "All Redis tests passed" in capsys.readouterr().out
+
+
+async def test_custom_serialization_is_really_used(server: Server, names: dict[str, Any]) -> None:
+    names["RedisSessionManager"] = RedisSessionManager
+    await run(block_with("msgpack", server), names)
+    custom = names["CustomRedisManager"](RedisConfig(host="127.0.0.1", port=server.port or 0))
+
+    assert await custom.create_session("custom", {"user": "ada", "n": 1})
+    assert await custom.get_session("custom") == {"user": "ada", "n": 1}
+    assert await custom.append_to_thread("custom", {"role": "user", "content": "hi"})
+    assert await custom.load_thread("custom") == [{"role": "user", "content": "hi"}]
+    assert await custom.cache_set("custom", [1, 2])
+    assert await custom.cache_get("custom") == [1, 2]
+    raw = await custom.store.get("custom")
+    assert isinstance(raw.metadata["redis_client.data"], bytes)
+    await custom.disconnect()
+
+
+async def test_event_streaming(
+    server: Server, names: dict[str, Any], manager: RedisSessionManager, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names["redis_manager"] = manager
+    listening = asyncio.create_task(run(block_with("subscribe([", server), names))
+
+    async with asyncio.timeout(20):
+        while not await manager.publish("session_updates", {"session": "s", "n": 1}):
+            await asyncio.sleep(0.02)
+        while "Session update" not in capsys.readouterr().out:
+            await asyncio.sleep(0.02)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_distributed_rate_limiting(
+    server: Server, names: dict[str, Any], manager: RedisSessionManager
+) -> None:
+    names["redis_manager"] = manager
+    await run(block_with("rate_limit(", server), names)
+
+    allowed = [await names["rate_limit"]("ada", 3) for _ in range(5)]
+
+    assert allowed == [True, True, True, False, False]
+    assert 0 < await manager._client.ttl("rate_limit:ada") <= 60
+
+
+async def test_a_killed_process_is_resumed_by_another(server: Server) -> None:
+    code = (
+        "import asyncio, os, signal, sys\n"
+        "from miniagent_store import AgentConfig\n"
+        "from miniagent_store.redis_client import RedisConfig\n"
+        "from miniagent_store.session import SessionAgent, SessionManager\n"
+        "async def main():\n"
+        "    config = RedisConfig(host='127.0.0.1', port=int(sys.argv[1]))\n"
+        "    agent = SessionAgent(config=AgentConfig(name='MyBot'), redis_config=config)\n"
+        "    await agent.initialize()\n"
+        "    manager = SessionManager(agent)\n"
+        "    session_id = await manager.create_or_resume_session(user_id='killed')\n"
+        "    for n in range(5):\n"
+        "        await manager.chat(session_id, f'message {n}')\n"
+        "    print(session_id, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code, str(server.port)], capture_output=True, text=True
+    )
+    assert process.returncode == -9, process.stderr
+    session_id = process.stdout.strip()
+
+    config = RedisConfig(host="127.0.0.1", port=server.port or 0)
+    agent = SessionAgent(config=AgentConfig(name="MyBot"), redis_config=config)
+    manager = SessionManager(agent)
+    assert await manager.create_or_resume_session(session_id) == session_id
+    history = await manager.get_history(session_id)
+    assert [each["content"] for each in history[::2]] == [f"message {n}" for n in range(5)]
+    assert "message 4" in await manager.chat(session_id, "What did I just say?")
+    await agent.shutdown()
