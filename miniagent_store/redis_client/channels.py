@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -35,8 +36,15 @@ class Channels:
     async def get_message(self, timeout: float) -> dict[str, Any] | None:
         if self._heard is None:
             raise InvalidArgumentError("nothing is subscribed: call subscribe([channel]) first")
-        message = await self._heard.get_message(ignore_subscribe_messages=True, timeout=timeout)
-        return None if message is None else _plain(message)
+        until = time.monotonic() + timeout
+        while True:
+            # What redis-py passes over, such as the answer to subscribing, ends its waiting too.
+            left = max(until - time.monotonic(), 0)
+            message = await self._heard.get_message(ignore_subscribe_messages=True, timeout=left)
+            if message is not None:
+                return _plain(message)
+            if time.monotonic() >= until:
+                return None
 
     async def get_messages(self) -> AsyncIterator[dict[str, Any]]:
         while True:

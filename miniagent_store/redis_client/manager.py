@@ -210,7 +210,7 @@ class RedisSessionManager:
         return True
 
     async def save_thread_enhanced(self, thread: Any) -> bool:
-        """Save a thread object: a `SessionThread`, or MiniAgent's with id, messages, events and metadata."""
+        """Save a thread object: a `SessionThread`, or MiniAgent's own."""
         from miniagent_store.agent.messages import as_event, as_message
         from miniagent_store.agent.session_thread import SessionThread
 

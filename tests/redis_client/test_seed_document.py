@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ async def manager(server: Server) -> AsyncIterator[RedisSessionManager]:
 
 def block_with(text: str, server: Server) -> str:
     """The block that holds a text, for the package's new name and the server's port."""
-    (found,) = [block for block in BLOCKS if text in block]
+    (found,) = [textwrap.dedent(block) for block in BLOCKS if text in block]
     renamed = re.sub(r"\bminiagent\b(?=[. ])", "miniagent_store", found)
     return renamed.replace("port=6379", f"port={server.port}")
 
@@ -64,7 +65,7 @@ async def run(code: str, names: dict[str, Any]) -> None:
 def test_all_blocks_are_run_here() -> None:
     used = [
         "SessionAgent(",
-        'RedisConfig(\n    host="localhost",           #',
+        "# Redis server host",
         "list_sessions()",
         "Optimize for high",
         "async def test_redis",
@@ -106,7 +107,7 @@ async def test_the_configuration_blocks(
 ) -> None:
     names |= {"RedisConfig": RedisConfig, "redis_manager": manager}
 
-    await run(block_with('RedisConfig(\n    host="localhost",           #', server), names)
+    await run(block_with("# Redis server host", server), names)
     await run(block_with("Optimize for high", server), names)
 
     assert names["redis_config"].session_ttl == 1800
