@@ -25,3 +25,4 @@ bench:
 	$(PYTHON) benchmarks/import_time.py
 	$(PYTHON) benchmarks/append_cost.py
 	$(PYTHON) benchmarks/sqlite_group_commit.py
+	$(PYTHON) benchmarks/redis_floor.py

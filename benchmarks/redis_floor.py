@@ -1,7 +1,7 @@
 """Against the floor: what a careful person writes by hand with redis-py, on one server in one run.
 
 Floor: ``orjson.dumps`` and one pipeline of RPUSH and EXPIRE, or LRANGE and ``orjson.loads``. Rounds are
-interleaved; printed are medians, and the ratio of ours to the floor's (for throughput, ours by the floor's).
+interleaved; printed are medians, and ours by the floor's.
 
 Run: ``python benchmarks/redis_floor.py [--rounds 9]``; it starts a server of its own (see
 `miniagent_store.testing.servers`).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import platformdirs
@@ -34,8 +34,9 @@ def open_store(
     """A store for a URL. No I/O until it is entered or first used.
 
     Args:
-        url: such as ``sqlite:///sessions.db``, ``memory://``; by default `MINIAGENT_STORE_URL`, else a
-            SQLite file in the user's data folder.
+        url: such as ``sqlite:///sessions.db``, ``memory://`` or ``redis://localhost:6379/0``; by default
+            `MINIAGENT_STORE_URL`, else the Redis of `REDIS_HOST`, else a SQLite file in the user's data
+            folder.
         plugins: plugin objects for this store, besides the installed ones.
         types: where your classes are registered; a new registry unless given.
         **options: the same as in the URL's query, and stronger.
@@ -88,9 +89,24 @@ def _chain(serializer: Any, plugins: Plugins) -> Chain:
 
 
 def default_url() -> str:
-    """`MINIAGENT_STORE_URL`, else a SQLite file in the user's data folder."""
+    """`MINIAGENT_STORE_URL`, else the Redis of `REDIS_HOST`, else a SQLite file of the user's."""
     url = os.environ.get(URL_VARIABLE)
     if url:
         return url
+    if os.environ.get("REDIS_HOST"):
+        return _url_of_redis_variables(os.environ)
     folder = platformdirs.user_data_path("miniagent-store")
     return f"sqlite:///{folder / 'sessions.db'}"
+
+
+def _url_of_redis_variables(environment: Mapping[str, str]) -> str:
+    port = environment.get("REDIS_PORT") or "6379"
+    if not port.isdecimal():
+        raise ConfigurationError(f"REDIS_PORT must be a number, not {port!r}")
+    return StoreURL(
+        "redis",
+        environment.get("REDIS_USERNAME") or None,
+        environment.get("REDIS_PASSWORD") or None,
+        ((environment["REDIS_HOST"], int(port)),),
+        f"/{environment.get('REDIS_DB') or '0'}",
+    ).render()

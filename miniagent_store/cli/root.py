@@ -66,6 +66,7 @@ Examples:
   miniagent-store chat --last                  go on where you left off, after a restart too
   miniagent-store sessions list                what is stored
   miniagent-store --store sqlite:///team.db sessions list
+  miniagent-store --store redis://localhost:6379/0 sessions list
 
 \b
 Exit codes: 0 done, 1 failed (one line on stderr says why), 2 misused, 130 interrupted.""",

@@ -13,17 +13,12 @@ import redis.asyncio
 import redis.exceptions
 
 from miniagent_backends.redis.connection import Connection, pack
-from miniagent_backends.redis.replies import Meaning, SentUnknown
-from miniagent_backends.redis.takeover import (
-    check_version,
-    make_connection,
-    meaning_of_failure,
-    settings,
-)
+from miniagent_backends.redis.replies import SentUnknown
+from miniagent_backends.redis.takeover import check_version, make_connection
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.testing.proxy import Action, Proxy
-from miniagent_store.testing.servers import Server, free_port, make_certificates
-from tests.redis.conftest import Connect, NewServer, binary_of, target_of
+from miniagent_store.testing.servers import Server, find_servers, free_port, make_certificates
+from tests.redis.conftest import Connect, NewServer, target_of
 
 FIFTY_MB = 50 * 1024 * 1024
 
@@ -111,31 +106,6 @@ async def test_what_the_handshake_has_read_too_far_is_not_lost(server: Server) -
     assert pushes == [[b"subscribe", b"news", 1]]
 
 
-async def test_a_connection_that_is_closed_after_the_handshake_is_an_error(server: Server) -> None:
-    async def be_killed(connection: Any) -> None:
-        await connection.on_connect()
-        await connection.send_command("CLIENT", "ID")
-        identity = await connection.read_response()
-        server.command("CLIENT", "KILL", "ID", identity)
-        await _until(lambda: connection._reader.at_eof())
-
-    connection = Connection(redis_connect_func=be_killed, **target_of(server))
-
-    with pytest.raises(redis.exceptions.ConnectionError, match="closed after the handshake") as caught:
-        await connection.connect()
-
-    assert meaning_of_failure(caught.value) is Meaning.AGAIN_LATER
-
-
-async def test_connections_of_a_pool_and_of_a_cluster_node_are_taken_over_too(server: Server) -> None:
-    pool = redis.asyncio.ConnectionPool.from_url(server.url, **settings())
-
-    async with Connection(connection=pool.make_connection()) as connection:
-        assert await connection.execute("PING") == b"PONG"
-    async with Connection(connection=pool.connection_class(**pool.connection_kwargs)) as connection:
-        assert await connection.execute("PING") == b"PONG"
-
-
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_a_wrong_password_surfaces_at_once(new_server: NewServer, protocol: int) -> None:
     server = new_server(password="right")
@@ -143,9 +113,8 @@ async def test_a_wrong_password_surfaces_at_once(new_server: NewServer, protocol
 
     for password in ("wrong", None):
         connection = Connection(password=password, protocol=protocol, **target_of(server))
-        with pytest.raises(redis.exceptions.AuthenticationError) as caught:
+        with pytest.raises(redis.exceptions.AuthenticationError):
             await _connect_and_ping(connection)
-        assert meaning_of_failure(caught.value) is Meaning.DENIED
 
     assert time.monotonic() - began < 2
     async with Connection(password="right", protocol=protocol, **target_of(server)) as connection:
@@ -176,10 +145,9 @@ async def test_users_and_credential_providers_are_redis_pys(new_server: NewServe
 async def test_a_server_that_is_not_there_is_asked_once() -> None:
     connection = Connection(host="127.0.0.1", port=free_port())
 
-    with pytest.raises(redis.exceptions.ConnectionError) as caught:
+    with pytest.raises(redis.exceptions.ConnectionError):
         await connection.connect()
 
-    assert meaning_of_failure(caught.value) is Meaning.AGAIN_LATER
     assert make_connection().retry.get_retries() == 0
 
 
@@ -187,10 +155,9 @@ async def test_a_handshake_without_an_answer_is_given_up(proxy: Proxy) -> None:
     proxy.inject(Action.BLACK_HOLE, on="reply")
     connection = Connection(connect_timeout=0.3, **target_of(proxy))
 
-    with pytest.raises(redis.exceptions.TimeoutError, match=r"0\.3 s") as caught:
+    with pytest.raises((redis.exceptions.TimeoutError, TimeoutError)):
         await connection.connect()
 
-    assert meaning_of_failure(caught.value) is Meaning.AGAIN_LATER
     await _until(lambda: proxy.connections == 0)
     gc.collect()
 
@@ -216,7 +183,7 @@ async def test_an_unknown_authority_or_host_is_a_matter_of_configuration(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     certificates = make_certificates(elsewhere, hosts=["redis.example.org"])
-    other_host = new_server(binary=binary_of("redis"), tls=certificates)
+    other_host = new_server(binary=find_servers()["redis"], tls=certificates)
 
     for target in (
         target_of(tls_server) | {"tls": {"ssl_ca_certs": str(stranger.authority)}},
@@ -225,16 +192,14 @@ async def test_an_unknown_authority_or_host_is_a_matter_of_configuration(
         # redis-py 7 looks at the host's name only if asked to.
         target["tls"]["ssl_check_hostname"] = True
         connection = Connection(**target)
-        with pytest.raises(redis.exceptions.ConnectionError) as caught:
+        with pytest.raises(redis.exceptions.ConnectionError):
             await connection.connect()
-        assert meaning_of_failure(caught.value) is Meaning.FATAL
 
 
 async def test_the_server_hears_nothing_of_maintenance_notifications(new_server: NewServer) -> None:
     server = new_server()
-    pool = redis.asyncio.ConnectionPool.from_url(server.url, **settings())
 
-    async with Connection(connection=pool.make_connection()) as connection:
+    async with Connection(**target_of(server)) as connection:
         await connection.execute("PING")
 
     assert b"maint" not in server.command("INFO", "commandstats")
@@ -249,7 +214,7 @@ def test_supported_versions_of_redis_py_pass(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["6.4.0", "8.0.0", "9.0.0", "10.1"])
 def test_other_versions_of_redis_py_are_refused_with_advice(version: str) -> None:
-    with pytest.raises(ConfigurationError, match="pip install 'redis>=7,<9,!=8.0.0'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'redis>=7,<9,!=8\.0\.0'"):
         check_version(version)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import hiredis
 
@@ -72,6 +72,13 @@ class Connection(asyncio.Protocol):
             redis.exceptions.RedisError, OSError, TimeoutError: it could not.
         """
         await take_over(self._connection, self, self._connect_timeout)
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.close()
 
     @property
     def is_open(self) -> bool:

@@ -235,6 +235,8 @@ class Node:
                 return CapacityError(f"{self.name} has no room or cannot save: {text}; nothing was changed")
             case Meaning.AGAIN_AT_ONCE | Meaning.AGAIN_LATER:
                 return BackendUnavailableError(f"{self.name} does not serve for now: {text}")
+            case Meaning.AMBIGUOUS:
+                return OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {text}")
             case _:
                 return ConfigurationError(f"{self.name} did not understand: {text}")
 

@@ -43,6 +43,7 @@ class Meaning(Enum):
     CAPACITY = "not applied: the server has no room, or may not write to its disk"
     AGAIN_AT_ONCE = "not applied: send it again, as the reply says"
     AGAIN_LATER = "not applied: try again in a while"
+    AMBIGUOUS = "it may have been applied: send it again with the same identity"
 
 
 _BY_WORD = {
@@ -63,26 +64,28 @@ _BY_WORD = {
     "READONLY": Meaning.AGAIN_LATER,
     "NOREPLICAS": Meaning.AGAIN_LATER,
     "BUSY": Meaning.AGAIN_LATER,
-    "UNBLOCKED": Meaning.AGAIN_LATER,
+    "UNBLOCKED": Meaning.AMBIGUOUS,
+}
+
+
+# Beginnings of texts whose first word, ERR, says nothing: of a script's inner errors among them.
+_BY_BEGINNING = {
+    "ERR max number of clients": Meaning.AGAIN_LATER,
+    "ERR Script killed by user": Meaning.AGAIN_LATER,
+    "ERR Script attempted to access a non local key": Meaning.AGAIN_AT_ONCE,
+    "ERR ACL failure in script": Meaning.DENIED,
+    "ERR The user executing the script can't": Meaning.DENIED,
+    "ERR AUTH <password> called without": Meaning.DENIED,
 }
 
 
 def meaning_of(error: ReplyError) -> Meaning:
-    """What an error reply means. Texts differ between servers; first words do not.
+    """What an error reply means. Texts differ between servers; first words do not, nor do beginnings.
 
-    A script's own errors come as ``ERR …`` with the inner error's text: its rights and its memory are
-    looked for there.
+    Only beginnings are looked at: what a caller wrote stands further behind, and must not decide.
     """
     meaning = _BY_WORD.get(error.word)
     if meaning is not None:
         return meaning
-    text = error.text
-    if "max number of clients" in text:
-        return Meaning.AGAIN_LATER
-    if "ACL failure" in text or "NOPERM" in text:
-        return Meaning.DENIED
-    if "OOM command not allowed" in text:
-        return Meaning.CAPACITY
-    if "WRONGTYPE" in text:
-        return Meaning.WRONG_TYPE
-    return Meaning.FATAL
+    found = (each for begin, each in _BY_BEGINNING.items() if error.text.startswith(begin))
+    return next(found, Meaning.FATAL)

@@ -16,18 +16,16 @@ from miniagent_store.errors import ConfigurationError
 OLDEST, BELOW, NOT = (7, 0, 0), (9, 0, 0), {(8, 0, 0)}
 
 
-def check_version() -> None:
+def check_version(version: str) -> None:
     """Refuse a redis-py whose inside we do not know.
 
     Raises:
         ConfigurationError: it is outside of the range; says which to install.
     """
-    import redis
-
-    numbers = tuple(int(part) for part in re.findall(r"\d+", redis.__version__)[:3])
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     if not OLDEST <= numbers < BELOW or numbers in NOT:
         raise ConfigurationError(
-            f"redis-py {redis.__version__} is not supported; run: pip install 'redis>=7,<9,!=8.0.0'"
+            f"redis-py {version} is not supported; run: pip install 'redis>=7,<9,!=8.0.0'"
         )
 
 
@@ -49,11 +47,12 @@ def make_connection(
         connect_timeout: seconds.
         **options: username, password, db, protocol.
     """
-    check_version()
+    from redis import __version__
     from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
+    check_version(__version__)
     # No socket_timeout: it would be redis-py's own, and slows every call of it. Without a pool around it,
     # a connection has no maintenance notifications.
     common = {**options, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0, "socket_timeout": None}
