@@ -124,7 +124,11 @@ class Server:
         self._at_exit: weakref.finalize[Any, Server] | None = None
 
     def __enter__(self) -> Server:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -310,11 +314,14 @@ class Server:
 
 
 def free_port() -> int:
-    """A loopback port that no one listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that no one listens on at the moment, fit for a cluster's node too."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port: int = probe.getsockname()[1]
+        # A cluster's nodes speak to each other on the port that is higher by 10,000.
+        if port + 10_000 < 65_536:
+            return port
 
 
 def make_certificates(folder: Path, *, hosts: Sequence[str] = ("localhost", HOST)) -> Certificates:

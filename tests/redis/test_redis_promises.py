@@ -186,6 +186,17 @@ async def test_a_thousand_tasks_share_a_few_connections(url: str, server: Server
     assert {f"c{n}" for n in range(1, 1000, 2)} <= stored
 
 
+async def test_large_reads_go_over_a_few_connections_of_their_own(url: str, server: Server) -> None:
+    async with open_store(f"{url}&max_connections=2") as store:
+        await store.append("s", *(Message.user("x" * 1000) for _ in range(500)), create=True)
+        before = len(server.command("CLIENT", "LIST").splitlines())
+
+        histories = await asyncio.gather(*(store.history("s") for _ in range(20)))
+
+        assert {len(history) for history in histories} == {500}
+        assert 1 <= len(server.command("CLIENT", "LIST").splitlines()) - before <= 2
+
+
 async def test_commits_without_conditions_never_conflict(url: str) -> None:
     commits, tasks = 40, 6
     async with open_store(url) as store:

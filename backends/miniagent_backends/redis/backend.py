@@ -53,7 +53,7 @@ from miniagent_store.backend import (
 )
 from miniagent_store.errors import OutcomeUnknownError, SessionNotFoundError
 
-# Reads of more entries than this go over a connection of their own, so that commits do not wait for them.
+# Reads of more entries than this go over connections of their own, so that commits do not wait for them.
 LARGE_READ = 200
 SWEEP_CHUNK = 500
 
@@ -149,7 +149,8 @@ class RedisBackend(Backend):
 
     async def read(self, plan: ReadPlan) -> ReadResult:
         record_key, parts = self._session_keys(plan.session_id)
-        purpose = "reads" if any(_is_large(each) for each in plan.ranges) else "commands"
+        large = any(_is_large(each) for each in plan.ranges)
+        purpose = self._node.purpose_of_large_reads() if large else "commands"
         reply = await self._node.script("read", [record_key], pack_plan(plan, parts), purpose=purpose)
         if not reply:
             return ReadResult(None)

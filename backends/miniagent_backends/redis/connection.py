@@ -90,10 +90,15 @@ class Connection(asyncio.Protocol):
         """Whether a command was given up and nothing was heard since: the other end may be gone."""
         return self._is_stalled
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether commands have no reply yet."""
+        return bool(self._written or self._queued)
+
     def retire(self) -> None:
         """Close when what was sent is answered, or given up."""
         self._is_retired = True
-        if not (self._written or self._queued):
+        if not self.is_waiting:
             self.abort()
 
     def abort(self) -> None:

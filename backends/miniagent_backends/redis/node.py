@@ -33,12 +33,20 @@ class Node:
         target: as `make_connection` takes it.
         timeout: seconds a command may wait for its reply.
         connect_timeout: seconds for connecting and shaking hands.
+        max_readers: connections for large reads, made as they are needed.
     """
 
     def __init__(
-        self, name: str, target: dict[str, Any], *, timeout: float, connect_timeout: float
+        self,
+        name: str,
+        target: dict[str, Any],
+        *,
+        timeout: float,
+        connect_timeout: float,
+        max_readers: int,
     ) -> None:
         self.name = name
+        self._max_readers = max_readers
         self._target, self._timeout, self._connect_timeout = target, timeout, connect_timeout
         self._connections: dict[str, Connection] = {}
         self._retired: list[Connection] = []
@@ -51,6 +59,14 @@ class Node:
         """The server's clock, as it was when we connected."""
         return time.time_ns() // 1_000_000 + self._offset_ms
 
+    def purpose_of_large_reads(self) -> str:
+        """The first connection for large reads that is idle; the first of all if none is."""
+        names = [f"reads-{number}" for number in range(self._max_readers)]
+        idle = (
+            name for name in names if (there := self._connections.get(name)) is None or not there.is_waiting
+        )
+        return next(idle, names[0])
+
     async def close(self) -> None:
         """Close all connections; may be called twice."""
         self._closed = True
@@ -61,7 +77,7 @@ class Node:
     async def connection(
         self, purpose: str = "commands", on_push: Callable[[list[Any]], None] | None = None
     ) -> Connection:
-        """The connection for a purpose: "commands", "reads" or "wake-ups".
+        """The connection for a purpose: "commands", "wake-ups", or as `purpose_of_large_reads` says.
 
         Raises:
             AccessDeniedError, BackendUnavailableError, ConfigurationError: it cannot be made; says why.

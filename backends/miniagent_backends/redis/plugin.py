@@ -12,6 +12,7 @@ OPTIONS = frozenset(
     {
         "db",
         "protocol",
+        "max_connections",
         "socket_timeout",
         "session_prefix",
         "thread_prefix",

@@ -56,6 +56,7 @@ def open_redis(url: StoreURL, options: BackendOptions) -> Backend:
         target,
         timeout=_seconds(extra, "socket_timeout", 5.0),
         connect_timeout=options.connect_timeout,
+        max_readers=max(_number(extra, "max_connections", 4), 1),
     )
     return RedisBackend(node, keys)
 
