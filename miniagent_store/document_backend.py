@@ -32,7 +32,8 @@ from miniagent_store.backend import (
     Subscription,
     Topic,
 )
-from miniagent_store.documents import DocumentAccess, to_the_end
+from miniagent_store.cancellation import to_the_end
+from miniagent_store.documents import DocumentAccess
 from miniagent_store.errors import SessionExistsError, StoreError
 from miniagent_store.rules import (
     LeaseRow,

@@ -20,10 +20,10 @@ from miniagent_store.agent.resolve import resolve_model
 from miniagent_store.agent.session_listing import ANONYMOUS, list_all
 from miniagent_store.agent.session_thread import HasStore, SessionThread
 from miniagent_store.agent.store_source import HasURL, StoreSource
+from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import SessionNotFoundError, StoreClosedError
 from miniagent_store.plugins import shared_plugins
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.store.retrying import settle
 from miniagent_store.store.store import Store
 from miniagent_store.url import StoreURL
 from miniagent_store.values import MESSAGES, Health, Session, Snapshot
@@ -123,7 +123,7 @@ class SessionAgent:
         All of it is done even if the caller is cancelled meanwhile. Questions under way fail with
         `StoreClosedError`, and nothing of them is stored.
         """
-        await settle(self._stop())
+        await to_the_end(self._stop())
 
     async def _stop(self) -> None:
         async with self._starting, AsyncExitStack() as last_things:

@@ -63,6 +63,7 @@ def apply_commit(rows: SessionRows, commit: Commit, now_ms: int) -> CommitResult
         turn = rows.turn()
         record = _new_record(session_id, create, commit.time_ms, now_ms, fence=turn.fence if turn else 0)
     else:
+        _refuse_another_life(commit, existing)
         if commit.create is not None and not commit.create.keep_existing:
             raise SessionExistsError(session_id)
         record = existing
@@ -184,6 +185,17 @@ def _refuse_untimely(
         raise InvalidArgumentError(
             f"a commit id is good for {MAX_NOT_AFTER_MS // 1000} s at most; take it from "
             "store.new_commit_id(), and see that the clocks agree"
+        )
+
+
+def _refuse_another_life(commit: Commit, record: Record) -> None:
+    # The first try may have been applied to a session that was deleted since; this one never saw it.
+    if commit.retry and record.created_ms > commit.time_ms:
+        raise OutcomeUnknownError(
+            commit.session_id,
+            commit_id=str(commit.identity),
+            why="an earlier try is in doubt, and the session was created after it",
+            final=True,
         )
 
 

@@ -18,11 +18,11 @@ from miniagent_store.backend import (
     StoredEntry,
     StoredValue,
 )
+from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError
 from miniagent_store.ids import check_id, new_session_id
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.reading import PAGE, check_count, found
-from miniagent_store.store.retrying import settle
 from miniagent_store.values import MESSAGES
 
 ATTEMPTS = 20
@@ -41,7 +41,7 @@ async def fork_session(
         try:
             result = await _Fork(core, session_id, target, stage, upto).run(commit_id)
         except BaseException:
-            await settle(core.backend.discard(target, stage))
+            await to_the_end(core.backend.discard(target, stage))
             raise
         if result is not None:
             return result

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError, StoreError
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Retrying:
             self._reached = True
             return result
         in_doubt = in_doubt or isinstance(problem, AMBIGUOUS)
-        return await settle(
+        return await to_the_end(
             self._again(operation, session_id, once, commit_id, problem, in_doubt, deadline)
         )
 
@@ -109,23 +110,3 @@ class Retrying:
         raise OutcomeUnknownError(
             session_id, commit_id=commit_id + IN_DOUBT, why=why, final=final
         ) from problem
-
-
-async def settle(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end even if the caller is cancelled; the cancellation goes on afterwards."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            if task.cancelled():
-                break
-            cancelled = error
-        except Exception:  # noqa: BLE001 - told by task.result() below
-            break
-    if cancelled is not None:
-        if not task.cancelled():
-            task.exception()
-        raise cancelled
-    return task.result()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,6 +123,21 @@ class IdentityPromises(ConformanceBase):
         assert again.outcome == first.outcome
         assert again.record == first.record
         assert first.record.tail("messages").count == 2
+
+    async def test_a_retry_does_not_land_in_another_life_of_its_session(self, backend: Backend) -> None:
+        await make(backend, "s")
+        asked = commit(backend, "s", changes=append(b"a"))
+        await backend.commit(asked)
+        assert await backend.delete("s")
+        await asyncio.sleep(0.01)
+        await make(backend, "s")
+
+        with pytest.raises(OutcomeUnknownError):
+            await backend.commit(replace(asked, retry=True))
+
+        record = (await backend.read(ReadPlan("s"))).record
+        assert record is not None
+        assert record.message_count == 0
 
     async def test_a_retry_is_told_the_record_as_it_is_now(self, backend: Backend) -> None:
         await make(backend, "s")

@@ -77,6 +77,9 @@ if not there then
     created = c.time, active = c.time, ttl = create.ttl, sliding = create.sliding, version = 0, epoch = 0,
     incarnation = create.incarnation, metadata = create.metadata, logs = {}, size = #create.metadata,
     resets = {}, state_version = 0, metadata_version = 0, values = 0, counters = 0, ids = 0}
+elseif c.retry and record.created > c.time then
+  -- The first try may have been applied to a session that was deleted since; this one never saw it.
+  return {'UNKNOWN', 'an earlier try is in doubt, and the session was created after it'}
 elseif create and not create.keep then
   return {'EXISTS'}
 end
