@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from miniagent_backends.redis import staging
-from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex_commands
+from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
 from miniagent_backends.redis.known import FastAppend, KnownSessions
 from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.refusals import refuse
@@ -34,6 +34,7 @@ from miniagent_store.backend import (
     Commit,
     CommitIdentity,
     CommitResult,
+    Create,
     Expired,
     LeaseGrant,
     LeaseHeld,
@@ -64,14 +65,15 @@ class RedisBackend(Backend):
     Args:
         node: the server.
         keys: names of keys.
+        heartbeat: seconds after which the connection of wake-ups is looked after.
     """
 
     name = "redis"
     capabilities = Capabilities(durable=True, shared=True)
 
-    def __init__(self, node: Node, keys: Keys) -> None:
+    def __init__(self, node: Node, keys: Keys, *, heartbeat: float = 10.0) -> None:
         self._node, self._keys = node, keys
-        self._wake_ups = WakeUps(node, keys)
+        self._wake_ups = WakeUps(node, keys, heartbeat)
         self._known = KnownSessions(keys)
 
     async def open(self) -> None:
@@ -117,32 +119,47 @@ class RedisBackend(Backend):
     async def _commit(self, commit: Commit) -> CommitResult:
         record_key, parts = self._session_keys(commit.session_id)
         packed = pack_commit(commit, parts, os.urandom(24), os.urandom(8).hex())
-        reply = await self._node.script("commit", [record_key], packed, before=self._before_create(commit))
+        places = await self._places_before(commit)
+        reply, problem = await self._node.script_after(places, "commit", [record_key], packed)
         if reply[0] != b"OK":
             raise refuse(commit.session_id, str(commit.identity), reply, commit.fence)
         result = result_of(commit.session_id, reply)
+        if problem is not None and result.created:
+            # All or nothing: a session that no listing shows is taken back.
+            await self.delete(commit.session_id, result.record.incarnation)
+            raise problem
         if len(reply) > 8:
             self._known.learn(commit.identity.writer, result.record, reply[2], reply[8])
         return result
 
-    def _before_create(self, commit: Commit) -> Sequence[tuple[Any, ...]]:
-        # Before the session, so that no live one is ever missing from a listing; NX, so that one that is
-        # there keeps its place.
+    async def _places_before(self, commit: Commit) -> Sequence[tuple[Any, ...]]:
+        """What gives the session its places in listings before it is there, or has new tags.
+
+        Before, so that no live session is ever missing, whenever we crash; NX, so that one that is there
+        keeps its place.
+        """
         create = commit.create
-        if create is None:
+        if create is not None:
+            tags = create.tags if commit.tags is None else commit.tags
+            active_ms = commit.time_ms if commit.last_activity_ms is None else commit.last_activity_ms
+            return self._places(_record_to_be(commit.session_id, replace(create, tags=tags), active_ms))
+        if not commit.tags:
             return []
-        draft = _record_to_be(commit)
-        return [
+        there = (await self.read(ReadPlan(commit.session_id))).record
+        return self._places(replace(there, tags=commit.tags)) if there else []
+
+    def _places(self, draft: Record) -> Sequence[tuple[Any, ...]]:
+        places = [
             ("ZADD", key, "NX", score, member)
             for _, key, score, member in index_commands(self._keys, draft)
         ]
+        return [*places, ("SADD", self._keys.kinds(), draft.kind)]
 
     def _after_commit(self, result: CommitResult, *, changed: bool) -> None:
         if result.replayed or not changed:
             return
         commands = list(index_commands(self._keys, result.record))
         if result.created:
-            commands.append(("SADD", self._keys.kinds(), result.record.kind))
             commands += owner_commands(self._keys, result.record)
         self._node.notify(*commands)
         note(self._node, self._keys, result.record)
@@ -189,7 +206,7 @@ class RedisBackend(Backend):
         if not reply[0]:
             return False
         record = record_of(session_id, b"", reply[1], b"", 0)
-        self._node.notify(*unindex_commands(self._keys, record))
+        unindex(self._node, self._keys, record)
         note(self._node, self._keys, record)
         return True
 
@@ -200,13 +217,17 @@ class RedisBackend(Backend):
 
     async def publish(self, publish: StagePublish) -> CommitResult:
         try:
-            reply = await staging.publish(self._node, self._keys, publish)
+            draft = _record_to_be(publish.session_id, publish.create, publish.time_ms)
+            reply, problem = await staging.publish(self._node, self._keys, publish, self._places(draft))
         except OutcomeUnknownError as error:
             raise _in_doubt(publish.session_id, publish.identity, error) from error
         if reply[0] != b"OK":
             await self.discard(publish.session_id, publish.stage)
             raise refuse(publish.session_id, str(publish.identity), reply, None)
         result = result_of(publish.session_id, reply)
+        if problem is not None and result.created:
+            await self.delete(publish.session_id, result.record.incarnation)
+            raise problem
         self._after_commit(result, changed=True)
         return result
 
@@ -402,17 +423,15 @@ def _in_doubt(session_id: str, identity: CommitIdentity, error: OutcomeUnknownEr
     return OutcomeUnknownError(session_id, commit_id=str(identity), why=error.why)
 
 
-def _record_to_be(commit: Commit) -> Record:
-    create = commit.create
-    assert create is not None
+def _record_to_be(session_id: str, create: Create, active_ms: int) -> Record:
     return Record(
-        session_id=commit.session_id,
+        session_id=session_id,
         kind=create.kind,
         user_id=create.user_id,
         agent=create.agent,
-        tags=commit.tags if commit.tags is not None else create.tags,
-        created_ms=commit.time_ms,
-        last_activity_ms=commit.last_activity_ms or commit.time_ms,
+        tags=create.tags,
+        created_ms=active_ms,
+        last_activity_ms=active_ms,
         expires_ms=None,
         ttl_ms=None,
         sliding=True,

@@ -39,12 +39,15 @@ def owner_commands(keys: Keys, record: Record) -> Iterator[tuple[Arg, ...]]:
         yield ("HSET", keys.owners(bucket_of(record.session_id)), record.session_id, record.user_id)
 
 
-def unindex_commands(keys: Keys, record: Record) -> Iterator[tuple[Arg, ...]]:
-    """What takes a session out of its indexes."""
+def unindex(node: Node, keys: Keys, record: Record) -> None:
+    """Take a session that was deleted out of its indexes; nobody waits for it.
+
+    Only where its score stands: it may have been created again meanwhile.
+    """
     for key in index_keys(keys, record):
-        yield ("ZREM", key, record.session_id)
+        node.notify_script("forget", [key], record.session_id, record.last_activity_ms)
     if record.user_id is not None:
-        yield ("HDEL", keys.owners(bucket_of(record.session_id)), record.session_id)
+        node.notify(("HDEL", keys.owners(bucket_of(record.session_id)), record.session_id))
 
 
 @dataclass(slots=True)
@@ -146,7 +149,7 @@ async def _look(
     rows = await node.run(
         *(("HMGET", keys.record(session_id), "t", "m", "x", "f") for _, (_, session_id) in places)
     )
-    found, stale = [], []
+    found, stale, behind = [], [], []
     for (key, place), (token, packed, expires, fence) in zip(places, rows, strict=True):
         record = record_of(place[1], token, packed, expires, int(fence or 0)) if token and packed else None
         if record is None or is_expired(record.expires_ms, now):
@@ -157,6 +160,11 @@ async def _look(
             stale.append((key, place))
         elif _is_wanted(record, query):
             found.append((place, record))
+            if place[0] != record.last_activity_ms:
+                # Whoever was to write the score has not, or was overtaken by an older one.
+                behind.append(("ZADD", key, "XX", record.last_activity_ms, place[1]))
+    if behind:
+        node.notify(*behind)
     for key, (score, session_id) in stale:
         await node.script("forget", [key], session_id, score)
     return found

@@ -10,6 +10,7 @@ from typing import Any
 from miniagent_backends.redis.connection import Arg
 from miniagent_backends.redis.schema import Keys, element_of, pack, slack_ms, unpack
 from miniagent_store.backend import (
+    MAX_NOT_AFTER_MS,
     OUTCOME_WINDOW,
     Append,
     Commit,
@@ -57,10 +58,8 @@ class KnownSessions:
 
     def learn(self, writer: str, record: Record, packed: bytes, window: bytes) -> None:
         """Remember what a commit on the general path has left."""
-        before = self._known.get(record.session_id)
-        windows = before.windows if before and before.record.incarnation == record.incarnation else {}
-        windows[writer] = unpack(window)
-        self._put(record.session_id, _Known(record, unpack(packed), windows))
+        # Of this writer only: others may have committed elsewhere since we last heard of them.
+        self._put(record.session_id, _Known(record, unpack(packed), {writer: unpack(window)}))
 
     def forget(self, session_id: str) -> None:
         """Something else may lie there now."""
@@ -74,6 +73,8 @@ class KnownSessions:
         identity, record = commit.identity, known.record
         window = known.windows.get(identity.writer)
         if window is None or (len(window) > 1 and identity.counter <= window[-1][0]):
+            return None
+        if not now_ms <= identity.not_after_ms <= now_ms + MAX_NOT_AFTER_MS:
             return None
         change = commit.changes[0]
         assert isinstance(change, Append)
@@ -166,6 +167,6 @@ def _is_plain_append(commit: Commit) -> bool:
     return (
         not conditions
         and not others
-        and len(entries) <= MOST_ELEMENTS
+        and 0 < len(entries) <= MOST_ELEMENTS
         and all(entry.caller_id is None for entry in entries)
     )

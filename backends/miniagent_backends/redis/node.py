@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 import time
@@ -23,6 +24,9 @@ from miniagent_store.errors import (
     StoreError,
     WrongLoopError,
 )
+
+# Seconds that closing waits for what nobody else waits for.
+FAREWELL = 1.0
 
 
 class Node:
@@ -53,7 +57,7 @@ class Node:
         self._connecting: dict[str, asyncio.Lock] = {}
         self._offset_ms = 0
         self._pid = os.getpid()
-        self._closed = False
+        self._closed = self._told = False
 
     def now_ms(self) -> int:
         """The server's clock, as it was when we connected."""
@@ -70,9 +74,20 @@ class Node:
     async def close(self) -> None:
         """Close all connections; may be called twice."""
         self._closed = True
+        await self._finish_telling()
         connections, self._connections = self._connections, {}
         for connection in [*connections.values(), *self._retired]:
             await connection.close()
+
+    async def _finish_telling(self) -> None:
+        # What was told to no one who waits would be dropped with the connection.
+        connection = self._connections.get("commands")
+        if not self._told or connection is None or not connection.is_open or connection.is_stalled:
+            return
+        self._told = False
+        with contextlib.suppress(NotSent, SentUnknown, ReplyError, TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await connection.execute("PING")
 
     async def connection(
         self, purpose: str = "commands", on_push: Callable[[list[Any]], None] | None = None
@@ -162,8 +177,16 @@ class Node:
         Raises:
             BackendUnavailableError: nothing was sent.
             OutcomeUnknownError: it was sent, and no reply came.
-            ReplyError: one of them was answered by an error; all have been answered.
+            StoreError: what the first error reply means; all have been answered.
         """
+        replies = await self._exchange(commands, purpose)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise self.translate(reply)
+        return replies
+
+    async def _exchange(self, commands: Sequence[Sequence[Arg]], purpose: str) -> list[Any]:
+        """As `run`, with error replies among the replies."""
         connection = await self.connection(purpose)
         try:
             futures = connection.send(*(pack(*command) for command in commands))
@@ -179,10 +202,7 @@ class Node:
         Raises:
             StoreError: as `run`, and what an error reply means.
         """
-        try:
-            (reply,) = await self.run(command, purpose=purpose)
-        except ReplyError as error:
-            raise self.translate(error) from None
+        (reply,) = await self.run(command, purpose=purpose)
         return reply
 
     def notify(self, *commands: Sequence[Arg]) -> None:
@@ -193,6 +213,7 @@ class Node:
         try:
             for future in connection.send(*(pack(*command) for command in commands)):
                 future.add_done_callback(_look_away)
+            self._told = True
         except NotSent:
             return
 
@@ -218,21 +239,37 @@ class Node:
         name: str,
         keys: Sequence[str],
         *args: Arg,
-        before: Sequence[Sequence[Arg]] = (),
         purpose: str = "commands",
     ) -> Any:
-        """Run a script; commands `before` it go out in the same write.
+        """Run a script.
 
         Raises:
             StoreError: as `execute`.
         """
+        reply, _ = await self.script_after((), name, keys, *args, purpose=purpose)
+        return reply
+
+    async def script_after(
+        self,
+        before: Sequence[Sequence[Arg]],
+        name: str,
+        keys: Sequence[str],
+        *args: Arg,
+        purpose: str = "commands",
+    ) -> tuple[Any, StoreError | None]:
+        """Run a script behind other commands, in one write: its reply, and what went wrong before it.
+
+        Raises:
+            StoreError: as `execute`, of the script.
+        """
         tail = (len(keys), *keys, *args)
-        try:
-            return (await self.run(*before, ("EVALSHA", digest_of(name), *tail), purpose=purpose))[-1]
-        except ReplyError as error:
-            if error.word != "NOSCRIPT":
-                raise self.translate(error) from None
-        return await self.execute("EVAL", source_of(name), *tail, purpose=purpose)
+        *first, reply = await self._exchange((*before, ("EVALSHA", digest_of(name), *tail)), purpose)
+        if isinstance(reply, ReplyError):
+            if reply.word != "NOSCRIPT":
+                raise self.translate(reply)
+            reply = await self.execute("EVAL", source_of(name), *tail, purpose=purpose)
+        problem = next((each for each in first if isinstance(each, ReplyError)), None)
+        return reply, None if problem is None else self.translate(problem)
 
     def translate(self, error: ReplyError) -> StoreError:
         """What an error reply means to the caller."""
@@ -258,7 +295,11 @@ class Node:
 
 
 async def _replies(futures: list[asyncio.Future[Any]]) -> list[Any]:
-    """Wait for all futures, whatever becomes of the caller, and return or raise what came."""
+    """Wait for all futures, whatever becomes of the caller; error replies are among the replies.
+
+    Raises:
+        NotSent, SentUnknown: of the last that has no reply.
+    """
     cancelled: asyncio.CancelledError | None = None
     # They are settled in the order in which they were written.
     last = futures[-1]
@@ -273,10 +314,13 @@ async def _replies(futures: list[asyncio.Future[Any]]) -> list[Any]:
     problems = [future.exception() for future in futures]
     if cancelled is not None:
         raise cancelled
-    for problem in problems:
-        if problem is not None:
+    for problem in reversed(problems):
+        if problem is not None and not isinstance(problem, ReplyError):
             raise problem
-    return [future.result() for future in futures]
+    return [
+        problem if problem is not None else future.result()
+        for future, problem in zip(futures, problems, strict=True)
+    ]
 
 
 def _settle(waiter: asyncio.Future[None], _: asyncio.Future[Any]) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from miniagent_store.hookspecs import BackendFactory, hookimpl
 from miniagent_store.provider import Provider
 
-SCHEMES = ("redis", "rediss", "unix", "valkey", "valkeys")
+SCHEMES = ("redis", "rediss", "unix", "redis+unix", "valkey", "valkeys", "valkey+unix")
 OPTIONS = frozenset(
     {
         "db",
         "protocol",
         "max_connections",
         "socket_timeout",
+        "health_check_interval",
         "session_prefix",
         "thread_prefix",
         "cache_prefix",

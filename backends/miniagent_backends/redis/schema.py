@@ -165,7 +165,7 @@ def entry_of(seq: int, element: bytes) -> StoredEntry:
         (size,) = struct.unpack_from(">H", element, at)
         caller_id = element[at + 2 : at + 2 + size].decode()
         at += 2 + size
-        digest = element[at + 1 : at + 1 + element[at]]
+        digest = element[at + 1 : at + 1 + element[at]] or None
         at += 1 + element[at]
     time_ms = time_high << 32 | time_low
     return StoredEntry(

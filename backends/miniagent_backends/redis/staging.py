@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from miniagent_backends.redis.connection import Arg
 from miniagent_backends.redis.node import Node
@@ -16,6 +17,7 @@ from miniagent_backends.redis.schema import (
     pack_create,
 )
 from miniagent_store.backend import StagePublish, StageWrite
+from miniagent_store.errors import StoreError
 
 MARK, BYTES = "\0", "\0bytes"
 
@@ -52,8 +54,10 @@ def _commands(start: str, write: StageWrite) -> Iterator[tuple[Arg, ...]]:
     yield ("HINCRBY", logs, BYTES, size)
 
 
-async def publish(node: Node, keys: Keys, publish: StagePublish) -> list[object]:
-    """Run publish.lua; its reply."""
+async def publish(
+    node: Node, keys: Keys, publish: StagePublish, before: Sequence[Sequence[Arg]]
+) -> tuple[list[Any], StoreError | None]:
+    """Run publish.lua behind other commands: its reply, and what went wrong before it."""
     start, identity = keys.stage(publish.session_id, publish.stage), publish.identity
     packed = pack(
         {
@@ -72,8 +76,7 @@ async def publish(node: Node, keys: Keys, publish: StagePublish) -> list[object]
         }
     )
     names = [f"{start}{part}" for part in ("state", "count", "names", "ids", "logs")]
-    reply: list[object] = await node.script("publish", [keys.record(publish.session_id), *names], packed)
-    return reply
+    return await node.script_after(before, "publish", [keys.record(publish.session_id), *names], packed)
 
 
 async def discard(node: Node, keys: Keys, session_id: str, stage: str) -> None:

@@ -12,6 +12,13 @@ from miniagent_store.errors import ConfigurationError, InvalidArgumentError
 from miniagent_store.options import parse_bool, parse_duration
 from miniagent_store.url import StoreURL
 
+PREFIXES = ("session", "thread", "cache", "lock")
+# What other keys of ours start with.
+RESERVED = (
+    *("agent:", "changes:", "count:", "events:", "ids:", "index:", "kind:", "kinds", "log:", "names:"),
+    *("notify:", "owners:", "queue:", "rate:", "stage:", "state:", "tag:", "turn:", "user:"),
+)
+
 
 def open_redis(url: StoreURL, options: BackendOptions) -> Backend:
     """The factory of ``redis://``, ``rediss://`` and ``unix://``.
@@ -40,17 +47,6 @@ def open_redis(url: StoreURL, options: BackendOptions) -> Backend:
         target |= {"host": host or "localhost", "port": port or 6379, "db": database}
         if url.scheme in {"rediss", "valkeys"}:
             target["tls"] = _tls(extra)
-    keys = Keys(
-        options.namespace,
-        **{
-            name: str(extra[f"{name}_prefix"])
-            for name in ("session", "thread", "cache", "lock")
-            if f"{name}_prefix" in extra
-        },
-    )
-    for prefix in (keys.session, keys.thread, keys.cache, keys.lock):
-        if "{" in prefix or "}" in prefix:
-            raise ConfigurationError(f"prefix {prefix!r} holds a brace, which is reserved for hash tags")
     node = Node(
         str(url.without_options()),
         target,
@@ -58,7 +54,24 @@ def open_redis(url: StoreURL, options: BackendOptions) -> Backend:
         connect_timeout=options.connect_timeout,
         max_readers=max(_number(extra, "max_connections", 4), 1),
     )
-    return RedisBackend(node, keys)
+    heartbeat = _seconds(extra, "health_check_interval", 10.0)
+    return RedisBackend(node, _keys(options.namespace, extra), heartbeat=heartbeat)
+
+
+def _keys(namespace: str, extra: dict[str, Any]) -> Keys:
+    given = {name: str(extra[f"{name}_prefix"]) for name in PREFIXES if f"{name}_prefix" in extra}
+    keys = Keys(namespace, **given)
+    prefixes = {name: getattr(keys, name) for name in PREFIXES}
+    for name, prefix in prefixes.items():
+        if not prefix or "{" in prefix or "}" in prefix:
+            raise ConfigurationError(f"option '{name}_prefix': a prefix is not empty and has no braces")
+        others = [*RESERVED, *(other for key, other in prefixes.items() if key != name)]
+        for other in others:
+            if prefix.startswith(other) or other.startswith(prefix):
+                raise ConfigurationError(
+                    f"option '{name}_prefix': {prefix!r} and {other!r} would mix up keys of two sorts"
+                )
+    return keys
 
 
 def _tls(extra: dict[str, Any]) -> dict[str, Any]:

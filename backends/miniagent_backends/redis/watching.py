@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from miniagent_backends.redis.connection import Connection, pack
 from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.replies import NotSent, ReplyError, SentUnknown
 from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, pairs_of, unpack
 from miniagent_store.backend import Change, Record, Subscription, Topic
-from miniagent_store.errors import StoreError
+from miniagent_store.errors import BackendUnavailableError, StoreError
 
 KEPT_MICROSECONDS = 3_600_000_000
 # How often the connection is looked at, and made again if it was lost.
@@ -69,10 +71,14 @@ def _version(packed: bytes) -> int:
 
 
 class WakeUps:
-    """Who waits for which channel. Any doubt wakes everyone: the log is the truth."""
+    """Who waits for which channel. Any doubt wakes everyone: the log is the truth.
 
-    def __init__(self, node: Node, keys: Keys) -> None:
-        self._node, self._keys = node, keys
+    Args:
+        heartbeat: seconds after which the server is asked whether it is still there.
+    """
+
+    def __init__(self, node: Node, keys: Keys, heartbeat: float) -> None:
+        self._node, self._keys, self._heartbeat = node, keys, heartbeat
         self._waiting: dict[str, list[Subscription]] = {}
         self._connection: Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -84,22 +90,31 @@ class WakeUps:
 
     async def subscribe(self, topic: Topic) -> Subscription:
         channel, subscription = self._channel(topic), Subscription()
-        waiting = self._waiting.setdefault(channel, [])
-        waiting.append(subscription)
-        if len(waiting) == 1:
-            connection = await self._connected()
-            await _sent(connection, "SUBSCRIBE", channel)
+        self._waiting.setdefault(channel, []).append(subscription)
+        try:
+            # Also where others wait: the server may not have heard of them yet.
+            await self._send(await self._connected(), "SUBSCRIBE", channel)
+        except BaseException:
+            self._drop(channel, subscription)
+            raise
         return subscription
 
     async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
         channel = self._channel(topic)
-        waiting = self._waiting.get(channel, [])
-        if subscription in waiting:
-            waiting.remove(subscription)
-        if waiting or self._waiting.pop(channel, None) is None:
-            return
-        if self._connection is not None and self._connection.is_open:
-            await _sent(self._connection, "UNSUBSCRIBE", channel)
+        if self._drop(channel, subscription) and not self._is_lost:
+            assert self._connection is not None
+            with contextlib.suppress(StoreError):  # a connection that is lost hears nothing any more
+                await self._send(self._connection, "UNSUBSCRIBE", channel)
+
+    def _drop(self, channel: str, subscription: Subscription) -> bool:
+        """Forget who waits; whether it was the channel's last."""
+        waiting = self._waiting.get(channel)
+        if waiting is None or subscription not in waiting:
+            return False
+        waiting.remove(subscription)
+        if not waiting:
+            del self._waiting[channel]
+        return not waiting
 
     async def close(self) -> None:
         self._waiting.clear()
@@ -108,27 +123,52 @@ class WakeUps:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
 
+    @property
+    def _is_lost(self) -> bool:
+        connection = self._connection
+        return connection is None or not connection.is_open or connection.is_stalled
+
     async def _connected(self) -> Connection:
-        if self._connection is None or not self._connection.is_open:
-            self._connection = await self._node.connection("wake-ups", self._heard)
-            channels = list(self._waiting)
-            if channels:
-                await _sent(self._connection, "SUBSCRIBE", *channels)
+        if self._is_lost:
+            connection = await self._node.connection("wake-ups", self._heard)
+            if self._waiting:
+                await self._send(connection, "SUBSCRIBE", *self._waiting)
+            self._connection = connection
             self._wake_all()
         if self._keeper is None:
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        assert self._connection is not None
         return self._connection
 
     async def _keep(self) -> None:
-        """Make the connection anew when it was lost, as long as someone waits."""
+        """Look after the connection, and make it anew when it was lost, as long as someone waits."""
+        looked_at = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if self._waiting and (self._connection is None or not self._connection.is_open):
-                self._wake_all()
-                try:
+            now = asyncio.get_running_loop().time()
+            try:
+                if self._waiting and self._is_lost:
+                    self._wake_all()
                     await self._connected()
-                except StoreError:
-                    continue  # who waits looks by itself now and then, and tells what is wrong
+                elif self._connection is not None and now - looked_at >= self._heartbeat:
+                    # A server that was cut off says nothing; only a question that it does not answer tells.
+                    looked_at = now
+                    await self._send(self._connection, "PING")
+            except StoreError:
+                continue  # who waits looks by itself now and then, and tells what is wrong
+
+    async def _send(self, connection: Connection, *command: str) -> None:
+        """Send a (UN)SUBSCRIBE, whose answer is a push and settles no future; a PING behind it does."""
+        try:
+            if command[0] != "PING":
+                connection.send_unanswered(pack(*command))
+            await connection.execute("PING")
+        except ReplyError as error:
+            # The PING's own answer is still to come: no one could tell the answers apart any more.
+            connection.abort()
+            raise self._node.translate(error) from None
+        except (NotSent, SentUnknown) as error:
+            raise BackendUnavailableError(f"{self._node.name} cannot wake who waits: {error}") from None
 
     def _heard(self, push: list[Any]) -> None:
         if push and push[0] == b"message":
@@ -139,9 +179,3 @@ class WakeUps:
         for waiting in self._waiting.values():
             for subscription in waiting:
                 subscription.wake()
-
-
-async def _sent(connection: Connection, *command: str) -> None:
-    """Send a (UN)SUBSCRIBE, whose answer comes as a push and settles no future; a PING behind it does."""
-    connection.send_unanswered(pack(*command))
-    await connection.execute("PING")

@@ -177,15 +177,17 @@ local function gone(name, element)
 end
 
 local function append(name, entries)
+  if #entries == 0 then return end
   local log = log_of(name)
   log.touched = true
   for _, entry in ipairs(entries) do
-    local rest, id, digest = entry[1], entry[2], entry[3]
+    local rest, id, digest = entry[1], entry[2], entry[3] or ''
     local seq, standing = nil, nil
     if id then
       local field = name .. '\0' .. id
       if ids[field] == nil then
-        local stored = redis.call('HGET', K.ids, field)
+        -- What stands there without a record is left from a session whose record is gone.
+        local stored = there and redis.call('HGET', K.ids, field)
         ids[field] = stored and {struct.unpack('>I4', stored), string.sub(stored, 5)} or false
       end
       standing = ids[field]
@@ -327,7 +329,7 @@ local state, kept_out, counters = {}, {}, {}
 local function value_of(name)
   local value = state[name]
   if value then return value end
-  local stored = redis.call('HGET', K.state, name)
+  local stored = there and redis.call('HGET', K.state, name)
   if stored then
     local _, flags, at, until_ms = nil, struct.unpack('>BI4I8', stored)
     value = {stood = true, present = true, version = at, expires = until_ms, weight = #stored - 13}
@@ -399,8 +401,8 @@ for _, change in ipairs(c.state) do
       end
     end
   elseif kind == 'P' then
-    local found = redis.call('ZRANGEBYLEX', K.names, name == '' and '-' or '[' .. name,
-      name == '' and '+' or '(' .. name .. '\255')
+    local found = there and redis.call('ZRANGEBYLEX', K.names, name == '' and '-' or '[' .. name,
+      name == '' and '+' or '(' .. name .. '\255') or {}
     for _, each in ipairs(found) do value_of(each) end
     for each, value in pairs(state) do
       if value.present and string.sub(each, 1, #name) == name then

@@ -47,7 +47,7 @@ if row[1] ~= owner then fence = math.max(fence + 1, tonumber(record[2] or '0') +
 redis.call('HSET', KEYS[1], 'owner', owner, 'fence', text(fence), 'until', text(now + ttl), 'holder', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ttl + KEPT)
 -- Fence and guard at once: a holder that lost the turn can commit neither by the one nor by the other.
-if record[1] and tonumber(record[2] or '0') ~= fence then
+if record[1] and tonumber(record[2] or '0') < fence then
   redis.call('HSET', KEYS[2], 't', string.sub(record[1], 1, 16) .. ARGV[6], 'f', text(fence))
 end
 return {'TAKEN', fence, now + ttl}

@@ -24,6 +24,9 @@ if got[1] and not (expires and expires <= now) then
   return {'EXISTS'}
 end
 if now > c.not_after then return {'UNKNOWN', 'it came after its not-after, and no outcome is remembered'} end
+if c.not_after > now + 32000 then
+  return {'ARGUMENT', 'a commit id is good for 30 s at most; see that the clocks agree'}
+end
 if redis.call('EXISTS', KEYS[6]) == 0 then
   if c.retry then
     return {'UNKNOWN', 'an earlier try is in doubt, and neither stage nor session is there'}

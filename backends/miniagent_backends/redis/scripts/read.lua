@@ -102,19 +102,20 @@ for _, name in ipairs(plan.names) do values[#values + 1] = live_value(name) end
 local scans = {}
 for i, scan in ipairs(plan.scans) do
   local low, high, limit, reverse = scan[1], scan[2], scan[3], scan[4]
-  local found, offset = {}, 0
+  local found = {}
   while not limit or #found < limit do
     local names
     if reverse then
-      names = redis.call('ZREVRANGEBYLEX', K.names, high, low, 'LIMIT', offset, 200)
+      names = redis.call('ZREVRANGEBYLEX', K.names, high, low, 'LIMIT', 0, 200)
     else
-      names = redis.call('ZRANGEBYLEX', K.names, low, high, 'LIMIT', offset, 200)
+      names = redis.call('ZRANGEBYLEX', K.names, low, high, 'LIMIT', 0, 200)
     end
     for _, name in ipairs(names) do
       if not limit or #found < limit then found[#found + 1] = live_value(name) end
     end
     if #names < 200 then break end
-    offset = offset + 200
+    -- On from the last name: an offset would be walked anew for each part.
+    if reverse then high = '(' .. names[200] else low = '(' .. names[200] end
   end
   scans[i] = found
 end
