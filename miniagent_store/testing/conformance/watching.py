@@ -169,12 +169,10 @@ class WatchPromises(ConformanceBase):
             await asyncio.gather(more, return_exceptions=True)
 
     async def test_a_deleted_session_ends_the_watch(self, store: SessionStore, session: Session) -> None:
-        async with watching(store.watch(session.id)) as events:
-            first = asyncio.ensure_future(anext(events))
-            await asyncio.sleep(0.05)
+        async with watching(store.watch(session.id, after=session.position)) as events:
             await store.delete(session.id)
 
-            assert (await soon(first)).type == "deleted"
+            assert (await soon(anext(events))).type == "deleted"
             with pytest.raises(StopAsyncIteration):
                 await soon(anext(events))
 
