@@ -168,7 +168,8 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         self._flushing = False
         transport = self._transport
-        while self._queued and self._paused_at is None and transport is not None:
+        # A transport that is closing drops what it is given: what is queued then is certainly not sent.
+        while self._queued and self._paused_at is None and transport and not transport.is_closing():
             pieces, futures = self._queued[:PIECE], self._queued_futures[:PIECE]
             del self._queued[:PIECE], self._queued_futures[:PIECE]
             # What was given up before it was written never leaves.
@@ -228,6 +229,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail(error or ConnectionResetError("the server closed the connection"))
+        # Else redis-py would warn of it when it is dropped without having been closed.
+        let_go(self._connection)
         if not self._ended.done():
             self._ended.set_result(None)
 

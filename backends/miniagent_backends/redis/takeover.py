@@ -36,6 +36,7 @@ def make_connection(
     path: str | None = None,
     tls: dict[str, Any] | None = None,
     connect_timeout: float = 2.0,
+    protocol: int = 3,
     **options: Any,
 ) -> Any:
     """A connection of redis-py that is not connected yet and never tries again by itself.
@@ -45,7 +46,8 @@ def make_connection(
         path: of its unix socket.
         tls: options of `redis.asyncio.SSLConnection`; None for no TLS.
         connect_timeout: seconds.
-        **options: username, password, db, protocol.
+        protocol: 2 or 3; set always, since redis-py 7 and 8 differ in what they take by default.
+        **options: username, password, db.
     """
     from redis import __version__
     from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
@@ -55,7 +57,8 @@ def make_connection(
     check_version(__version__)
     # No socket_timeout: it would be redis-py's own, and slows every call of it. Without a pool around it,
     # a connection has no maintenance notifications.
-    common = {**options, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0, "socket_timeout": None}
+    common = {**options, "protocol": protocol, "socket_timeout": None}
+    common |= {"retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
     if path is not None:
         return UnixDomainSocketConnection(path=path, **common)
     common |= {"host": host, "port": port, "socket_connect_timeout": connect_timeout}
@@ -76,6 +79,8 @@ async def take_over(connection: Any, protocol: asyncio.Protocol, timeout: float)
     Raises:
         redis.exceptions.RedisError, OSError, TimeoutError: it could not connect.
     """
+    from redis.exceptions import ConnectionError as RedisConnectionError
+
     try:
         async with asyncio.timeout(timeout):
             await connection.connect()
@@ -85,6 +90,17 @@ async def take_over(connection: Any, protocol: asyncio.Protocol, timeout: float)
     reader, transport = connection._reader, connection._writer.transport
     leftover = bytes(reader._buffer)
     reader._buffer.clear()
+    problem = ""
+    # What redis-py's parser has read too far cannot be had back: we would begin in mid-reply.
+    parsed = getattr(connection._parser, "_reader", None)
+    if parsed is not None and parsed.has_data():
+        problem = "spoke before it was asked"
+    # A stream that has ended may keep its transport half open, and no one would ever tell us.
+    elif reader.at_eof() or transport.is_closing():
+        problem = "was closed after the handshake"
+    if problem:
+        let_go(connection)
+        raise RedisConnectionError(f"{connection!r} {problem}")
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
     if leftover:
