@@ -18,7 +18,6 @@ from miniagent_store import (
     OutcomeUnknownError,
     SessionDamagedError,
     SessionNotFoundError,
-    StoreError,
     open_store,
 )
 from miniagent_store.backend import (
@@ -41,7 +40,6 @@ from miniagent_store.backend import (
 )
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.testing import backend_of, eventually
-from miniagent_store.testing.proxy import Action, Proxy
 from miniagent_store.testing.servers import Server, find_servers
 
 
@@ -258,45 +256,6 @@ async def test_a_foreign_key_under_an_index_is_told_as_the_stores_error(
 
     with pytest.raises(ConfigurationError):
         await store.list(user_id="ada")
-
-
-async def test_a_subscription_that_failed_leaves_the_next_one_whole(server: Server) -> None:
-    with Server(find_servers()["redis"]) as mine:
-        async with open_store(mine.url, deadline=1) as store:
-            await store.create("s")
-            backend = backend_of(store)
-            mine.kill()
-            with pytest.raises(StoreError):
-                await backend.subscribe(Topic("session", "s"))
-            mine.start()
-
-            subscription = await eventually_subscribed(backend)
-            await store.append("s", Message.user("x"), create=True)
-
-            assert await subscription.wait(3)
-
-
-async def eventually_subscribed(backend: Backend) -> Any:
-    async def attempt() -> Any:
-        try:
-            return await backend.subscribe(Topic("session", "s"))
-        except StoreError:
-            return None
-
-    return await eventually(attempt)
-
-
-async def test_a_subscriber_cut_off_in_silence_is_woken_when_that_is_noticed(server: Server) -> None:
-    assert server.port is not None
-    with Proxy("127.0.0.1", server.port) as proxy:
-        options = "socket_timeout=300ms&health_check_interval=300ms"
-        async with open_store(f"redis://127.0.0.1:{proxy.port}?{options}") as store:
-            subscription = await backend_of(store).subscribe(Topic("lock", "cut"))
-            await subscription.wait(0.2)
-
-            proxy.inject(Action.BLACK_HOLE, after=b"PING", seconds=5)
-
-            assert await subscription.wait(4)
 
 
 async def test_a_second_subscriber_is_not_let_go_before_the_first_is_heard(backend: Backend) -> None:
