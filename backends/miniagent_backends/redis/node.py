@@ -55,13 +55,14 @@ class Node:
         self._connections: dict[str, Connection] = {}
         self._retired: list[Connection] = []
         self._connecting: dict[str, asyncio.Lock] = {}
-        self._offset_ms = 0
+        # Until the server has told its own: this machine's.
+        self._offset_ms = (time.time_ns() - time.monotonic_ns()) // 1_000_000
         self._pid = os.getpid()
         self._closed = self._told = False
 
     def now_ms(self) -> int:
-        """The server's clock, as it was when we connected."""
-        return time.time_ns() // 1_000_000 + self._offset_ms
+        """The server's clock as it was when we connected, and the time since; no step of ours moves it."""
+        return time.monotonic_ns() // 1_000_000 + self._offset_ms
 
     def purpose_of_large_reads(self) -> str:
         """The first connection for large reads that is idle; the first of all if none is."""
@@ -145,7 +146,7 @@ class Node:
         except (NotSent, SentUnknown) as error:
             problem = self._unreachable(error)
         else:
-            self._offset_ms = int(seconds) * 1000 + int(micros) // 1000 - time.time_ns() // 1_000_000
+            self._offset_ms = int(seconds) * 1000 + int(micros) // 1000 - time.monotonic_ns() // 1_000_000
             self._connections[purpose] = connection
             return connection
         await connection.close()
