@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from miniagent_store.backend import LeaseGrant, LeaseRequest
@@ -342,15 +343,12 @@ def _text(value: Any) -> str | None:
 
 
 def _make_client(config: RedisConfig) -> Any:
-    missing = False
-    try:
-        from redis.asyncio import BlockingConnectionPool, Redis
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-    except ImportError:
-        missing = True
-    if missing:
+    if find_spec("redis") is None:
         raise MissingExtraError("RedisSessionManager._client", package="redis", extra="redis")
+    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
     pool = BlockingConnectionPool(
         host=config.host,
         port=config.port,

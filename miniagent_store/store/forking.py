@@ -147,8 +147,8 @@ class _Fork:
         return result.entries[0] if same else None
 
     async def _write(self, write: StageWrite) -> None:
-        # An empty one too: a session may have nothing but its record. Not tried again: a repeated part would
-        # stand twice.
+        # An empty one too: a session may have nothing but its record. Not tried again: a repeated part
+        # would stand twice.
         await self._core.backend.stage(write)
 
     def _rebind_entry(self, log: str, entry: StoredEntry) -> StoredEntry:

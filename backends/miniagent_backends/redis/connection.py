@@ -227,8 +227,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         return None
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._fail(error or ConnectionResetError("the server closed the connection"))
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(exc or ConnectionResetError("the server closed the connection"))
         # Else redis-py would warn of it when it is dropped without having been closed.
         let_go(self._connection)
         if not self._ended.done():

@@ -91,7 +91,7 @@ def _number(extra: dict[str, Any], name: str, default: int) -> int:
 
 
 def _seconds(extra: dict[str, Any], name: str, default: float) -> float:
-    problem = ""
+    problem, seconds = "", 0.0
     try:
         seconds = parse_duration(extra.get(name, default), what=name)
     except InvalidArgumentError as error:

@@ -59,8 +59,10 @@ async def read_changes(
     changes = []
     for (time, bucket, member), (packed, expires) in zip(found, rows, strict=True):
         session_id, kind, user_id = json.loads(member)
-        gone = packed is None or (expires is not None and int(expires) <= node.now_ms())
-        changes.append(Change(session_id, kind, user_id, 0 if gone else _version(packed), gone))
+        if packed is None or (expires is not None and int(expires) <= node.now_ms()):
+            changes.append(Change(session_id, kind, user_id, 0, deleted=True))
+        else:
+            changes.append(Change(session_id, kind, user_id, _version(packed)))
         times[bucket] = time
     return changes, ",".join(map(str, times))
 
