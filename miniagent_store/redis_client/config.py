@@ -27,10 +27,10 @@ class RedisConfig:
         username, password: for it; the password is never shown.
         decode_responses, retry_on_timeout: accepted and not used: values have a codec, and what is tried
             again is decided by the store.
-        max_connections: of the redis-py client in `RedisSessionManager._client`; sessions share one
-            connection.
-        socket_timeout, socket_connect_timeout: seconds.
-        health_check_interval: seconds, for the redis-py client.
+        max_connections: of the redis-py client in `RedisSessionManager._client`, and of the store for large
+            reads; all else of the store shares one connection.
+        socket_timeout, socket_connect_timeout: seconds; None for the store's own.
+        health_check_interval: seconds, for the redis-py client and the channels.
         session_ttl: seconds that a session lives after its last commit.
         max_session_size: bytes.
         session_prefix, thread_prefix, cache_prefix, lock_prefix: of the keys.
@@ -42,8 +42,8 @@ class RedisConfig:
     password: str | None = field(default=None, repr=False)
     decode_responses: bool = False
     max_connections: int = 50
-    socket_timeout: float = 5
-    socket_connect_timeout: float = 5
+    socket_timeout: float | None = 5
+    socket_connect_timeout: float | None = 5
     retry_on_timeout: bool = True
     health_check_interval: float = 30
     session_ttl: int = 3600
@@ -64,8 +64,10 @@ class RedisConfig:
             environment: instead of the process's.
             env_file: a file of ``NAME=value`` lines that is read first, if it is there.
 
+        The process's environment wins over the file.
+
         Raises:
-            ConfigurationError: a number is none.
+            ConfigurationError: a number is none, or the file cannot be read.
         """
         found = {**_read_env_file(Path(env_file)), **(os.environ if environment is None else environment)}
         return cls(
@@ -81,9 +83,12 @@ class RedisConfig:
         options = {
             "ttl": str(self.session_ttl),
             "max_session_size": str(self.max_session_size),
-            "socket_timeout": f"{self.socket_timeout:g}s",
-            "connect_timeout": f"{self.socket_connect_timeout:g}s",
+            "max_connections": str(self.max_connections),
         }
+        if self.socket_timeout is not None:
+            options["socket_timeout"] = f"{self.socket_timeout:g}s"
+        if self.socket_connect_timeout is not None:
+            options["connect_timeout"] = f"{self.socket_connect_timeout:g}s"
         options |= {
             name: getattr(self, name) for name, usual in _PREFIXES.items() if getattr(self, name) != usual
         }
@@ -105,7 +110,14 @@ def _read_env_file(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     found: dict[str, str] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    problem = ""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        problem, text = str(error), ""
+    if problem:
+        raise ConfigurationError(f"{path} cannot be read: {problem}")
+    for line in text.splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if not equals or name.startswith("#"):
             continue

@@ -2,81 +2,90 @@
 
 from __future__ import annotations
 
-import fnmatch
+import asyncio
 import json
-import os
-import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, cast
 
-from miniagent_store.backend import LeaseGrant, LeaseRequest
 from miniagent_store.errors import (
-    InvalidArgumentError,
-    MissingExtraError,
     SessionExistsError,
     SessionNotFoundError,
     StoreClosedError,
+    WrongLoopError,
 )
-from miniagent_store.redis_client.channels import Channels
+from miniagent_store.redis_client import sessions, threads
+from miniagent_store.redis_client.channels import Channels, OnReconnect, encode
+from miniagent_store.redis_client.client import make_client
 from miniagent_store.redis_client.config import RedisConfig
-from miniagent_store.redis_client.threads import load_thread, save_thread, wrap
+from miniagent_store.redis_client.failures import told_as_ours
+from miniagent_store.redis_client.locks import Locks
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.values import EVENTS, MESSAGES, Session
+from miniagent_store.values import EVENTS
 
 if TYPE_CHECKING:
     from miniagent_store.agent.session_thread import SessionThread
-
-# Where the data of `create_session` lies in a session's metadata.
-DATA = "redis_client.data"
-LOCK_SECONDS = 10
+    from miniagent_store.store.store import Store
 
 
 class RedisSessionManager:
     """Low-level operations by session id; every signature as in the seed.
 
     What a session holds may be read by `store` too, and by `SessionAgent`: there is one format. Failures
-    of the server are `StoreError`s, never a silent False.
+    of the server are `StoreError`s, never a silent False. Belongs to one event loop.
 
     Args:
         config: which Redis; `RedisConfig()` by default.
 
     Attributes:
         config: as given.
-        store: the session store underneath.
+        store: the session store underneath; another one when connected anew after `disconnect`.
+
+    Raises:
+        ConfigurationError: a setting cannot be used; says which.
+        MissingExtraError: redis-py is not installed.
     """
 
     def __init__(self, config: RedisConfig | None = None) -> None:
+        self.config = config or RedisConfig()
+        self.store: SessionStore = self._take_store()
+
+    def _take_store(self) -> SessionStore:
         from miniagent_store.factory import open_store
 
-        self.config = config or RedisConfig()
-        self.store: SessionStore = open_store(self.config.to_url())
-        self._owner = os.urandom(12).hex()
-        self._locks: dict[str, LeaseGrant] = {}
+        store = open_store(self.config.to_url())
+        self._place = store.url.partition("?")[0]
         self._redis: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._heard: Channels | None = None
+        # `open_store` makes no other.
+        self._locks = Locks(cast("Store", store), lambda: self._client, self.config.lock_prefix)
         self._disconnected = False
+        return store
 
     # Life cycle
 
     async def connect(self) -> None:
-        """Connect now; otherwise the first call does."""
+        """Connect now; otherwise the first call does. After `disconnect`: connect anew.
+
+        Raises:
+            StoreError: the server cannot be reached; says why.
+        """
+        if self._disconnected:
+            self.store = self._take_store()
         await self.store.open()
 
     async def disconnect(self) -> None:
-        """Let go of everything; may be called twice."""
+        """Let go of everything; calls afterwards raise `StoreClosedError`. May be called twice."""
         self._disconnected = True
-        if self._heard is not None:
-            await self._heard.close()
+        heard, self._heard = self._heard, None
         client, self._redis = self._redis, None
-        if client is not None:
-            await client.aclose()
-        await self.store.close()
-
-    @property
-    def is_disconnected(self) -> bool:
-        """Whether `disconnect` was called."""
-        return self._disconnected
+        async with AsyncExitStack() as last_things:
+            last_things.push_async_callback(self.store.close)
+            if client is not None:
+                last_things.push_async_callback(client.aclose)
+            if heard is not None:
+                last_things.push_async_callback(heard.close)
 
     async def health_check(self) -> bool:
         """Whether the server answers; False once disconnected."""
@@ -89,14 +98,21 @@ class RedisSessionManager:
         """A live client of redis-py, with a pool of its own, that tries nothing again by itself."""
         if self._disconnected:
             raise StoreClosedError("this manager")
+        loop = asyncio.get_running_loop()
         if self._redis is None:
-            self._redis = _make_client(self.config)
+            self._redis, self._loop = make_client(self.config), loop
+        if self._loop is not loop:
+            raise WrongLoopError("this manager")
         return self._redis
 
     # What subclasses may override
 
     def serialize(self, data: Any) -> bytes:
-        """Bytes of a value. A subclass's own is used for all that this manager stores."""
+        """Bytes of a value. A subclass's own is used for all that this manager stores.
+
+        What was written by a serializer of one's own is for managers that have it: agents, and others that
+        read the store, find bytes.
+        """
         return json.dumps(data).encode()
 
     def deserialize(self, data: bytes) -> Any:
@@ -115,23 +131,17 @@ class RedisSessionManager:
     # Sessions
 
     async def create_session(
-        self, session_id: str, data: Mapping[str, Any], ttl: int | None = None
+        self, session_id: str, data: Mapping[str, Any], ttl: float | None = None
     ) -> bool:
-        """Make a session; False if it is there.
+        """Make a session; False if it is there, which stays as it is.
 
         Args:
             session_id: its id.
             data: any dict; "user_id" and "agent_name" in it are what listings filter by.
-            ttl: seconds; the config's by default.
+            ttl: seconds, above zero; the config's by default.
         """
         try:
-            await self.store.create(
-                session_id,
-                user_id=_text(data.get("user_id")),
-                agent=_text(data.get("agent_name")),
-                metadata={DATA: self._encode(dict(data))},
-                ttl=ttl,
-            )
+            await sessions.create(self.store, session_id, data, self._encode(dict(data)), ttl)
         except SessionExistsError:
             return False
         return True
@@ -139,14 +149,17 @@ class RedisSessionManager:
     async def get_session(self, session_id: str) -> dict[str, Any] | None:
         """A session's data; None if there is no session. Renews nothing."""
         try:
-            return self._data(await self.store.get(session_id))
+            session = await self.store.get(session_id)
         except SessionNotFoundError:
             return None
+        if sessions.DATA not in session.metadata:
+            return sessions.described(session)
+        return dict(self._decode(session.metadata[sessions.DATA]))
 
     async def update_session(self, session_id: str, data: Mapping[str, Any]) -> bool:
         """Replace a session's data as a whole; False if there is no session."""
         try:
-            await self.store.update(session_id, metadata={DATA: self._encode(dict(data))})
+            await sessions.replace_data(self.store, session_id, self._encode(dict(data)))
         except SessionNotFoundError:
             return False
         return True
@@ -155,73 +168,69 @@ class RedisSessionManager:
         """Remove a session and its thread; whether it was there."""
         return await self.store.delete(session_id)
 
-    async def extend_session_ttl(self, session_id: str, additional_seconds: int) -> bool:
-        """Let a session live longer by so many seconds; False if there is none, or it never ends."""
+    async def extend_session_ttl(self, session_id: str, additional_seconds: float) -> bool:
+        """Let a session live longer by so many seconds; False if there is none, or it never ends.
+
+        What it has left then is its new TTL, which later commits renew.
+        """
         try:
-            session = await self.store.get(session_id)
-            if session.expires_at is None:
+            if (await self.store.get(session_id)).expires_at is None:
                 return False
-            left = await self._client.pttl(f"{self.config.session_prefix}{session_id}") / 1000
-            await self.store.touch(session_id, max(left, 0) + additional_seconds)
+            with told_as_ours(self._place):
+                left_ms = await self._client.pttl(self._key(session_id))
+            await self.store.touch(session_id, max(left_ms, 0) / 1000 + additional_seconds)
         except SessionNotFoundError:
             return False
         return True
 
     async def list_sessions(self, pattern: str = "*") -> list[str]:
-        """Ids that match a pattern of the shell, newest activity first. Renews nothing."""
-        return [session.id for session in await self._all() if fnmatch.fnmatchcase(session.id, pattern)]
+        """Ids that match a pattern as Redis takes them, newest activity first. Renews nothing."""
+        return [session.id for session in await sessions.matching(self.store, pattern)]
 
-    async def _all(self) -> list[Session]:
-        found: list[Session] = []
-        cursor = None
-        while True:
-            page = await self.store.list(cursor=cursor, limit=500)
-            found += page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                return found
-
-    def _data(self, session: Session) -> dict[str, Any]:
-        if DATA in session.metadata:
-            return dict(self._decode(session.metadata[DATA]))
-        return {
-            "session_id": session.id,
-            "user_id": session.user_id or "anonymous",
-            "agent_name": session.agent,
-            "created_at": session.created_at.isoformat(),
-            "last_activity": session.last_activity.isoformat(),
-            "message_count": session.message_count,
-            "metadata": dict(session.metadata),
-        }
+    def _key(self, session_id: str) -> str:
+        return f"{self.config.session_prefix}{session_id}"
 
     # Threads
 
     async def save_thread(self, session_id: str, thread_data: Any) -> bool:
-        """Replace a session's thread; a session that is missing is made."""
-        await save_thread(self.store, session_id, thread_data, self._encode)
+        """Replace a session's thread as a whole; a session that is missing is made.
+
+        For what several processes write, `append_to_thread` and `SessionThread` lose nothing of others.
+        """
+        await threads.save_thread(self.store, session_id, thread_data, self._encode)
         return True
 
     async def load_thread(self, session_id: str) -> Any:
-        """The thread as it was saved; None if there is none."""
-        return await load_thread(self.store, session_id, self._decode)
+        """The thread as it was saved; None if there is none. Renews nothing.
+
+        Returns:
+            What `save_thread` was given, with what was appended since; else a dict of ``messages`` and
+            ``events``.
+        """
+        return await threads.load_thread(self.store, session_id, self._decode)
 
     async def append_to_thread(self, session_id: str, message: Mapping[str, Any]) -> bool:
         """Append a message; never loses another's. A session that is missing is made."""
-        await self.store.append(session_id, wrap(self._encode(message)), create=True)
+        await self.store.append(session_id, threads.wrap(self._encode(message)), create=True)
         return True
 
     async def save_thread_enhanced(self, thread: Any) -> bool:
-        """Save a thread object: a `SessionThread`, or MiniAgent's own."""
-        from miniagent_store.agent.messages import as_event, as_message
+        """Save a thread object: a `SessionThread`, or MiniAgent's own.
+
+        Of the latter what is not stored yet is appended; nothing that others have stored is taken away.
+
+        Returns:
+            Whether it is stored; False: a `SessionThread` whose session is gone.
+
+        Raises:
+            VersionConflictError: MiniAgent's own, and other messages are stored under its id.
+        """
         from miniagent_store.agent.session_thread import SessionThread
+        from miniagent_store.redis_client.foreign import save_foreign
 
         if isinstance(thread, SessionThread):
             return await thread.save()
-        async with self.store.batch(thread.id, create=True) as batch:
-            batch.replace([as_message(message) for message in thread.messages], log=MESSAGES)
-            batch.replace([as_event(event)[0] for event in thread.events], log=EVENTS)
-            for name, value in dict(thread.metadata or {}).items():
-                batch.state.set(f"thread.metadata/{name}", value)
+        await save_foreign(self.store, thread)
         return True
 
     async def load_thread_enhanced(self, thread_id: str) -> SessionThread | None:
@@ -231,41 +240,56 @@ class RedisSessionManager:
         return await SessionThread.load(thread_id, self)
 
     async def get_thread_events(self, thread_id: str, limit: int = 100) -> list[dict[str, Any]]:
-        """The last events of a thread, oldest first."""
+        """The last events of a thread, oldest first, each with a "timestamp"."""
         try:
             entries = await self.store.entries(thread_id, log=EVENTS, last=limit)
         except SessionNotFoundError:
             return []
-        return [{**entry.value, "timestamp": entry.time.isoformat()} for entry in entries]
+        return [{"timestamp": entry.time.isoformat(), **entry.value} for entry in entries]
 
     async def get_thread_checkpoint(self, thread_id: str) -> dict[str, Any] | None:
         """Where a thread stands; None if there is none."""
         try:
             session = await self.store.get(thread_id)
+            event_count = await self.store.count(thread_id, log=EVENTS)
         except SessionNotFoundError:
             return None
         return {
             "thread_id": session.id,
             "message_count": session.message_count,
-            "event_count": await self.store.count(thread_id, log=EVENTS),
+            "event_count": event_count,
             "last_activity": session.last_activity.isoformat(),
             "version": session.version,
             "position": str(session.position),
         }
 
     async def list_threads(self, pattern: str = "*") -> list[dict[str, Any]]:
-        """Threads whose ids match a pattern of the shell, each with its TTL in seconds and its key."""
-        sessions = [each for each in await self._all() if fnmatch.fnmatchcase(each.id, pattern)]
-        threads = []
-        for session in sessions:
-            ttl = await self._client.ttl(f"{self.config.session_prefix}{session.id}")
-            key = f"{self.config.thread_prefix}{{{self.config.session_prefix}{session.id}}}"
-            threads.append({"thread_id": session.id, "ttl": ttl, "key": key})
-        return threads
+        """Threads whose ids match a pattern as Redis takes them: ``thread_id``, ``ttl`` and ``key``.
+
+        The ttl is in seconds as Redis tells it, -1 for never.
+        """
+        ids = [
+            session.id
+            for session in await sessions.matching(self.store, pattern)
+            if session.message_count or session.position.seq(EVENTS)
+        ]
+        with told_as_ours(self._place):
+            async with self._client.pipeline(transaction=False) as pipe:
+                for thread_id in ids:
+                    pipe.ttl(self._key(thread_id))
+                ttls = await pipe.execute()
+        return [
+            {
+                "thread_id": thread_id,
+                "ttl": ttl,
+                "key": f"{self.config.thread_prefix}{{{self._key(thread_id)}}}",
+            }
+            for thread_id, ttl in zip(ids, ttls, strict=True)
+        ]
 
     # Cache
 
-    async def cache_set(self, key: str, value: Any, ttl: int = 300) -> bool:
+    async def cache_set(self, key: str, value: Any, ttl: float = 300) -> bool:
         """Keep a value for so many seconds; it comes back as it went in."""
         await self.store.cache.set(key, self._encode(value), ttl=ttl)
         return True
@@ -280,86 +304,53 @@ class RedisSessionManager:
 
     # Locks
 
-    def _lease(self, resource: str, seconds: float) -> LeaseRequest:
-        holder = f"{socket.gethostname()}:{os.getpid()}"
-        return LeaseRequest("lock", resource, self._owner, int(seconds * 1000), holder)
-
     async def acquire_lock(self, resource: str, timeout: float | None = None) -> bool:
         """Take a lock for `timeout` seconds (10), if nobody holds it; only this manager can free it."""
-        if timeout is not None and timeout <= 0:
-            raise InvalidArgumentError(f"timeout must be above zero seconds, not {timeout!r}")
-        if await self.is_locked(resource):
-            return False
-        await self.store.open()
-        request = self._lease(resource, timeout or LOCK_SECONDS)
-        grant = await self.store._core.backend.acquire(request)  # type: ignore[attr-defined]
-        if not isinstance(grant, LeaseGrant):
-            return False
-        self._locks[resource] = grant
-        return True
+        return await self._locks.acquire(resource, timeout)
 
     async def release_lock(self, resource: str) -> bool:
         """Free a lock of this manager's; False if it holds none, or it has ended."""
-        grant = self._locks.pop(resource, None)
-        if grant is None or not await self.is_locked(resource):
-            return False
-        backend = self.store._core.backend  # type: ignore[attr-defined]
-        return bool(await backend.release(self._lease(resource, LOCK_SECONDS), grant.fence))
+        return await self._locks.release(resource)
 
     async def is_locked(self, resource: str) -> bool:
         """Whether someone holds a lock."""
-        name = f"{self.config.lock_prefix}{{{resource}}}"
-        owner, until_ms = await self._client.hmget(name, "owner", "until")
-        seconds, micros = await self._client.time()
-        return bool(owner) and int(until_ms) > seconds * 1000 + micros // 1000
+        with told_as_ours(self._place):
+            return await self._locks.is_locked(resource)
 
     # Channels
 
     @property
     def _channels(self) -> Channels:
         if self._heard is None:
-            self._heard = Channels(self._client)
+            self._heard = Channels(
+                self._client,
+                self._place,
+                idle=self.config.health_check_interval or 30,
+                patience=self.config.socket_timeout or 5,
+            )
         return self._heard
 
-    async def subscribe(self, channels: str | Iterable[str]) -> None:
-        """Hear one or more channels from now on."""
-        await self._channels.subscribe(channels)
+    async def subscribe(
+        self, channels: str | Iterable[str], *, on_reconnect: OnReconnect | None = None
+    ) -> None:
+        """Hear one or more channels from now on.
+
+        Args:
+            channels: their names.
+            on_reconnect: called, without arguments, when channels are heard again after a cut: what was
+                published meanwhile is lost, which is logged too.
+        """
+        await self._channels.subscribe(channels, on_reconnect)
 
     async def publish(self, channel: str, message: Any) -> int:
-        """Send a text, or whatever JSON can say; how many heard it."""
-        return await self._channels.publish(channel, message)
+        """Send whatever JSON can say; how many heard it."""
+        with told_as_ours(self._place):
+            return int(await self._client.publish(channel, encode(message)))
 
-    async def get_message(self, timeout: float = 1.0) -> dict[str, Any] | None:
-        """The next message of the subscribed channels; None if none came within `timeout` seconds."""
-        return await self._channels.get_message(timeout)
+    async def get_message(self, timeout: float | None = 1.0) -> Any:
+        """What was published next in the subscribed channels; None if nothing was within `timeout` s."""
+        return (await self._channels.get_message(timeout))[1]
 
-    def get_messages(self) -> AsyncIterator[dict[str, Any]]:
-        """All messages of the subscribed channels, as they come."""
+    def get_messages(self) -> AsyncIterator[Any]:
+        """All that is published in the subscribed channels, as it comes, over reconnects too."""
         return self._channels.get_messages()
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _make_client(config: RedisConfig) -> Any:
-    if find_spec("redis") is None:
-        raise MissingExtraError("RedisSessionManager._client", package="redis", extra="redis")
-    from redis.asyncio import BlockingConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
-    pool = BlockingConnectionPool(
-        host=config.host,
-        port=config.port,
-        db=config.db,
-        username=config.username,
-        password=config.password,
-        max_connections=config.max_connections,
-        socket_timeout=config.socket_timeout,
-        socket_connect_timeout=config.socket_connect_timeout,
-        health_check_interval=config.health_check_interval,
-        retry=Retry(NoBackoff(), 0),
-        protocol=3,
-    )
-    return Redis.from_pool(pool)

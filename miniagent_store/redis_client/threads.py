@@ -1,69 +1,66 @@
-"""The seed's threads: whole values under a session's id, kept as its logs where they are messages."""
+"""The seed's threads: whole values under a session's id, kept as its logs as far as they are messages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from miniagent_store.errors import SessionNotFoundError
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import EVENTS, MESSAGES
 
-# What a thread is besides its logs: {"shape": "list", "dict" or "value", "rest": …}.
+# What a thread is besides its logs: {"shape": "list", "dict" or "value", "rest": …, "logs": [names]}.
 THREAD = "redis_client.thread"
-WRAPPED = "redis_client.bytes"
+WRAPPED = "redis_client.value"
 
 
-def wrap(value: Any) -> Any:
-    """A message as an entry; what a serializer of the caller's made of it is bytes."""
-    return {WRAPPED: value} if isinstance(value, bytes) else value
+def wrap(value: Any) -> Mapping[str, Any]:
+    """An entry of a log, which is a mapping, of what may be none: bytes of a caller's serializer."""
+    return value if isinstance(value, Mapping) else {WRAPPED: value}
 
 
 async def save_thread(
     store: SessionStore, session_id: str, thread: Any, encode: Callable[[Any], Any]
 ) -> None:
     """Replace a thread in one commit; its session is made if it is missing."""
-    shape, messages, events, rest = _parts(thread)
+    shape, logs, rest = _parts(thread)
     async with store.batch(session_id, create=True) as batch:
-        batch.replace([wrap(encode(each)) for each in messages], log=MESSAGES)
-        batch.replace([wrap(encode(each)) for each in events], log=EVENTS)
-        batch.state.set(THREAD, {"shape": shape, "rest": encode(rest)})
+        for log in (MESSAGES, EVENTS):
+            batch.replace((), log=log)
+            # The whole is given as it is: two messages with one id are two.
+            batch.append(*(wrap(encode(each)) for each in logs.get(log, ())), log=log, dedupe=False)
+        batch.state.set(THREAD, {"shape": shape, "rest": encode(rest), "logs": list(logs)})
 
 
 async def load_thread(store: SessionStore, session_id: str, decode: Callable[[Any], Any]) -> Any:
-    """The thread as it was saved; None if there is none."""
+    """The thread as it was saved, and what was appended since; None if there is none."""
     try:
         found = await store.snapshot(session_id, logs=(MESSAGES, EVENTS), state=[THREAD])
     except SessionNotFoundError:
         return None
-    kept = found.state.get(THREAD, {"shape": "none", "rest": None})
-    messages = [_unwrap(entry.value, decode) for entry in found.logs[MESSAGES]]
-    events = [_unwrap(entry.value, decode) for entry in found.logs[EVENTS]]
+    logs = {log: [_unwrap(entry.value, decode) for entry in found.logs[log]] for log in (MESSAGES, EVENTS)}
+    kept = found.state.get(THREAD)
+    if kept is None:
+        # As the seed's SessionThread and append_to_thread make it.
+        return logs if any(logs.values()) else None
+    rest = decode(kept["rest"])
     match kept["shape"]:
-        case "value":
-            return decode(kept["rest"])
         case "dict":
-            return {**decode(kept["rest"]), "messages": messages, "events": events}
+            shown = {log: each for log, each in logs.items() if each or log in kept["logs"]}
+            return {**rest, **shown}
         case "list":
-            return messages
-    if events:
-        return {"messages": messages, "events": events}
-    return messages or None
+            return logs[MESSAGES]
+    return [rest, *logs[MESSAGES]] if logs[MESSAGES] else rest
 
 
-def _parts(thread: Any) -> tuple[str, list[Any], list[Any], Any]:
-    if isinstance(thread, list) and _are_mappings(thread):
-        return "list", thread, [], {}
-    if isinstance(thread, Mapping):
-        messages, events = thread.get("messages", []), thread.get("events", [])
-        if _are_mappings(messages) and _are_mappings(events):
-            rest = {name: each for name, each in thread.items() if name not in {"messages", "events"}}
-            return "dict", list(messages), list(events), rest
-    return "value", [], [], thread
-
-
-def _are_mappings(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(each, Mapping) for each in values)
+def _parts(thread: Any) -> tuple[str, dict[str, Sequence[Any]], Any]:
+    """Shape, logs by name, and what is none of these."""
+    if isinstance(thread, list):
+        return "list", {MESSAGES: thread}, None
+    if not isinstance(thread, Mapping):
+        return "value", {}, thread
+    logs = {log: thread[log] for log in (MESSAGES, EVENTS) if isinstance(thread.get(log), list)}
+    return "dict", logs, {name: each for name, each in thread.items() if name not in logs}
 
 
 def _unwrap(value: Mapping[str, Any], decode: Callable[[Any], Any]) -> Any:
