@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -92,8 +93,9 @@ class Proxy:
         self.port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._links: set[_Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._faults: list[Fault] = []
 
     def __enter__(self) -> Proxy:
@@ -189,35 +191,50 @@ class Proxy:
             raise RuntimeError("the proxy is not started")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
 
+    # In the loop's thread. No asyncio.Server: one that is closed while it accepts loses sockets.
+
     async def _listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, HOST, self.port, backlog=1024)
-            self.port = self._server.sockets[0].getsockname()[1]
+        if self._listener is None:
+            self._listener = socket.create_server((HOST, self.port), backlog=1024)
+            self._listener.setblocking(False)
+            self.port = self._listener.getsockname()[1]
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        with contextlib.suppress(OSError):  # the client may be gone already
+            task = asyncio.create_task(self._serve(self._listener.accept()[0]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _stop_listening(self) -> None:
-        if self._server is not None:
-            # Without wait_closed: since Python 3.12 it waits for the connections as well.
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     async def _end(self) -> None:
         await self._stop_listening()
-        tasks = {link.task for link in self._links}
-        self._cut()
-        if tasks:
-            await asyncio.wait(tasks)
+        while self._tasks:
+            self._cut()
+            await asyncio.wait(self._tasks, timeout=0.05)
+        # A transport that was aborted is closed in one of the next turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     def _cut(self) -> None:
         for link in self._links:
             link.cut()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
+        client = await asyncio.open_connection(sock=accepted)
         try:
-            upstream = await asyncio.open_connection(self._host, self._upstream_port)
+            server = await asyncio.open_connection(self._host, self._upstream_port)
         except OSError:
-            writer.transport.abort()
+            client[1].transport.abort()
             return
-        link = _Link((reader, writer), upstream, self._faults)
+        link = _Link(client, server, self._faults)
         self._links.add(link)
         try:
             await link.run()
@@ -236,9 +253,6 @@ class _Link:
         self._seen: set[Fault] = set()
         self._tail = b""
         self._holes: set[Direction] = set()
-        current = asyncio.current_task()
-        assert current is not None
-        self.task: asyncio.Task[Any] = current
 
     async def run(self) -> None:
         """Forward until one side closes or the connection is cut."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 
@@ -159,3 +160,14 @@ def test_a_server_that_is_gone_looks_gone_through_the_proxy() -> None:
 def test_who_waits_for_a_fault_that_never_comes_is_told(proxy: Proxy) -> None:
     with pytest.raises(TimeoutError, match="no reply to DROP"):
         proxy.inject(Action.DROP).wait(0.01)
+
+
+def test_a_proxy_that_stops_while_clients_come_leaves_no_socket(server: Server) -> None:
+    assert server.port is not None
+    files = len(os.listdir("/dev/fd"))
+    for number in range(20):
+        with contextlib.ExitStack() as clients, Proxy("127.0.0.1", server.port) as proxy:
+            for _ in range(number % 5):
+                clients.enter_context(client(proxy))
+
+    assert len(os.listdir("/dev/fd")) == files

@@ -106,6 +106,31 @@ async def test_what_the_handshake_has_read_too_far_is_not_lost(server: Server) -
     assert pushes == [[b"subscribe", b"news", 1]]
 
 
+async def test_a_connection_that_is_closed_after_the_handshake_is_an_error(server: Server) -> None:
+    async def be_killed(connection: Any) -> None:
+        await connection.on_connect()
+        await connection.send_command("CLIENT", "ID")
+        identity = await connection.read_response()
+        server.command("CLIENT", "KILL", "ID", identity)
+        await _until(lambda: connection._reader.at_eof())
+
+    connection = Connection(redis_connect_func=be_killed, **target_of(server))
+
+    with pytest.raises(redis.exceptions.ConnectionError, match="closed after the handshake"):
+        await connection.connect()
+
+
+async def test_a_connection_that_was_lost_leaves_nothing_even_if_no_one_closes_it(server: Server) -> None:
+    connection = Connection(**target_of(server))
+    await connection.connect()
+    identity = await connection.execute("CLIENT", "ID")
+
+    server.command("CLIENT", "KILL", "ID", identity)
+    await _until(lambda: connection._ended.done())
+
+    gc.collect()  # at the test's end at the latest, redis-py would warn
+
+
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_a_wrong_password_surfaces_at_once(new_server: NewServer, protocol: int) -> None:
     server = new_server(password="right")

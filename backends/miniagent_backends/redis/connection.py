@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import compress
 from typing import Any, Self
 
 import hiredis
@@ -34,7 +35,7 @@ class Connection(asyncio.Protocol):
 
     Args:
         timeout: seconds a command may wait for its reply, from when it was queued.
-        on_push: called with what the server says unasked.
+        on_push: called soon with what the server says unasked; one that raises harms no command.
         **target: as `make_connection` takes it.
     """
 
@@ -54,6 +55,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._queued: list[bytes] = []
         self._queued_futures: list[list[asyncio.Future[Any]]] = []
+        self._queued_at: list[float] = []
         self._written: deque[asyncio.Future[Any]] = deque()
         self._paused_at: float | None = None
         self._flushing = self._is_stalled = self._is_retired = False
@@ -133,6 +135,7 @@ class Connection(asyncio.Protocol):
         piece = commands[0] if len(commands) == 1 else b"".join(commands)
         self._queued.append(piece)
         self._queued_futures.append(futures)
+        self._queued_at.append(self._loop.time())
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout / 4, self._check_time)
         if self._paused_at is None and not self._flushing:
@@ -153,6 +156,7 @@ class Connection(asyncio.Protocol):
             raise NotSent("the connection is closed")
         self._queued.append(command)
         self._queued_futures.append([])
+        self._queued_at.append(self._loop.time())
         if self._paused_at is None and not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -171,7 +175,7 @@ class Connection(asyncio.Protocol):
         # A transport that is closing drops what it is given: what is queued then is certainly not sent.
         while self._queued and self._paused_at is None and transport and not transport.is_closing():
             pieces, futures = self._queued[:PIECE], self._queued_futures[:PIECE]
-            del self._queued[:PIECE], self._queued_futures[:PIECE]
+            del self._queued[:PIECE], self._queued_futures[:PIECE], self._queued_at[:PIECE]
             # What was given up before it was written never leaves.
             alive = [
                 (piece, owed)
@@ -200,7 +204,7 @@ class Connection(asyncio.Protocol):
             while (reply := reader.gets()) is not _NOT_ENOUGH:
                 if isinstance(reply, hiredis.PushNotification):
                     if self._on_push is not None:
-                        self._on_push(list(reply))
+                        self._loop.call_soon(self._on_push, list(reply))
                     continue
                 if not written:
                     raise hiredis.ProtocolError("a reply that no one waits for")
@@ -216,6 +220,8 @@ class Connection(asyncio.Protocol):
             self._fail(ConnectionResetError(f"the server's bytes make no sense: {error}"))
             if self._transport is not None:
                 self._transport.abort()
+        if self._is_retired and not self.is_waiting:
+            self.abort()
 
     def pause_writing(self) -> None:
         self._paused_at = self._loop.time()
@@ -239,6 +245,7 @@ class Connection(asyncio.Protocol):
         written, self._written = self._written, deque()
         queued, self._queued_futures = self._queued_futures, []
         self._queued.clear()
+        self._queued_at.clear()
         for future in written:
             _reject(future, SentUnknown(str(cause)))
         for futures in queued:
@@ -276,14 +283,17 @@ class Connection(asyncio.Protocol):
             self._marks.clear()
 
     def _give_up_queued(self, now: float) -> None:
+        """Reject what was queued for too long, and drop that and what its callers have given up."""
         # Only back-pressure keeps commands queued beyond a turn of the loop.
-        if self._paused_at is None or now - self._paused_at < self._timeout:
-            return
-        for futures in self._queued_futures:
+        for futures, since in zip(self._queued_futures, self._queued_at, strict=True):
+            if now - since < self._timeout:
+                break
             for future in futures:
                 _reject(future, NotSent(f"the server took nothing for {self._timeout:g} s"))
-        self._queued.clear()
-        self._queued_futures.clear()
+        kept = [not owed or not all(future.done() for future in owed) for owed in self._queued_futures]
+        self._queued = list(compress(self._queued, kept))
+        self._queued_futures = list(compress(self._queued_futures, kept))
+        self._queued_at = list(compress(self._queued_at, kept))
 
 
 def _reject(future: asyncio.Future[Any], error: Exception) -> None:
