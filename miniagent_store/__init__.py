@@ -47,9 +47,13 @@ if TYPE_CHECKING:
     from miniagent_store.factory import open_store
     from miniagent_store.hookspecs import hookimpl, hookspec
     from miniagent_store.ids import join_id
+    from miniagent_store.keys.key import Key
+    from miniagent_store.keys.keyring import Keyring
+    from miniagent_store.keys.provider import KeyProvider, WrappedKey
     from miniagent_store.provider import Provider
     from miniagent_store.serializer import (
         Context,
+        KeyedLayer,
         Layer,
         Limits,
         NamedSerializer,
@@ -118,8 +122,12 @@ _HOMES = {
         "hookspec",
     ),
     "miniagent_store.ids": ("join_id",),
+    "miniagent_store.keys.key": ("Key",),
+    "miniagent_store.keys.keyring": ("Keyring",),
+    "miniagent_store.keys.provider": ("KeyProvider", "WrappedKey"),
     "miniagent_store.serializer": (
         "Context",
+        "KeyedLayer",
         "Layer",
         "Limits",
         "NamedSerializer",
@@ -166,8 +174,12 @@ __all__ = [
     "Health",
     "IdempotencyConflictError",
     "InvalidArgumentError",
+    "Key",
     "KeyNotFoundError",
+    "KeyProvider",
     "KeyProviderError",
+    "KeyedLayer",
+    "Keyring",
     "Layer",
     "Lease",
     "Limits",
@@ -201,6 +213,7 @@ __all__ = [
     "Turn",
     "VersionConflictError",
     "VetoedError",
+    "WrappedKey",
     "WrongLoopError",
     "hookimpl",
     "hookspec",

@@ -14,7 +14,11 @@ from miniagent_store.codec.codec import Codec
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.hookspecs import BackendFactory
-from miniagent_store.options import read_options
+from miniagent_store.keys.data_keys import DataKeys
+from miniagent_store.keys.keyring import DEFAULT_VARIABLE, Keyring
+from miniagent_store.keys.opening import open_keys
+from miniagent_store.keys.provider import KeyProvider
+from miniagent_store.options import StoreOptions, read_options
 from miniagent_store.plugins import Plugins, shared_plugins
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.protocol import SessionStore
@@ -29,6 +33,7 @@ def open_store(
     *,
     plugins: Iterable[Any] = (),
     types: TypeRegistry | None = None,
+    keyring: Keyring | KeyProvider | None = None,
     **options: Any,
 ) -> SessionStore:
     """A store for a URL. No I/O until it is entered or first used.
@@ -39,6 +44,7 @@ def open_store(
             folder.
         plugins: plugin objects for this store, besides the installed ones.
         types: where your classes are registered; a new registry unless given.
+        keyring: keys, or a key service, instead of the place of keys that ``keys=`` names.
         **options: the same as in the URL's query, and stronger.
 
     Raises:
@@ -67,7 +73,8 @@ def open_store(
     registry = types if types is not None else TypeRegistry()
     chain = _chain(store_options.serializer, found)
     accept = [_chain(name, found) for name in store_options.accept]
-    codec = Codec(chain, registry=found, accept=accept, types=registry)
+    keys = _keys([chain, *accept], store_options, keyring, found)
+    codec = Codec(chain, registry=found, accept=accept, types=registry, keys=keys)
     factory: BackendFactory = found.load("backend", parsed.scheme)
     backend = factory(
         parsed.without_options(),
@@ -75,7 +82,31 @@ def open_store(
             store_options.namespace, store_options.deadline, store_options.connect_timeout, extra
         ),
     )
-    return Store(StoreCore(backend, codec, store_options, found), parsed, registry)
+    return Store(StoreCore(backend, codec, store_options, found, keys), parsed, registry)
+
+
+def _keys(
+    chains: list[Chain], options: StoreOptions, keyring: Keyring | KeyProvider | None, plugins: Plugins
+) -> DataKeys | None:
+    """The keys of a store; None if none of its chains needs any.
+
+    Raises:
+        ConfigurationError: a chain needs keys and there are none, or there is nothing to shred.
+    """
+    if options.shred and not chains[0].encrypted:
+        raise ConfigurationError(
+            f"shred=true needs encryption, and serializer={chains[0]} has none; add '+encrypted'"
+        )
+    keyed = next((chain for chain in chains if chain.keyed), None)
+    if keyed is None and keyring is None and options.keys is None:
+        return None
+    keys = keyring if keyring is not None else open_keys(options.keys, plugins)
+    if keys is None:
+        raise ConfigurationError(
+            f"{keyed} needs keys: make one with 'miniagent-store keys generate', put it into the variable "
+            f"{DEFAULT_VARIABLE} or a file, and name it with keys=env:{DEFAULT_VARIABLE} or keys=file:/path"
+        )
+    return DataKeys(keys, options.namespace, per_session=options.shred)
 
 
 def _chain(serializer: Any, plugins: Plugins) -> Chain:

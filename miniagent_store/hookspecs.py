@@ -18,6 +18,7 @@ from miniagent_store.provider import Provider
 if TYPE_CHECKING:
     from miniagent_store.agent.models import ChatModel
     from miniagent_store.backend import Backend, BackendOptions
+    from miniagent_store.keys.provider import KeyProvider
     from miniagent_store.serializer import Layer, Serializer
     from miniagent_store.store.draft import CommitDraft
     from miniagent_store.url import StoreURL
@@ -49,6 +50,12 @@ def provide_serializers() -> Iterable[Provider[Serializer]]:
 @hookspec
 def provide_layers() -> Iterable[Provider[Layer]]:
     """Layers around serializers: compression, integrity, encryption."""
+    return ()
+
+
+@hookspec
+def provide_key_providers() -> Iterable[Provider[Callable[[], KeyProvider]]]:
+    """Key services for ``keys=provider:<name>``; `load` returns what makes one, without arguments."""
     return ()
 
 
@@ -112,6 +119,7 @@ def providing_hooks() -> dict[str, str]:
         "provide_backends": "backend",
         "provide_serializers": "serializer",
         "provide_layers": "layer",
+        "provide_key_providers": "key provider",
         "provide_models": "model",
     }
 

@@ -138,6 +138,10 @@ class StoreOptions:
 
     serializer: Any = _option(lambda value: value, "msgpack", "chain of serializer and layers, as a+b+c")
     accept: tuple[str, ...] = _option(_parse_names, (), "other chains that may be read, comma separated")
+    keys: str | None = _option(
+        lambda value: str(value), None, "where keys are: env:NAME, file:/path or provider:name"
+    )
+    shred: bool = _option(parse_bool, False, "a data key a session, so that its deletion shreds it")
     ttl: int | None = _option(parse_ttl_ms, None, "of new sessions: 3600, 30m, 1h, 7d or never")
     ttl_mode: Literal["sliding", "absolute"] = _option(
         _parse_ttl_mode, "sliding", "sliding: commits renew it; absolute: counted from creation"

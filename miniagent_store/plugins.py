@@ -13,6 +13,7 @@ import pluggy
 from miniagent_store import hookspecs
 from miniagent_store.errors import ConfigurationError, PluginError
 from miniagent_store.hookspecs import PROJECT
+from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import nearest
 from miniagent_store.provider import Provider, load_provider
 from miniagent_store.serializer import Layer, Serializer
@@ -145,6 +146,11 @@ class Plugins:
     def layer(self, name: str) -> Provider[Layer]:
         """The layer of this name; raises as `find`."""
         return self.find("layer", name)
+
+    def key_provider(self, name: str) -> KeyProvider:
+        """The key service of this name; raises as `load`."""
+        provider: KeyProvider = self.load("key provider", name)()
+        return provider
 
     def by_wire_id(self, wire_id: int) -> Provider[Any] | None:
         """A serializer or layer that reads this id on the wire; None if there is none.

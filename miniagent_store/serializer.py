@@ -7,10 +7,14 @@ model and errors are the library's and stand around every serializer (`miniagent
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    from miniagent_store.keys.source import KeySource
 
 LayerKind = Literal["compress", "integrity", "encrypt"]
 
@@ -40,6 +44,19 @@ class Context:
     def __str__(self) -> str:
         what = f"log {self.log!r}" if self.log is not None else self.field
         return f"session {self.session_id!r} ({what})"
+
+    def authenticated(self, header: bytes) -> bytes:
+        """What a layer with a key authenticates beside its data: the header and this place.
+
+        Each part stands behind its length, so that no two places have the same bytes; a part that is absent
+        differs from an empty one.
+
+        Args:
+            header: the header that the layer was given, and its own key id.
+        """
+        place = _place(self.namespace, self.kind, self.session_id, self.field, self.log)
+        entry = _ABSENT if self.entry_id is None else _LENGTHS[len(self.entry_id)] + self.entry_id
+        return b"".join((_DOMAIN, _LENGTHS[len(header)], header, place, entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +145,16 @@ class Layer(Protocol):
         ...
 
 
+@runtime_checkable
+class KeyedLayer(Layer, Protocol):
+    """A layer that needs keys. Plugins bring it without any; a store gives it its own."""
+
+    @abstractmethod
+    def with_keys(self, keys: KeySource) -> Self:
+        """The same layer, which takes its keys from `keys`."""
+        ...
+
+
 class NamedSerializer:
     """The simplest serializer: a name and two functions. Written on the wire by its name.
 
@@ -165,3 +192,21 @@ class NamedSerializer:
 
     def loads(self, data: bytes, context: Context, limits: Limits) -> Any:
         return self._loads(data)
+
+
+def _counted(part: str | bytes | None) -> bytes:
+    if part is None:
+        return _ABSENT
+    data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+    return len(data).to_bytes(4, "big") + data
+
+
+@functools.lru_cache(maxsize=4096)
+def _place(*parts: str | None) -> bytes:
+    return b"".join(map(_counted, parts))
+
+
+_ABSENT = b"\xff\xff\xff\xff"
+_DOMAIN = _counted("miniagent-store/v1")
+# Headers and entry ids are short; looking a length up is cheaper than writing it.
+_LENGTHS = [length.to_bytes(4, "big") for length in range(1024)]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from miniagent_store.codec.chain import Chain
+from miniagent_store.codec.chain import Chain, give_keys
 from miniagent_store.codec.envelope import (
     RESERVED_IDS,
     CodecId,
@@ -21,6 +21,7 @@ from miniagent_store.codec.envelope import (
 )
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.errors import ConfigurationError, DecodeError, PluginError
+from miniagent_store.keys.source import KeySource
 from miniagent_store.provider import load_provider
 from miniagent_store.serializer import Layer, Serializer
 
@@ -70,10 +71,13 @@ class Reader:
         chain: what the codec writes; always read.
         registry: where other codecs are found.
         accept: further chains to read, whatever their protection.
+        keys: for the layers of chains that are not listed.
     """
 
-    def __init__(self, chain: Chain, registry: CodecRegistry, accept: Iterable[Chain]) -> None:
-        self._chain, self._registry = chain, registry
+    def __init__(
+        self, chain: Chain, registry: CodecRegistry, accept: Iterable[Chain], keys: KeySource | None
+    ) -> None:
+        self._chain, self._registry, self._keys = chain, registry, keys
         self._listed = {listed.protection for listed in (chain, *accept)}
         # Codecs of the listed chains may hold keys, so they are used rather than the registry's.
         self._own: dict[CodecId, Any] = {}
@@ -145,7 +149,7 @@ class Reader:
                 detail="it may run code that stored bytes name, so it is only read where accept= lists it",
             )
         try:
-            return load_provider("codec", provider)
+            return give_keys(load_provider("codec", provider), self._keys)
         except (ConfigurationError, PluginError) as error:
             problem = str(error)
         raise DecodeError("codec unavailable", codec=provider.name, detail=problem)

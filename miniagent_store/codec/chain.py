@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 from miniagent_store.codec.envelope import CodecId, codec_id
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.errors import ConfigurationError
+from miniagent_store.keys.source import KeySource
 from miniagent_store.provider import load_provider
-from miniagent_store.serializer import Layer, LayerKind, Serializer
+from miniagent_store.serializer import KeyedLayer, Layer, LayerKind, Serializer
+
+C = TypeVar("C")
 
 DEFAULT_SERIALIZER = "msgpack"
 INTEGRITY = "crc32"
@@ -83,6 +87,15 @@ class Chain:
             layers.insert(position, load_provider("layer", registry.layer(INTEGRITY)))
         return cls(serializer, tuple(layers))
 
+    def with_keys(self, keys: KeySource) -> Chain:
+        """The same chain, whose layers take their keys from `keys`."""
+        return Chain(self.serializer, tuple(give_keys(layer, keys) for layer in self.layers))
+
+    @property
+    def keyed(self) -> bool:
+        """Whether any layer needs keys."""
+        return any(isinstance(layer, KeyedLayer) for layer in self.layers)
+
     @property
     def authenticated(self) -> bool:
         """Whether changed bytes and changed places are certain to be noticed."""
@@ -112,6 +125,11 @@ class Chain:
 
     def __str__(self) -> str:
         return "+".join(codec.name for codec in self.codecs)
+
+
+def give_keys(codec: C, keys: KeySource | None) -> C:
+    """`codec`; if it is a layer that needs keys, with those of `keys`."""
+    return codec.with_keys(keys) if keys is not None and isinstance(codec, KeyedLayer) else codec
 
 
 def _why_not(inner: Layer, outer: Layer) -> str:

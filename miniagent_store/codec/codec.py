@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from miniagent_store.codec.acceptance import Reader
 from miniagent_store.codec.chain import Chain
-from miniagent_store.codec.digest import digest_of
+from miniagent_store.codec.digest import PLAIN_SIZE, digest_of, keyed_digest_of
 from miniagent_store.codec.envelope import (
     VERSION,
     CodecId,
@@ -19,6 +19,8 @@ from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.codec.value_model import ValueModel
 from miniagent_store.errors import DecodeError, EncodeError, SerializationError, StoreError
+from miniagent_store.keys.key import KEY_ID_SIZE
+from miniagent_store.keys.source import KeySource
 from miniagent_store.serializer import Context, Layer, Limits
 
 E = TypeVar("E", bound=SerializationError)
@@ -64,6 +66,7 @@ class Codec:
             at least as well; a store without encryption so reads what any safe serializer wrote.
         limits: of sizes and depth; both ways, so that nothing is written that cannot be read.
         types: classes of the application that may be stored.
+        keys: what layers that need keys take them from.
     """
 
     def __init__(
@@ -74,12 +77,15 @@ class Codec:
         accept: Iterable[Chain] = (),
         limits: Limits | None = None,
         types: TypeRegistry | None = None,
+        keys: KeySource | None = None,
     ) -> None:
-        self.chain = chain
+        if keys is not None:
+            chain, accept = chain.with_keys(keys), [listed.with_keys(keys) for listed in accept]
+        self.chain, self._keys = chain, keys
         self.limits = limits if limits is not None else Limits()
         self.types = types if types is not None else TypeRegistry()
         self._model = ValueModel(self.types, self.limits)
-        self._reader = Reader(chain, registry, tuple(accept))
+        self._reader = Reader(chain, registry, tuple(accept), keys)
         compressors = tuple(layer for layer in chain.layers if layer.kind == "compress")
         self._compressor: Layer | None = compressors[0] if compressors else None
         self._wrappers = tuple(layer for layer in chain.layers if layer.kind != "compress")
@@ -175,16 +181,47 @@ class Codec:
             failure = _decode_failure(error, at, context)
         raise failure
 
-    def digest(self, value: Any) -> bytes:
-        """SHA-256 of `value`, the same whatever the order of its mappings and sets and the chain.
+    def is_current(self, data: bytes, context: Context) -> bool:
+        """Whether `encode` would write `data` with the same codecs and the same key.
+
+        Compression aside, which is chosen value by value.
+
+        Raises:
+            DecodeError: as `describe`.
+        """
+        header = parse_header(data)
+        plan = self._reader.plan_for(header, data)
+        if plan.chain.protection != self.chain.protection:
+            return False
+        key_id = plan.key_id(data)
+        return key_id is None or self._keys is None or key_id == self._keys.sealing_key(context).id.hex()
+
+    def digest(self, value: Any, context: Context | None = None, like: bytes | None = None) -> bytes:
+        """A fingerprint of `value`, the same whatever the order of its mappings and sets and the chain.
+
+        SHA-256; with a `context` and where values are encrypted, the key's id and 16 bytes of HMAC-SHA-256,
+        so that what was written cannot be guessed from it.
+
+        Args:
+            value: anything of the value model.
+            context: where the value stands, which says what key is its.
+            like: another fingerprint: make it in the same way, by the same key.
 
         Raises:
             EncodeError: the value cannot be stored.
+            KeyNotFoundError: the key of `like` is not here.
         """
         failure: StoreError
         try:
             plain, _ = self._model.flatten(value, native_bytes=True)
-            return digest_of(plain)
+            keyed = self.chain.encrypted if like is None else len(like) != PLAIN_SIZE
+            if not keyed or self._keys is None or context is None:
+                return digest_of(plain)
+            if like is None:
+                key = self._keys.sealing_key(context)
+            else:
+                key = self._keys.opening_key(like[:KEY_ID_SIZE], context)
+            return keyed_digest_of(plain, key)
         except StoreError as error:
             failure = _located(error, None)
         except Exception as error:  # noqa: BLE001 - as above

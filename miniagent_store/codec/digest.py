@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
 from miniagent_store.codec.plain import TAG, VALUE
+from miniagent_store.keys.key import Key
 
+PLAIN_SIZE = 32
+_KEYED_SIZE = 16
 _UNORDERED = frozenset({"set", "frozenset", "map"})
 
 
@@ -20,6 +24,12 @@ def digest_of(data: Any) -> bytes:
     and True.
     """
     return hashlib.sha256(_pack(_ordered(data))).digest()
+
+
+def keyed_digest_of(data: Any, key: Key) -> bytes:
+    """The same by HMAC-SHA-256: the key's id, then 16 bytes."""
+    tag = hmac.digest(key.derive(b"digest"), _pack(_ordered(data)), hashlib.sha256)
+    return key.id + tag[:_KEYED_SIZE]
 
 
 def _ordered(data: Any) -> Any:

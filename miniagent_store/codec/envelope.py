@@ -36,7 +36,7 @@ RESERVED_IDS: dict[int, tuple[str, str | None]] = {
     0x10: ("zlib", None),
     0x11: ("zstd", "zstd"),
     0x1F: ("crc32", None),
-    0x20: ("hmac", "crypto"),
+    0x20: ("hmac", None),
     0x21: ("aesgcm", "crypto"),
     0x22: ("gcmsiv", "crypto"),
     0x23: ("chacha", "crypto"),

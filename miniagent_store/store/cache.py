@@ -36,6 +36,7 @@ class Cache:
     async def get_many(self, keys: Iterable[str], *, namespace: str = DEFAULT_NAMESPACE) -> dict[str, Any]:
         """The values that are there, by key, in one round trip."""
         await self._core.ready()
+        await self._core.fetch_cache_key()
         wanted = list(keys)
         full = [_full_key(key, namespace) for key in wanted]
         found = await self._core.retrying.attempt(
@@ -69,6 +70,7 @@ class Cache:
     ) -> None:
         """Keep several values in one round trip."""
         await self._core.ready()
+        await self._core.fetch_cache_key()
         ttl_ms = parse_ttl_ms(ttl)
         items = []
         for key, value in values.items():
@@ -114,6 +116,7 @@ class Cache:
         def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
             @functools.wraps(function)
             async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+                await self._core.fetch_cache_key()
                 name = self._key_of(function, key, args, kwargs)
                 return await self._once(name, namespace, ttl, lambda: _run(function, *args, **kwargs))
 
@@ -128,7 +131,7 @@ class Cache:
             return key(*args, **kwargs)
         if key is not None:
             return key
-        digest = self._core.coding.codec.digest([list(args), dict(kwargs)]).hex()
+        digest = self._core.coding.codec.digest([list(args), dict(kwargs)], self._context("")).hex()
         return f"{function.__module__}.{function.__qualname__}:{digest}".replace("<", "(").replace(">", ")")
 
     async def _once(

@@ -30,6 +30,10 @@ DECODE_ENTRIES = 64
 DECODE_BYTES = 128 * 1024
 
 
+StandingDigests = dict[tuple[str, str], bytes]
+"""By log and caller's id, the digest that stands, where another key made it than ours."""
+
+
 class Coding:
     """A codec that knows the places of a store's values.
 
@@ -58,7 +62,9 @@ class Coding:
     def entry_context(self, session_id: str, log: str, entry_id: bytes) -> Context:
         return Context(self._namespace, "session", session_id, "entry", log, entry_id)
 
-    def encode_entry(self, session_id: str, entry: DraftEntry, now_ms: int) -> NewEntry:
+    def encode_entry(
+        self, session_id: str, entry: DraftEntry, now_ms: int, standing: StandingDigests
+    ) -> NewEntry:
         """An entry's bytes under a newly minted id.
 
         Raises:
@@ -72,7 +78,10 @@ class Coding:
         time_ms = now_ms if entry.time is None else to_ms(entry.time)
         if entry.caller_id is None:
             return NewEntry(entry_id, time_ms, payload)
-        return NewEntry(entry_id, time_ms, payload, entry.caller_id, self.codec.digest(entry.value))
+        digest = standing.get((entry.log, entry.caller_id))
+        if digest is None:
+            digest = self.codec.digest(entry.value, self.context(session_id, "digest"))
+        return NewEntry(entry_id, time_ms, payload, entry.caller_id, digest)
 
     async def decode_entries(
         self, session_id: str, log: str, stored: Sequence[StoredEntry]
@@ -133,7 +142,7 @@ class Coding:
     # Drafts
 
     def encode_changes(
-        self, session_id: str, changes: Sequence[DraftChange], now_ms: int
+        self, session_id: str, changes: Sequence[DraftChange], now_ms: int, standing: StandingDigests
     ) -> tuple[LogChange, ...]:
         encoded: list[LogChange] = []
         pending: list[NewEntry] = []
@@ -144,7 +153,7 @@ class Coding:
                     encoded.append(Append(log, tuple(pending)))
                     pending = []
                 log = change.log
-                pending.append(self.encode_entry(session_id, change, now_ms))
+                pending.append(self.encode_entry(session_id, change, now_ms, standing))
                 continue
             if pending:
                 encoded.append(Append(log, tuple(pending)))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from miniagent_store.backend import (
@@ -22,12 +23,14 @@ from miniagent_store.backend import (
 )
 from miniagent_store.codec.codec import Codec
 from miniagent_store.errors import StoreClosedError, WrongLoopError
+from miniagent_store.keys.data_keys import CACHE_OWNER, CACHE_OWNER_KIND, DataKeys
 from miniagent_store.options import StoreOptions
 from miniagent_store.store.coding import Coding
+from miniagent_store.store.committing import commit_draft
 from miniagent_store.store.draft import CommitDraft, DraftRedaction
 from miniagent_store.store.retrying import IN_DOUBT, Retrying
+from miniagent_store.store.session_keys import SessionKeys
 from miniagent_store.store.writer import Writer
-from miniagent_store.values import to_ms
 
 if TYPE_CHECKING:
     from miniagent_store.plugins import Plugins
@@ -43,12 +46,21 @@ class StoreCore:
         codec: values to bytes and back.
         options: of the store.
         plugins: whose observing hooks are called.
+        keys: the keys of encrypted values; None for none.
     """
 
-    def __init__(self, backend: Backend, codec: Codec, options: StoreOptions, plugins: Plugins) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        codec: Codec,
+        options: StoreOptions,
+        plugins: Plugins,
+        keys: DataKeys | None = None,
+    ) -> None:
         self.backend, self.options = backend, options
         self.coding = Coding(codec, options)
         self.retrying = Retrying(options.deadline, self.tell)
+        self.keys = SessionKeys(keys, backend, self.retrying)
         self._plugins = plugins
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
         self.writer = Writer(options.deadline)
@@ -114,7 +126,9 @@ class StoreCore:
     async def read(self, plan: ReadPlan) -> ReadResult:
         """`Backend.read`, tried again while the backend is away."""
         await self.ready()
-        return await self.retrying.attempt("read", plan.session_id, lambda _: self.backend.read(plan))
+        result = await self.retrying.attempt("read", plan.session_id, lambda _: self.backend.read(plan))
+        await self.keys.learn(result.record)
+        return result
 
     # Committing
 
@@ -132,12 +146,21 @@ class StoreCore:
         *,
         operation: str,
         create: Create | None = None,
+        initial_metadata: dict[str, Any] | None = None,
         expected: Expected | None = None,
         expected_tails: tuple[ExpectedTail, ...] = (),
         fence: Fence | None = None,
         commit_id: str | None = None,
     ) -> CommitResult:
         """Encode `draft` and commit it once, asking again with the same identity until the deadline.
+
+        Args:
+            draft: what changes.
+            operation: its name, for hooks.
+            create: whether and how to make a session that is missing.
+            initial_metadata: of a session that is made.
+            expected, expected_tails, fence: preconditions.
+            commit_id: of an earlier try.
 
         Raises:
             StoreError: as `Backend.commit`, and whatever hooks and codecs raise.
@@ -149,44 +172,40 @@ class StoreCore:
         for redaction in draft.changes:
             if isinstance(redaction, DraftRedaction) and redaction.entry_id is None:
                 await self._find_entry(session_id, redaction)
-        now_ms = self.backend.now_ms()
-        changes = self.coding.encode_changes(session_id, draft.changes, now_ms)
-        state = tuple(self.coding.encode_state(session_id, change) for change in draft.state)
-        metadata = (
-            None if draft.metadata is None else self.coding.encode_metadata(session_id, draft.metadata)
+        result = await commit_draft(
+            self,
+            draft,
+            operation=operation,
+            create=create,
+            initial_metadata=initial_metadata,
+            expected=expected,
+            expected_tails=expected_tails,
+            fence=fence,
+            commit_id=commit_id,
         )
-        last_activity_ms = None if draft.last_activity is None else to_ms(draft.last_activity)
-        identity, in_doubt = await self._identity(session_id, commit_id)
-
-        def once(retry: bool) -> Awaitable[CommitResult]:
-            return self.backend.commit(
-                Commit(
-                    session_id,
-                    identity,
-                    now_ms,
-                    create,
-                    expected,
-                    expected_tails,
-                    fence,
-                    changes,
-                    state,
-                    metadata,
-                    draft.tags,
-                    last_activity_ms,
-                    self.options.max_session_size,
-                    retry,
-                )
-            )
-
-        try:
-            result = await self.retrying.attempt(
-                operation, session_id, once, commit_id=str(identity), in_doubt=in_doubt
-            )
-        finally:
-            self.writer.end(session_id, identity)
         self.commits += 1
         self._tell_committed(result, draft)
         return result
+
+    async def fetch_cache_key(self) -> None:
+        """Have the data key of cached values at hand, where they have one."""
+        if self.keys.wants_cache_key():
+            await self.ready()
+            create = Create(kind=CACHE_OWNER_KIND, keep_existing=True)
+            await self.commit(CommitDraft(CACHE_OWNER), operation="keys", create=create)
+
+    async def send(self, operation: str, commit: Commit, in_doubt: bool) -> CommitResult:
+        """Bring a commit to the backend; `in_doubt`: an earlier try with its identity is."""
+
+        def once(retry: bool) -> Awaitable[CommitResult]:
+            return self.backend.commit(replace(commit, retry=True) if retry else commit)
+
+        try:
+            return await self.retrying.attempt(
+                operation, commit.session_id, once, commit_id=str(commit.identity), in_doubt=in_doubt
+            )
+        finally:
+            self.writer.end(commit.session_id, commit.identity)
 
     async def publish(
         self,
@@ -197,7 +216,7 @@ class StoreCore:
     ) -> CommitResult:
         """Publish a stage under an identity, as `commit` does."""
         await self.ready()
-        identity, in_doubt = await self._identity(session_id, commit_id)
+        identity, in_doubt = await self.identity(session_id, commit_id)
         try:
             result: CommitResult = await self.retrying.attempt(
                 operation,
@@ -220,7 +239,7 @@ class StoreCore:
                 self.tell("session_created", session=session)
             self.tell("after_commit", session=session, draft=draft)
 
-    async def _identity(self, session_id: str, commit_id: str | None) -> tuple[CommitIdentity, bool]:
+    async def identity(self, session_id: str, commit_id: str | None) -> tuple[CommitIdentity, bool]:
         """The identity to commit under, and whether an earlier try with it is in doubt."""
         if commit_id is None:
             return await self.writer.begin(session_id, self.backend.now_ms()), False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from miniagent_store.backend import (
@@ -23,6 +24,7 @@ from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError
 from miniagent_store.ids import check_id, new_session_id
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.reading import PAGE, check_count, found
+from miniagent_store.store.session_keys import Sealing
 from miniagent_store.values import MESSAGES
 
 ATTEMPTS = 20
@@ -56,12 +58,14 @@ class _Fork:
 
     def __init__(self, core: StoreCore, source: str, target: str, stage: str, upto: int | None) -> None:
         self._core, self._source, self._target, self._stage, self._upto = core, source, target, stage, upto
+        self._sealing = Sealing()
 
     async def run(self, commit_id: str | None) -> CommitResult | None:
         """The published fork, or None if the source was rewritten on the way."""
         core = self._core
         first = await core.read(ReadPlan(self._source, scans=(StateScan(),)))
         record = found(first, self._source)
+        self._sealing = await core.keys.prepare(self._target, Create())
         values = tuple(self._rebind_value(value) for value in first.scans[0])
         await self._write(StageWrite(self._target, self._stage, values=values))
         highest = await self._version_at(record)
@@ -79,11 +83,13 @@ class _Fork:
             tags=record.tags,
             ttl_ms=record.ttl_ms,
             sliding=record.sliding,
-            metadata=core.coding.encode_metadata(self._target, core.coding.decode_metadata(record)),
         )
+        metadata = core.coding.decode_metadata(record)
+        with self._encoding():
+            create = self._sealing.create(create, core.coding.encode_metadata(self._target, metadata))
         limit = core.options.max_session_size if record.kind == "session" else None
         time_ms = core.backend.now_ms()
-        return await core.publish(
+        result = await core.publish(
             "fork",
             self._target,
             commit_id,
@@ -101,6 +107,12 @@ class _Fork:
                 )
             ),
         )
+        core.keys.remember(self._sealing, result.record)
+        await core.keys.learn(result.record)
+        return result
+
+    def _encoding(self) -> AbstractContextManager[None]:
+        return self._core.keys.sealing(self._target, self._sealing)
 
     async def _version_at(self, record: Record) -> int | None:
         """The version up to which other logs are copied; None for all."""
@@ -158,7 +170,9 @@ class _Fork:
         value = core.coding.codec.decode(
             entry.payload, core.coding.entry_context(self._source, log, entry.id)
         )
-        payload = core.coding.codec.encode(value, core.coding.entry_context(self._target, log, entry.id))
+        context = core.coding.entry_context(self._target, log, entry.id)
+        with self._encoding():
+            payload = core.coding.codec.encode(value, context)
         return replace(entry, payload=payload)
 
     def _rebind_value(self, value: StoredValue) -> StoredValue:
@@ -166,4 +180,6 @@ class _Fork:
         if not core.coding.codec.bound or value.payload is None:
             return value
         plain = core.coding.decode_value(self._source, value)
-        return replace(value, payload=core.coding.encode_value(self._target, value.name, plain))
+        with self._encoding():
+            payload = core.coding.encode_value(self._target, value.name, plain)
+        return replace(value, payload=payload)

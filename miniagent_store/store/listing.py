@@ -44,6 +44,7 @@ async def list_sessions(
     )
     await core.ready()
     result = await core.retrying.attempt("list", "", lambda _: core.backend.list(query))
+    await core.keys.learn(*result.records)
     items = [core.coding.session(record) for record in result.records]
     return Page(items, None if result.next_cursor is None else _cursor(result.next_cursor, order))
 

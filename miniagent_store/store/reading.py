@@ -190,7 +190,9 @@ async def decode_snapshot(core: StoreCore, plan: ReadPlan, result: ReadResult) -
     Raises:
         SessionNotFoundError: there is no session.
     """
-    session: Session = core.coding.session(found(result, plan.session_id))
+    record = found(result, plan.session_id)
+    await core.keys.learn(record)
+    session: Session = core.coding.session(record)
     logs = {
         wanted.log: await core.coding.decode_entries(plan.session_id, wanted.log, entries)
         for wanted, entries in zip(plan.ranges, result.entries, strict=True)

@@ -126,11 +126,14 @@ class Store(SessionStore):
             tags=clean_tags(tags or ()),
             ttl_ms=default_ttl if ttl is None else parse_ttl_ms(ttl),
             sliding=options.ttl_mode == "sliding",
-            metadata=self._core.coding.encode_metadata(session_id, clean_metadata(metadata or {})),
             keep_existing=exist_ok,
         )
         result = await self._core.commit(
-            CommitDraft(session_id), operation="create", create=create, commit_id=commit_id
+            CommitDraft(session_id),
+            operation="create",
+            create=create,
+            initial_metadata=clean_metadata(metadata or {}),
+            commit_id=commit_id,
         )
         return self._core.coding.session(result.record)
 
@@ -188,6 +191,7 @@ class Store(SessionStore):
         record = await core.retrying.attempt(
             "touch", session_id, lambda _: core.backend.touch(session_id, ttl_ms, ttl is None)
         )
+        await core.keys.learn(record)
         return core.coding.session(record)
 
     async def delete(self, session_id: str, *, commit_id: str | None = None) -> bool:
@@ -207,6 +211,7 @@ class Store(SessionStore):
             return await core.backend.delete(session_id, incarnation) or retry
 
         deleted = await core.retrying.attempt("delete", session_id, once)
+        core.keys.forget(session_id)
         if deleted:
             core.tell("session_ended", session_id=session_id)
         return deleted

@@ -18,7 +18,18 @@ def provide_serializers() -> list[Provider[Serializer]]:
 
 @hookimpl
 def provide_layers() -> list[Provider[Layer]]:
-    return [Provider("crc32", _crc32, wire_id=0x1F, summary="notices damaged bytes")]
+    return [
+        Provider("crc32", _crc32, wire_id=0x1F, summary="notices damaged bytes"),
+        Provider("hmac", _hmac, wire_id=0x20, summary="notices changed bytes; needs keys"),
+        *(
+            Provider(name, load, wire_id=wire_id, summary=summary, package="cryptography", extra="crypto")
+            for name, load, wire_id, summary in (
+                ("aesgcm", _aesgcm, 0x21, "encrypts by AES-256-GCM; needs keys"),
+                ("gcmsiv", _gcmsiv, 0x22, "encrypts by AES-256-GCM-SIV; needs keys"),
+                ("chacha", _chacha, 0x23, "encrypts by ChaCha20-Poly1305; needs keys"),
+            )
+        ),
+    ]
 
 
 def _json() -> Serializer:
@@ -43,3 +54,27 @@ def _crc32() -> Layer:
     from miniagent_serializers.crc32_layer import Crc32Layer
 
     return Crc32Layer()
+
+
+def _hmac() -> Layer:
+    from miniagent_serializers.hmac_layer import HmacLayer
+
+    return HmacLayer()
+
+
+def _aesgcm() -> Layer:
+    from miniagent_serializers.aead_layers import AesGcmLayer
+
+    return AesGcmLayer()
+
+
+def _gcmsiv() -> Layer:
+    from miniagent_serializers.aead_layers import AesGcmSivLayer
+
+    return AesGcmSivLayer()
+
+
+def _chacha() -> Layer:
+    from miniagent_serializers.aead_layers import ChaChaLayer
+
+    return ChaChaLayer()
