@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from miniagent_store.keys.keyring import Keyring
     from miniagent_store.keys.provider import KeyProvider, WrappedKey
     from miniagent_store.provider import Provider
+    from miniagent_store.reencryption import Reencryption, WrittenWith
     from miniagent_store.serializer import (
         Context,
         KeyedLayer,
@@ -117,6 +118,7 @@ _HOMES = {
     ),
     "miniagent_store.factory": ("open_store",),
     "miniagent_store.provider": ("Provider",),
+    "miniagent_store.reencryption": ("Reencryption", "WrittenWith"),
     "miniagent_store.hookspecs": (
         "hookimpl",
         "hookspec",
@@ -194,6 +196,7 @@ __all__ = [
     "Position",
     "Provider",
     "RateLimit",
+    "Reencryption",
     "SerializationError",
     "Serializer",
     "Session",
@@ -214,6 +217,7 @@ __all__ = [
     "VersionConflictError",
     "VetoedError",
     "WrappedKey",
+    "WrittenWith",
     "WrongLoopError",
     "hookimpl",
     "hookspec",

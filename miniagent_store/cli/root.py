@@ -56,6 +56,7 @@ class Root(LazyGroup):
         "demo": "miniagent_store.cli.demo",
         "chat": "miniagent_store.cli.chat",
         "sessions": "miniagent_store.cli.sessions",
+        "keys": "miniagent_store.cli.keys",
         "plugins": "miniagent_store.cli.plugins",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -178,7 +178,7 @@ class Cache:
             return result
 
     def _context(self, full_key: str) -> Context:
-        return Context(self._core.options.namespace, "cache", full_key, "cache")
+        return self._core.coding.cache_context(full_key)
 
 
 async def _run(function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -62,6 +62,9 @@ class Coding:
     def entry_context(self, session_id: str, log: str, entry_id: bytes) -> Context:
         return Context(self._namespace, "session", session_id, "entry", log, entry_id)
 
+    def cache_context(self, full_key: str) -> Context:
+        return Context(self._namespace, "cache", full_key, "cache")
+
     def encode_entry(
         self, session_id: str, entry: DraftEntry, now_ms: int, standing: StandingDigests
     ) -> NewEntry:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import builtins
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from miniagent_store.options import TTL
+from miniagent_store.reencryption import Reencryption
 from miniagent_store.values import (
     MESSAGES,
     Entry,
@@ -457,6 +458,37 @@ class SessionStore(ABC):
     @abstractmethod
     async def sweep(self) -> int:
         """Reclaim what expired; how many sessions. What expired is never shown, swept or not."""
+
+    @abstractmethod
+    async def reencrypt(
+        self, *, dry_run: bool = False, progress: Callable[[Reencryption], None] | None = None
+    ) -> Reencryption:
+        """Write all that is stored anew with this store's serializer and primary key, where it is not yet.
+
+        For the rotation of keys, for turning encryption on, and for other formats. Others may read and
+        write meanwhile. No version, activity, expiry or event changes. What was cut short is finished by calling
+        it again. When the result's `in_use` tells of no old key, that key may be removed.
+
+        Args:
+            dry_run: only tell what is written with what.
+            progress: called again and again with what was done so far.
+
+        Raises:
+            BackendUnavailableError, KeyProviderError: it was cut short.
+        """
+
+    @abstractmethod
+    async def shred(self, session_id: str) -> bool:
+        """Destroy a session's data key (``shred=true``): what the session holds can never be read again.
+
+        What was written before the session had a data key is not shredded; `reencrypt` gives it to all.
+
+        Returns:
+            Whether it had one.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+        """
 
     @abstractmethod
     def new_commit_id(self) -> str:

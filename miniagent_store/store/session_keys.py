@@ -119,6 +119,11 @@ class SessionKeys:
         if self._keys is not None:
             self._keys.forget(session_id)
 
+    def data_key_id(self, session_id: str) -> str | None:
+        """The id of a session's data key, in hex, if it has one and was met lately."""
+        held = None if self._keys is None else self._keys.held(session_id)
+        return None if held is None or held.key is None else held.key.id.hex()
+
     async def destroy(self, record: Record) -> bool:
         """Destroy a session's data key; whether it had one."""
         if not record.data_key or record.data_key == DESTROYED:
@@ -127,6 +132,16 @@ class SessionKeys:
         await self._retrying.attempt("shred", record.session_id, lambda _: self._backend.rewrite(change))
         self.forget(record.session_id)
         return True
+
+    async def rewrap(self, record: Record) -> bytes | None:
+        """How a session should keep its data key now; None if that is how it does, or if there are no keys.
+
+        Raises:
+            KeyNotFoundError, CryptoError, KeyProviderError: it cannot be unwrapped or wrapped.
+        """
+        if self._keys is None:
+            return None
+        return await self._ask(record.session_id, self._keys.rewrap, record.session_id, record.data_key)
 
     async def _give_key(self, record: Record) -> None:
         """Give a session from before the time of data keys one; what it holds is readable as before."""

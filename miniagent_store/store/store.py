@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -30,6 +30,7 @@ from miniagent_store.errors import (
 )
 from miniagent_store.ids import check_id, join_id, new_session_id
 from miniagent_store.options import TTL, parse_duration, parse_ttl_ms
+from miniagent_store.reencryption import Reencryption
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
@@ -50,6 +51,7 @@ from miniagent_store.store.reading import (
     replay,
     snapshot_plan,
 )
+from miniagent_store.store.reencrypting import Sweep
 from miniagent_store.store.state import StateHandle
 from miniagent_store.store.turn import Turn
 from miniagent_store.store.watching import watch
@@ -548,6 +550,15 @@ class Store(SessionStore):
             total += len(gone)
             if len(gone) < SWEEP_PAGE:
                 return total
+
+    async def reencrypt(
+        self, *, dry_run: bool = False, progress: Callable[[Reencryption], None] | None = None
+    ) -> Reencryption:
+        return await Sweep(self._core, write=not dry_run, progress=progress).run()
+
+    async def shred(self, session_id: str) -> bool:
+        record = await read_record(self._core, session_id)
+        return await self._core.keys.destroy(record)
 
     def new_commit_id(self) -> str:
         return str(self._core.writer.fresh(self._core.backend.now_ms()))
