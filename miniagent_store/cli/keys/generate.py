@@ -46,6 +46,5 @@ def command(label: str | None, path: Path | None) -> None:
         click.echo(f"made {path} with key {key.label} ({key.id.hex()}); use it with keys=file:{path}")
     else:
         click.echo(f"added key {key.label} ({key.id.hex()}) to {path}; it reads only")
-        click.echo(
-            f"next, when all instances read this file: miniagent-store keys promote {key.label} --file {path}"
-        )
+        promote = f"miniagent-store keys promote {key.label} --file {path}"
+        click.echo(f"next, when all instances read this file: {promote}")
