@@ -1,4 +1,4 @@
-"""Changing a file of keys: whoever reads it meanwhile sees the old file or the new one, never half of one."""
+"""Changing a file of keys: whoever reads it meanwhile sees the old file or the new one, never half."""
 
 from __future__ import annotations
 

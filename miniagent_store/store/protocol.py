@@ -466,8 +466,8 @@ class SessionStore(ABC):
         """Write all that is stored anew with this store's serializer and primary key, where it is not yet.
 
         For the rotation of keys, for turning encryption on, and for other formats. Others may read and
-        write meanwhile. No version, activity, expiry or event changes. What was cut short is finished by calling
-        it again. When the result's `in_use` tells of no old key, that key may be removed.
+        write meanwhile. No version, activity, expiry or event changes. What was cut short is finished
+        by calling it again. When the result's `in_use` tells of no old key, that key may be removed.
 
         Args:
             dry_run: only tell what is written with what.
