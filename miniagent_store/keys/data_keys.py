@@ -22,7 +22,7 @@ from miniagent_store.serializer import Context
 
 R = TypeVar("R")
 
-# Cached values have no session: their data key stands in a record of its own.
+# Cached values and what is published have no session: their data key stands in a record of its own.
 CACHE_OWNER, CACHE_OWNER_KIND = join_id("keys", "cache"), "keys"
 DESTROYED = b"\x00"
 _REMEMBERED = 16_384
@@ -219,4 +219,4 @@ def wrapped_by(packed: bytes) -> str:
 
 
 def _owner(context: Context) -> str:
-    return CACHE_OWNER if context.kind == "cache" else context.session_id
+    return CACHE_OWNER if context.kind in {"cache", "channel"} else context.session_id

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 from miniagent_store.errors import (
     BackendUnavailableError,
     InvalidArgumentError,
+    SerializationError,
     StoreClosedError,
     StoreError,
 )
@@ -22,6 +23,7 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.05, 1.0
 MAX_WAITING = 1000
 
 OnReconnect = Callable[[], Any]
+Decode = Callable[[str, bytes], Awaitable[Any]]
 
 
 class Channels:
@@ -35,10 +37,12 @@ class Channels:
         place: which server, for messages; without secrets.
         idle: after so many seconds of silence the server is asked whether it is there.
         patience: seconds that it may take to answer.
+        decode: what was published, from its channel and its bytes.
     """
 
-    def __init__(self, client: Any, place: str, *, idle: float, patience: float) -> None:
+    def __init__(self, client: Any, place: str, *, idle: float, patience: float, decode: Decode) -> None:
         self._client, self._place, self._idle, self._patience = client, place, idle, patience
+        self._decode = decode
         self._wanted: list[str] = []
         self._callbacks: list[OnReconnect] = []
         self._confirmations: dict[str, asyncio.Future[None]] = {}
@@ -193,7 +197,16 @@ class Channels:
             if self._cut_off:
                 self._reconnected()
         elif message["type"] == "message" and _text(message["channel"]) in self._wanted:
-            await self._heard.put(_value(message["data"]))
+            await self._hear_one(_text(message["channel"]), message["data"])
+
+    async def _hear_one(self, channel: str, data: bytes) -> None:
+        try:
+            heard = await self._decode(channel, data)
+        except SerializationError as error:
+            # Whoever may publish could otherwise silence the channel for everybody.
+            logger.warning("what was published in channel %r is dropped: %s", channel, error)
+        else:
+            await self._heard.put(heard)
 
     def _reconnected(self) -> None:
         self._cut_off = False
@@ -229,7 +242,7 @@ def encode(message: Any) -> bytes:
     raise InvalidArgumentError(f"a message is what JSON can say: {problem}")
 
 
-def _value(data: bytes) -> Any:
+async def decode(channel: str, data: bytes) -> Any:
     """What was published; what others have published that is no JSON, as text or bytes."""
     try:
         return json.loads(data)

@@ -34,6 +34,7 @@ class RedisConfig:
         session_ttl: seconds that a session lives after its last commit.
         max_session_size: bytes.
         session_prefix, thread_prefix, cache_prefix, lock_prefix: of the keys.
+        options: further options of the store, as in its URL: ``{"serializer": "encrypted"}``.
     """
 
     host: str = "localhost"
@@ -53,6 +54,7 @@ class RedisConfig:
     cache_prefix: str = "cache:"
     lock_prefix: str = "lock:"
     username: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_env(
@@ -92,6 +94,7 @@ class RedisConfig:
         options |= {
             name: getattr(self, name) for name, usual in _PREFIXES.items() if getattr(self, name) != usual
         }
+        options |= {name: str(value) for name, value in self.options.items()}
         hosts = ((self.host, self.port),)
         return StoreURL(
             "redis", self.username, self.password, hosts, f"/{self.db}", tuple(options.items())

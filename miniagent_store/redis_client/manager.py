@@ -15,7 +15,7 @@ from miniagent_store.errors import (
     WrongLoopError,
 )
 from miniagent_store.redis_client import sessions, threads
-from miniagent_store.redis_client.channels import Channels, OnReconnect, encode
+from miniagent_store.redis_client.channels import Channels, OnReconnect, decode, encode
 from miniagent_store.redis_client.client import make_client
 from miniagent_store.redis_client.config import RedisConfig
 from miniagent_store.redis_client.failures import told_as_ours
@@ -25,6 +25,7 @@ from miniagent_store.values import EVENTS
 
 if TYPE_CHECKING:
     from miniagent_store.agent.session_thread import SessionThread
+    from miniagent_store.store.core import StoreCore
     from miniagent_store.store.store import Store
 
 
@@ -327,6 +328,7 @@ class RedisSessionManager:
                 self._place,
                 idle=self.config.health_check_interval or 30,
                 patience=self.config.socket_timeout or 5,
+                decode=self._published if self._encrypts else decode,
             )
         return self._heard
 
@@ -343,9 +345,26 @@ class RedisSessionManager:
         await self._channels.subscribe(channels, on_reconnect)
 
     async def publish(self, channel: str, message: Any) -> int:
-        """Send whatever JSON can say; how many heard it."""
+        """Send whatever JSON can say; how many heard it. Encrypted where the store encrypts."""
+        data = encode(message)
+        if self._encrypts:
+            await self._core.fetch_cache_key()
+            data = self._core.coding.encode_published(channel, message)
         with told_as_ours(self._place):
-            return int(await self._client.publish(channel, encode(message)))
+            return int(await self._client.publish(channel, data))
+
+    async def _published(self, channel: str, data: bytes) -> Any:
+        await self._core.fetch_cache_key()
+        return self._core.coding.decode_published(channel, data)
+
+    @property
+    def _core(self) -> StoreCore:
+        # `open_store` makes no other.
+        return cast("Store", self.store)._core
+
+    @property
+    def _encrypts(self) -> bool:
+        return self._core.coding.codec.chain.encrypted
 
     async def get_message(self, timeout: float | None = 1.0) -> Any:
         """What was published next in the subscribed channels; None if nothing was within `timeout` s."""

@@ -65,6 +65,15 @@ class Coding:
     def cache_context(self, full_key: str) -> Context:
         return Context(self._namespace, "cache", full_key, "cache")
 
+    def encode_published(self, channel: str, message: Any) -> bytes:
+        return self.codec.encode(message, self._channel_context(channel))
+
+    def decode_published(self, channel: str, data: bytes) -> Any:
+        return self.codec.decode(data, self._channel_context(channel))
+
+    def _channel_context(self, channel: str) -> Context:
+        return Context(self._namespace, "channel", channel, "message")
+
     def encode_entry(
         self, session_id: str, entry: DraftEntry, now_ms: int, standing: StandingDigests
     ) -> NewEntry:
