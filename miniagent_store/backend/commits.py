@@ -55,6 +55,7 @@ class Create:
 
     Attributes:
         keep_existing: if it is there, go on with it as it is; otherwise that is a `SessionExistsError`.
+        data_key: for `Record.data_key`.
     """
 
     kind: str = "session"
@@ -65,6 +66,7 @@ class Create:
     sliding: bool = True
     metadata: bytes = b""
     keep_existing: bool = False
+    data_key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

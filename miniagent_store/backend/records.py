@@ -37,6 +37,8 @@ class Record:
         fence: of the newest turn or lock that was proved to this record.
         resets: for each of the last `KEPT_EPOCHS` epochs, the lowest changed sequence of each log.
         state_version, metadata_version: of the last commit that changed state, or metadata or tags.
+        data_key: how the store keeps the session's data key; b"" for none. Set at creation, changed by
+            rewriting only, and not counted in `size`.
     """
 
     session_id: str
@@ -60,6 +62,7 @@ class Record:
     resets: tuple[tuple[int, Mapping[str, int]], ...] = ()
     state_version: int = 0
     metadata_version: int = 0
+    data_key: bytes = b""
 
     @property
     def message_count(self) -> int:

@@ -232,6 +232,7 @@ def _new_record(session_id: str, create: Create, time_ms: int, now_ms: int, *, f
         logs={},
         size=len(create.metadata),
         fence=fence,
+        data_key=create.data_key,
     )
 
 

@@ -172,6 +172,8 @@ def _plain_record(record: Record) -> tuple[Any, ...]:
         tuple((epoch, dict(lowest)) for epoch, lowest in record.resets),
         record.state_version,
         record.metadata_version,
+        # Last, and left out where there is none: older documents do not have it.
+        *((record.data_key,) if record.data_key else ()),
     )
 
 

@@ -9,13 +9,19 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from miniagent_store.cancellation import to_the_end
-from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError, StoreError
+from miniagent_store.errors import (
+    BackendUnavailableError,
+    KeyProviderError,
+    OutcomeUnknownError,
+    StoreError,
+)
 
 T = TypeVar("T")
 FIRST_BACKOFF, LAST_BACKOFF = 0.02, 0.5
 # Ends the commit id of an error: an earlier try with it is in doubt.
 IN_DOUBT = "-r"
 # Whatever a backend raises that is no StoreError but speaks of the connection leaves the outcome open.
+NOT_APPLIED = (BackendUnavailableError, KeyProviderError)
 AMBIGUOUS = (OutcomeUnknownError, ConnectionError, TimeoutError)
 
 
@@ -55,7 +61,7 @@ class Retrying:
         deadline = time.monotonic() + self._deadline
         try:
             result = await once(in_doubt)
-        except (BackendUnavailableError, *AMBIGUOUS) as error:
+        except (*NOT_APPLIED, *AMBIGUOUS) as error:
             problem: Exception = error
         except StoreError as error:
             self._tell("store_error", operation=operation, session_id=session_id, error=error)
@@ -93,7 +99,7 @@ class Retrying:
             backoff, attempt = min(backoff * 2, LAST_BACKOFF), attempt + 1
             try:
                 result = await once(in_doubt)
-            except (BackendUnavailableError, *AMBIGUOUS) as error:
+            except (*NOT_APPLIED, *AMBIGUOUS) as error:
                 problem = error
                 in_doubt = in_doubt or isinstance(error, AMBIGUOUS)
             else:

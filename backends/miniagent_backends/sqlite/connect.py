@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from miniagent_backends.sqlite.errors import denied, is_busy, translate
 from miniagent_backends.sqlite.location import Location
-from miniagent_backends.sqlite.schema import create_tables, is_ours
+from miniagent_backends.sqlite.schema import create_tables, is_older, is_ours, upgrade_tables
 from miniagent_store.errors import AccessDeniedError, ConfigurationError
 
 T = TypeVar("T")
@@ -132,15 +132,19 @@ def _make_ours(connection: sqlite3.Connection, location: Location, deadline: flo
         )
     # Some of them read the file, so they can find it locked.
     patiently(lambda: _tune(connection, location), deadline)
-    if not ours:
-        _create(connection, location, deadline)
+    if not ours or is_older(connection):
+        _write_tables(connection, location, deadline, upgrade=ours)
 
 
-def _create(connection: sqlite3.Connection, location: Location, deadline: float) -> None:
+def _write_tables(
+    connection: sqlite3.Connection, location: Location, deadline: float, *, upgrade: bool
+) -> None:
     patiently(lambda: connection.execute("BEGIN IMMEDIATE"), deadline)
     try:
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             create_tables(connection)
+        elif upgrade:
+            upgrade_tables(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

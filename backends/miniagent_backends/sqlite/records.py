@@ -28,6 +28,7 @@ CHANGING = (
     "logs",
     "resets",
     "metadata",
+    "data_key",
 )
 COLUMNS = ", ".join(f"sessions.{name}" for name in (*FIXED, *CHANGING))
 
@@ -60,6 +61,7 @@ def record_of(row: Sequence[Any]) -> Record:
         logs,
         resets,
         metadata,
+        data_key,
     ) = row
     try:
         return Record(
@@ -80,6 +82,7 @@ def record_of(row: Sequence[Any]) -> Record:
             incarnation=incarnation,
             token=token,
             metadata=metadata,
+            data_key=data_key or b"",
             logs=tails_of(logs),
             size=size,
             fence=fence,
@@ -107,6 +110,7 @@ def changing_values(record: Record) -> tuple[Any, ...]:
         pack_tails(record.logs),
         msgpack.packb(record.resets) if record.resets else None,
         record.metadata,
+        record.data_key or None,
     )
 
 

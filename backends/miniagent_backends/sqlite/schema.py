@@ -13,7 +13,7 @@ from miniagent_backends.sqlite.errors import code_of, not_a_database
 from miniagent_store.errors import ConfigurationError
 
 APPLICATION_ID = 0x6D616773  # "mags"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # No semicolon but at the end of a statement: create_tables() splits there.
 # Keys of sessions and stages, and the order of changes, are tickets: one rising number for all.
@@ -46,7 +46,8 @@ CREATE TABLE sessions (
     tags BLOB,                    -- msgpack: list of str, or NULL
     logs BLOB NOT NULL,           -- msgpack: {log: [base, count]}
     resets BLOB,                  -- msgpack: [[epoch, {log: seq}]], or NULL
-    metadata BLOB NOT NULL
+    metadata BLOB NOT NULL,
+    data_key BLOB                 -- how the session's data key is kept, or NULL
 );
 CREATE UNIQUE INDEX sessions_id ON sessions (namespace, id);
 CREATE INDEX sessions_activity ON sessions (namespace, kind, last_activity_ms, id);
@@ -159,6 +160,10 @@ CREATE TABLE rates (
 """
 
 
+# What turns a file of an older version into one of the next.
+UPGRADES = {1: "ALTER TABLE sessions ADD COLUMN data_key BLOB"}
+
+
 def is_ours(connection: sqlite3.Connection, path: str) -> bool:
     """Whether the file has our tables; False if it is empty. Reads only.
 
@@ -197,6 +202,21 @@ def create_tables(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def upgrade_tables(connection: sqlite3.Connection) -> None:
+    """Bring a file of an older version up to date. Inside a transaction."""
+    version = _pragma(connection, "user_version")
+    while version < SCHEMA_VERSION:
+        for statement in UPGRADES[version].split(";"):
+            connection.execute(statement)
+        version += 1
+        connection.execute(f"PRAGMA user_version = {version}")
+
+
+def is_older(connection: sqlite3.Connection) -> bool:
+    """Whether a file of ours needs `upgrade_tables`."""
+    return _pragma(connection, "user_version") < SCHEMA_VERSION
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
