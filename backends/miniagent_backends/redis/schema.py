@@ -206,6 +206,7 @@ def pack_create(create: Create, incarnation: str) -> dict[str, Any]:
         "metadata": create.metadata,
         "keep": create.keep_existing,
         "incarnation": incarnation,
+        "data_key": _or_false(create.data_key or None),
     }
 
 
@@ -333,6 +334,7 @@ def record_of(session_id: str, token: bytes, packed: bytes, expires: bytes, fenc
         ),
         state_version=row["state_version"],
         metadata_version=row["metadata_version"],
+        data_key=row.get("data_key", b""),
     )
 
 

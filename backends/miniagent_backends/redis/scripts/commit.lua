@@ -76,7 +76,8 @@ if not there then
   record = {kind = create.kind, user = create.user, agent = create.agent, tags = create.tags,
     created = c.time, active = c.time, ttl = create.ttl, sliding = create.sliding, version = 0, epoch = 0,
     incarnation = create.incarnation, metadata = create.metadata, logs = {}, size = #create.metadata,
-    resets = {}, state_version = 0, metadata_version = 0, values = 0, counters = 0, ids = 0}
+    resets = {}, state_version = 0, metadata_version = 0, values = 0, counters = 0, ids = 0,
+    data_key = create.data_key or nil}
 elseif c.retry and record.created > c.time then
   -- The first try may have been applied to a session that was deleted since; this one never saw it.
   return {'UNKNOWN', 'an earlier try is in doubt, and the session was created after it'}

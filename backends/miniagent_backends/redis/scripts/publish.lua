@@ -80,7 +80,7 @@ local record = {kind = create.kind, user = create.user, agent = create.agent, ta
   created = c.time, active = c.time, ttl = create.ttl, sliding = create.sliding, version = c.version, epoch = 0,
   incarnation = create.incarnation, metadata = create.metadata, logs = triples, size = size, resets = {},
   state_version = 0, metadata_version = 0, values = redis.call('HLEN', K.state),
-  counters = redis.call('HLEN', K.count), ids = redis.call('HLEN', K.ids)}
+  counters = redis.call('HLEN', K.count), ids = redis.call('HLEN', K.ids), data_key = create.data_key or nil}
 local fence = tonumber(redis.call('HGET', K.turn, 'fence') or '0')
 local outcome = {c.counter, c.version, {}, {}, {}}
 local packed = cmsgpack.pack(record)
