@@ -33,7 +33,7 @@ from miniagent_store.backend import (
     Topic,
 )
 from miniagent_store.cancellation import to_the_end
-from miniagent_store.documents import DocumentAccess
+from miniagent_store.document_rewriting import DocumentRewriting
 from miniagent_store.errors import SessionExistsError, StoreError
 from miniagent_store.rules import (
     LeaseRow,
@@ -65,7 +65,7 @@ logger = logging.getLogger("miniagent_store")
 STORE = Topic("store")
 
 
-class DocumentBackend(DocumentAccess, Backend):
+class DocumentBackend(DocumentRewriting, Backend):
     """A whole backend over atomic changes of single documents.
 
     Give `transact`, `keys` and `capabilities`, and `open` and `close` where there is something to open:

@@ -8,6 +8,7 @@
     ├── SessionNotFoundError          there is no such session, or it expired (also a LookupError)
     ├── SessionExistsError            the id is taken
     ├── VersionConflictError          the session is not at the version, tail or value the call expected
+    │   └── SessionReplacedError      it was deleted, and another was created under its id
     ├── IdempotencyConflictError      an id was given again with another payload
     ├── SessionTooLargeError          the session, or one message, would be over its limit
     ├── StateTypeError                a counter was wanted where a value stands, or would overflow
@@ -110,11 +111,32 @@ class VersionConflictError(StoreError):
         )
 
 
-class IdempotencyConflictError(StoreError):
-    """An entry's id was given again with another payload; nothing was changed."""
+class SessionReplacedError(VersionConflictError):
+    """The session was deleted, and perhaps another created under its id; nothing was changed."""
 
-    def __init__(self, session_id: str, *, entry_id: str, log: str) -> None:
+    def __init__(self, session_id: str) -> None:
+        super().__init__(session_id, expected="the same session", actual="one created anew under its id")
+
+
+class IdempotencyConflictError(StoreError):
+    """An entry's id was given again with another payload; nothing was changed.
+
+    Attributes:
+        seq: of the entry that stands with this id; None if both were given in one call.
+        digest: of what that entry was given with, as the backend keeps it.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        entry_id: str,
+        log: str,
+        seq: int | None = None,
+        digest: bytes | None = None,
+    ) -> None:
         self.session_id, self.entry_id, self.log = session_id, entry_id, log
+        self.seq, self.digest = seq, digest
         super().__init__(
             f"session {shorten(session_id)!r} has an entry with id {shorten(entry_id)!r} in its log "
             f"{log!r} already, with another payload; use a new id for a new entry"

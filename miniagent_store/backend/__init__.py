@@ -60,6 +60,12 @@ from miniagent_store.backend.records import (
     StoredEntry,
     StoredValue,
 )
+from miniagent_store.backend.rewriting import (
+    EntryRewrite,
+    Rewrite,
+    RewriteResult,
+    ValueRewrite,
+)
 from miniagent_store.backend.staging import (
     StagePublish,
     StageWrite,
@@ -88,6 +94,7 @@ __all__ = [
     "CommitIdentity",
     "CommitResult",
     "Create",
+    "EntryRewrite",
     "Expected",
     "ExpectedTail",
     "Expired",
@@ -109,6 +116,8 @@ __all__ = [
     "Record",
     "Redact",
     "Rewind",
+    "Rewrite",
+    "RewriteResult",
     "StagePublish",
     "StageWrite",
     "StateAdd",
@@ -123,4 +132,5 @@ __all__ = [
     "Topic",
     "Trim",
     "Truncate",
+    "ValueRewrite",
 ]

@@ -75,7 +75,8 @@ class Expected:
 
     Attributes:
         version: it must be at.
-        incarnation: it must have.
+        incarnation: it must have, and so it must be there; else it is a `SessionReplacedError`. Alone, it
+            is the condition of who encrypts with a key of this session only.
         token: its commit token (the first 16 bytes) must be.
     """
 

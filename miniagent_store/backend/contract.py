@@ -19,6 +19,7 @@ from miniagent_store.backend.leases import LeaseGrant, LeaseHeld, LeaseRequest
 from miniagent_store.backend.rates import RateResult, RateStep
 from miniagent_store.backend.reads import ListQuery, ListResult, ReadPlan, ReadResult
 from miniagent_store.backend.records import Record
+from miniagent_store.backend.rewriting import Rewrite, RewriteResult
 from miniagent_store.backend.staging import StagePublish, StageWrite
 from miniagent_store.backend.watching import Change, Expired, Subscription, Topic
 
@@ -105,10 +106,11 @@ class Backend(ABC):
         Raises:
             SessionNotFoundError, SessionExistsError: as `create` says. A `retry` with `create` that
                 finds no session is an `OutcomeUnknownError`: it must not raise the dead.
-            VersionConflictError: `expected`, `expected_tails` or a required state condition.
+            VersionConflictError: `expected`, `expected_tails` or a required state condition; where
+                `expected.incarnation` is another, it is a `SessionReplacedError`.
             FencedError: the fence no longer stands.
             LockLostError: the turn is held by no one.
-            IdempotencyConflictError: a caller's id stands with another digest.
+            IdempotencyConflictError: a caller's id stands with another digest; has that and the sequence.
             InvalidArgumentError: a position outside the log.
             SessionTooLargeError, StateTypeError, CapacityError, BackendUnavailableError,
             OutcomeUnknownError, SessionDamagedError.
@@ -211,6 +213,52 @@ class Backend(ABC):
         A session that changed several times comes once, with its latest. `after=None`: no changes, and
         the cursor of now.
         """
+
+    # Writing stored bytes anew: rotation of keys, other formats
+
+    @abstractmethod
+    async def kinds(self) -> Sequence[str]:
+        """All kinds that sessions here are of; there may be some of which none is left."""
+
+    @abstractmethod
+    async def session_ids(
+        self, kind: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[str], str | None]:
+        """Ids of all sessions of a kind, page by page, and the cursor of the next page; None at the end.
+
+        Whatever is written meanwhile, each session that is there from the first page to the last comes
+        at least once. (That is not so of `list`, even ascending: the last activity that a commit says may
+        lie before the one that stands, and so before a cursor.) An id may come twice, its session may be
+        gone, and a page may be empty, or longer than `limit` by a few hundred.
+
+        A cursor holds as long as the server does. After a failover to another one, begin anew.
+        """
+
+    @abstractmethod
+    async def rewrite(self, rewrite: Rewrite) -> RewriteResult:
+        """Replace those parts of a session that are still as they were read, in one step.
+
+        An entry is the same if its id and its payload are, metadata and values if their bytes are. A
+        session that is missing, has expired or is of another incarnation is left alone.
+
+        The session stays what it is: no new version, epoch, last activity or expiry, and nothing of an
+        entry or value but its payload changes: redacted mark, time, version, caller's id, digest and own
+        expiry stay, as do the outcomes that are remembered. Nobody is woken, no change is told. The size
+        follows the new lengths, without regard to any limit. Only the guard of the token is replaced, so
+        that no commit that was made ready before brings old metadata back.
+
+        After an `OutcomeUnknownError` it may be repeated: what was replaced counts as kept then.
+        """
+
+    @abstractmethod
+    async def cache_scan(
+        self, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
+        """All that is cached, as (key, value), page by page; as `session_ids`."""
+
+    @abstractmethod
+    async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
+        """Put `new` in the place of a cached `old`, which keeps its TTL; False if it is not `old`."""
 
     # Running it
 

@@ -10,6 +10,7 @@ from miniagent_store.rules.lease import acquire_lease, acquire_turn, release_lea
 from miniagent_store.rules.listing import count_records, list_page
 from miniagent_store.rules.rate import RateState, count_one
 from miniagent_store.rules.read import read_plan, touched
+from miniagent_store.rules.rewriting import apply_rewrite
 from miniagent_store.rules.rows import LeaseRow, SessionRows, WriterWindow, is_expired
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "acquire_lease",
     "acquire_turn",
     "apply_commit",
+    "apply_rewrite",
     "count_one",
     "count_records",
     "is_expired",

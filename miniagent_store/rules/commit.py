@@ -27,6 +27,7 @@ from miniagent_store.errors import (
     OutcomeUnknownError,
     SessionExistsError,
     SessionNotFoundError,
+    SessionReplacedError,
     SessionTooLargeError,
     VersionConflictError,
 )
@@ -245,16 +246,14 @@ def _renewed(record: Record, now_ms: int) -> int | None:
 def _check_expected(commit: Commit, record: Record | None) -> None:
     session_id, expected = commit.session_id, commit.expected
     if expected is not None:
+        if expected.incarnation is not None and (
+            record is None or record.incarnation != expected.incarnation
+        ):
+            raise SessionReplacedError(session_id)
         version = record.version if record else 0
         if expected.version is not None and expected.version != version:
             raise VersionConflictError(
                 session_id, expected=f"version {expected.version}", actual=f"version {version}"
-            )
-        if expected.incarnation is not None and (
-            record is None or record.incarnation != expected.incarnation
-        ):
-            raise VersionConflictError(
-                session_id, expected="the same session", actual="one created anew under its id"
             )
         if expected.token is not None and (record is None or record.token[:16] != expected.token[:16]):
             raise VersionConflictError(

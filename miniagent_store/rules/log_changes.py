@@ -66,7 +66,15 @@ class LogChanges:
             if standing is not None:
                 seq, digest = standing
                 if digest != entry.digest:
-                    raise IdempotencyConflictError(self._session_id, entry_id=entry.caller_id, log=log)
+                    # One that this commit itself has added does not stand once the commit is refused.
+                    stands = self._rows.entry_version(log, seq) < self._version
+                    raise IdempotencyConflictError(
+                        self._session_id,
+                        entry_id=entry.caller_id,
+                        log=log,
+                        seq=seq if stands else None,
+                        digest=digest if stands else None,
+                    )
                 return seq
         tail = self._tail(log)
         seq = tail.last + 1

@@ -99,6 +99,10 @@ class SessionRows(Protocol):
         """Put `payload` in the place of an entry's and mark it redacted; the bytes of the old one."""
         ...
 
+    def replace_payload(self, log: str, seq: int, payload: bytes) -> None:
+        """Put `payload` in the place of that of an entry that stands, and change nothing else of it."""
+        ...
+
     def entry_version(self, log: str, seq: int) -> int:
         """The version of the commit that wrote an entry that stands."""
         ...

@@ -161,13 +161,19 @@ class DocumentRows:
         return sum(len(entry.payload) for entry in removed)
 
     def redact_entry(self, log: str, seq: int, payload: bytes) -> int:
-        stored = self._session.log(log)
-        index = stored.slice(seq, seq).start
-        before = stored.entries[index]
-        entries = stored.entries
-        self._undo.append(lambda: entries.__setitem__(index, before))
-        entries[index] = replace(before, payload=payload, redacted=True)
+        before = self.entries(log, seq, seq)[0]
+        self._put_entry(log, replace(before, payload=payload, redacted=True))
         return len(before.payload)
+
+    def replace_payload(self, log: str, seq: int, payload: bytes) -> None:
+        self._put_entry(log, replace(self.entries(log, seq, seq)[0], payload=payload))
+
+    def _put_entry(self, log: str, entry: StoredEntry) -> None:
+        stored = self._session.log(log)
+        entries, index = stored.entries, stored.slice(entry.seq, entry.seq).start
+        before = entries[index]
+        self._undo.append(lambda: entries.__setitem__(index, before))
+        entries[index] = entry
 
     def entry_version(self, log: str, seq: int) -> int:
         return self.entries(log, seq, seq)[0].version

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,8 @@ from miniagent_store.backend import (
     ReadPlan,
     ReadResult,
     Record,
+    Rewrite,
+    RewriteResult,
     StagePublish,
     StageWrite,
     Subscription,
@@ -44,6 +47,7 @@ from miniagent_store.rules import (
     acquire_lease,
     acquire_turn,
     apply_commit,
+    apply_rewrite,
     count_one,
     count_records,
     is_expired,
@@ -314,6 +318,40 @@ class MemoryBackend(Backend):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(subscription.wake)
 
+    # Writing stored bytes anew
+
+    async def kinds(self) -> Sequence[str]:
+        with self._step() as space:
+            return sorted({record.kind for record in space.records()})
+
+    async def session_ids(
+        self, kind: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[str], str | None]:
+        with self._step() as space:
+            ids = (record.session_id for record in space.records() if record.kind == kind)
+            return _page_after(ids, cursor, limit)
+
+    async def rewrite(self, rewrite: Rewrite) -> RewriteResult:
+        with self._rows(rewrite.session_id) as rows:
+            return apply_rewrite(rows, rewrite, self.now_ms())
+
+    async def cache_scan(
+        self, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
+        with self._step() as space:
+            now = self.now_ms()
+            live = (key for key, item in space.cache.items() if not is_expired(item[1], now))
+            keys, next_cursor = _page_after(live, cursor, limit)
+            return [(key, space.cache[key][0]) for key in keys], next_cursor
+
+    async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
+        with self._step() as space:
+            value, expires_ms = space.cache.get(key, (None, None))
+            if value != old or is_expired(expires_ms, self.now_ms()):
+                return False
+            space.cache[key] = (new, expires_ms)
+            return True
+
     # Running it
 
     async def ping(self) -> dict[str, Any]:
@@ -343,6 +381,14 @@ class MemoryBackend(Backend):
             _drop(space.cache, lambda item: is_expired(item[1], now))
             _drop(space.rates, lambda item: item[1] <= now)
             return [Expired(record.session_id, record.kind, record.user_id) for record in gone]
+
+
+def _page_after(names: Iterable[str], cursor: str | None, limit: int) -> tuple[list[str], str | None]:
+    """The next names in order, and the last of them if there are more."""
+    after = (name for name in names if cursor is None or name > cursor)
+    found = heapq.nsmallest(limit + 1, after)
+    page = found[:limit]
+    return page, page[-1] if len(found) > limit else None
 
 
 def _drop(values: dict[Any, Any], unwanted: Any) -> None:

@@ -13,6 +13,7 @@ from miniagent_backends.redis.indexes import index_commands, list_sessions, owne
 from miniagent_backends.redis.known import FastAppend, KnownSessions
 from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.refusals import refuse
+from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.schema import (
     BUCKETS,
     Keys,
@@ -20,6 +21,7 @@ from miniagent_backends.redis.schema import (
     pack,
     pack_commit,
     pack_plan,
+    pack_rewrite,
     pairs_of,
     record_of,
     result_of,
@@ -46,6 +48,8 @@ from miniagent_store.backend import (
     ReadPlan,
     ReadResult,
     Record,
+    Rewrite,
+    RewriteResult,
     StagePublish,
     StageWrite,
     StoredEntry,
@@ -324,6 +328,39 @@ class RedisBackend(Backend):
     async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
         return await read_changes(self._node, self._keys, after, limit)
 
+    # Writing stored bytes anew
+
+    async def kinds(self) -> Sequence[str]:
+        return sorted({kind.decode() for kind in await self._node.execute("SMEMBERS", self._keys.kinds())})
+
+    async def session_ids(
+        self, kind: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[str], str | None]:
+        return await session_ids(self._node, self._keys, kind, cursor, limit)
+
+    async def rewrite(self, rewrite: Rewrite) -> RewriteResult:
+        record_key, parts = self._session_keys(rewrite.session_id)
+        replaced = await self._node.script(
+            "rewrite", [record_key], pack_rewrite(rewrite, parts, os.urandom(8))
+        )
+        return RewriteResult(replaced, rewrite.parts - replaced)
+
+    async def cache_scan(
+        self, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
+        start = self._keys.cached("")
+        position, found = await self._node.execute(
+            "SCAN", cursor or "0", "MATCH", f"{_escape(start)}*", "COUNT", limit
+        )
+        # A name that is no text is not ours, and will not be found.
+        names = [key.decode(errors="replace").removeprefix(start) for key in found]
+        values = zip(names, await self.cache_get(names), strict=True)
+        page = [(name, value) for name, value in values if value is not None]
+        return page, str(int(position)) if int(position) else None
+
+    async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
+        return bool(await self._node.script("cache_replace", [self._keys.cached(key)], old, new))
+
     # Running it
 
     async def ping(self) -> dict[str, Any]:
@@ -344,8 +381,7 @@ class RedisBackend(Backend):
 
     async def _all_records(self) -> Sequence[Record]:
         records: list[Record] = []
-        kinds = sorted({kind.decode() for kind in await self._node.execute("SMEMBERS", self._keys.kinds())})
-        for kind in kinds:
+        for kind in await self.kinds():
             cursor = None
             while True:
                 page = await self.list(ListQuery(kind=kind, cursor=cursor, limit=SWEEP_CHUNK))
@@ -368,10 +404,10 @@ class RedisBackend(Backend):
 
     async def sweep(self, limit: int) -> Sequence[Expired]:
         gone: list[Expired] = []
-        for kind in await self._node.execute("SMEMBERS", self._keys.kinds()):
+        for kind in await self.kinds():
             for bucket in range(BUCKETS):
-                index = self._keys.index(kind.decode(), f"index:{{{bucket}}}")
-                gone += await self._sweep_bucket(index, bucket, kind.decode(), limit - len(gone))
+                index = self._keys.index(kind, f"index:{{{bucket}}}")
+                gone += await self._sweep_bucket(index, bucket, kind, limit - len(gone))
                 if len(gone) >= limit:
                     return gone
         return gone

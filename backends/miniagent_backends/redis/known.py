@@ -15,6 +15,7 @@ from miniagent_store.backend import (
     Append,
     Commit,
     CommitResult,
+    Expected,
     LogTail,
     Outcome,
     Record,
@@ -71,6 +72,8 @@ class KnownSessions:
         if known is None or not _is_plain_append(commit):
             return None
         identity, record = commit.identity, known.record
+        if commit.expected and commit.expected.incarnation != record.incarnation:
+            return None
         window = known.windows.get(identity.writer)
         if window is None or (len(window) > 1 and identity.counter <= window[-1][0]):
             return None
@@ -162,7 +165,9 @@ def _is_plain_append(commit: Commit) -> bool:
     if commit.create is not None and not commit.create.keep_existing:
         return False
     entries = commit.changes[0].entries
-    conditions = commit.expected or commit.expected_tails or commit.fence or commit.retry
+    # Of what is expected, the incarnation needs no look: the token is of no other one.
+    expected = commit.expected and replace(commit.expected, incarnation=None) != Expected()
+    conditions = expected or commit.expected_tails or commit.fence or commit.retry
     others = commit.state or commit.metadata is not None or commit.tags is not None
     return (
         not conditions

@@ -15,6 +15,7 @@ from miniagent_store.errors import (
     SessionDamagedError,
     SessionExistsError,
     SessionNotFoundError,
+    SessionReplacedError,
     SessionTooLargeError,
     StateTypeError,
     StoreError,
@@ -25,6 +26,12 @@ from miniagent_store.errors import (
 def refuse(session_id: str, commit_id: str, reply: list[Any], fence: Fence | None) -> StoreError:
     """The error to raise for a reply that is not OK."""
     told: list[Any]
+    if reply[0] == b"IDEMPOTENCY":
+        # What stands may be nothing yet; a digest is no text.
+        log, entry_id, seq, digest = reply[1:]
+        return IdempotencyConflictError(
+            session_id, entry_id=entry_id.decode(), log=log.decode(), seq=seq, digest=digest or None
+        )
     code, *told = (each.decode() if isinstance(each, bytes) else each for each in reply)
     match code:
         case "NOTFOUND":
@@ -37,12 +44,12 @@ def refuse(session_id: str, commit_id: str, reply: list[Any], fence: Fence | Non
             return InvalidArgumentError(f"session {session_id!r}: {told[0]}")
         case "VERSION":
             return VersionConflictError(session_id, expected=told[0], actual=told[1])
+        case "REPLACED":
+            return SessionReplacedError(session_id)
         case "FENCED":
             return FencedError(session_id, fence=fence.fence if fence else 0, current=told[0])
         case "LOST":
             return LockLostError(session_id)
-        case "IDEMPOTENCY":
-            return IdempotencyConflictError(session_id, entry_id=told[1], log=told[0])
         case "TOOLARGE":
             return SessionTooLargeError(session_id, size=told[0], limit=told[1])
         case "STATETYPE":

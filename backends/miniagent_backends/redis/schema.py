@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -18,6 +18,7 @@ from miniagent_store.backend import (
     Commit,
     CommitResult,
     Create,
+    EntryRewrite,
     LogTail,
     NewEntry,
     Outcome,
@@ -25,6 +26,7 @@ from miniagent_store.backend import (
     Record,
     Redact,
     Rewind,
+    Rewrite,
     StateAdd,
     StateDelete,
     StateDeletePrefix,
@@ -380,3 +382,32 @@ def _pack_scan(scan: StateScan) -> tuple[Any, ...]:
         elif not scan.reverse and start > prefix:
             low = b"[" + start
     return (low, high, _or_false(scan.limit), scan.reverse)
+
+
+# Rewrites
+
+
+def pack_rewrite(rewrite: Rewrite, keys: Mapping[str, str], guard: bytes) -> bytes:
+    """What rewrite.lua is given."""
+    return pack(
+        {
+            "keys": keys,
+            "incarnation": rewrite.incarnation,
+            "guard": guard,
+            "metadata": _or_false(rewrite.metadata),
+            "runs": _runs_of(rewrite.entries),
+            "values": [(value.name, value.old, value.new) for value in rewrite.values],
+        }
+    )
+
+
+def _runs_of(entries: Sequence[EntryRewrite]) -> list[tuple[str, int, list[tuple[bytes, ...]]]]:
+    """Entries whose sequences follow each other together: to find one in a long list takes time."""
+    runs: list[tuple[str, int, list[tuple[bytes, ...]]]] = []
+    for entry in sorted(entries, key=lambda each: (each.log, each.seq)):
+        part = (entry.entry_id, entry.old, entry.new)
+        if runs and runs[-1][0] == entry.log and runs[-1][1] + len(runs[-1][2]) == entry.seq:
+            runs[-1][2].append(part)
+        else:
+            runs.append((entry.log, entry.seq, [part]))
+    return runs

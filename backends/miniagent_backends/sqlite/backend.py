@@ -9,7 +9,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from miniagent_backends.sqlite import changes, keyvalue, leases, listing, sessions, staging, sweeping
+from miniagent_backends.sqlite import (
+    changes,
+    keyvalue,
+    leases,
+    listing,
+    rewriting,
+    sessions,
+    staging,
+    sweeping,
+)
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.reading import Reader
 from miniagent_backends.sqlite.schema import SCHEMA_VERSION
@@ -37,6 +46,8 @@ from miniagent_store.backend import (
     ReadPlan,
     ReadResult,
     Record,
+    Rewrite,
+    RewriteResult,
     StagePublish,
     StageWrite,
     Subscription,
@@ -199,6 +210,31 @@ class SqliteBackend(Backend):
 
     async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
         return await self._read(lambda transaction: changes.changes(transaction, after, limit))
+
+    # Writing stored bytes anew
+
+    async def kinds(self) -> Sequence[str]:
+        return await self._read(rewriting.kinds)
+
+    async def session_ids(
+        self, kind: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[str], str | None]:
+        return await self._read(lambda transaction: rewriting.session_ids(transaction, kind, cursor, limit))
+
+    async def rewrite(self, rewrite: Rewrite) -> RewriteResult:
+        return await self._write(
+            lambda transaction: rewriting.rewrite(transaction, rewrite), rewrite.session_id
+        )
+
+    async def cache_scan(
+        self, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
+        return await self._read(lambda transaction: rewriting.cache_scan(transaction, cursor, limit))
+
+    async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
+        return await self._write(
+            lambda transaction: rewriting.cache_replace(transaction, key, old, new), key
+        )
 
     # Running it
 

@@ -205,6 +205,12 @@ class SqlRows:
         )
         return int(row[0]) if row else 0
 
+    def replace_payload(self, log: str, seq: int, payload: bytes) -> None:
+        self._execute(
+            "UPDATE entries SET payload = ? WHERE session = ? AND log = ? AND seq = ?",
+            (payload, self._key, log, seq),
+        )
+
     def entry_version(self, log: str, seq: int) -> int:
         row = self._execute(
             "SELECT version FROM entries WHERE session = ? AND log = ? AND seq = ?", (self._key, log, seq)

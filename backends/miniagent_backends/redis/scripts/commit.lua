@@ -5,8 +5,8 @@
 -- ARGV   1 the commit, in msgpack (see schema.py: pack_commit)
 -- reply  {'OK', t, m, x or '', fence, outcome, replayed 0|1, created 0|1, the writer's outcomes if applied}
 --        {'NOTFOUND'} {'EXISTS'} {'UNKNOWN', why} {'ARGUMENT', text} {'FENCED', current} {'LOST'}
---        {'VERSION', expected, actual} {'IDEMPOTENCY', log, id} {'TOOLARGE', size, limit}
---        {'STATETYPE', name, problem} {'DAMAGED', part, problem}
+--        {'VERSION', expected, actual} {'REPLACED'} {'IDEMPOTENCY', log, id, sequence or false, digest}
+--        {'TOOLARGE', size, limit} {'STATETYPE', name, problem} {'DAMAGED', part, problem}
 --
 -- Nothing is written before everything holds. The record's HSET comes last and is the commit point: what
 -- a script leaves that is stopped before it, is beyond the record's counts, and is cut by the next commit.
@@ -87,11 +87,11 @@ end
 
 local expected = c.expected
 if expected then
+  if expected.incarnation and not (there and expected.incarnation == record.incarnation) then
+    return {'REPLACED'}
+  end
   if expected.version and expected.version ~= record.version then
     return {'VERSION', 'version ' .. expected.version, 'version ' .. record.version}
-  end
-  if expected.incarnation and not (there and expected.incarnation == record.incarnation) then
-    return {'VERSION', 'the same session', 'one created anew under its id'}
   end
   if expected.token and not (there and expected.token == string.sub(got[1], 1, 16)) then
     return {'VERSION', 'the same commit', 'another commit of the same version'}
@@ -193,7 +193,11 @@ local function append(name, entries)
       end
       standing = ids[field]
       if standing then
-        if standing[#standing] ~= digest then return {'IDEMPOTENCY', name, id} end
+        if standing[#standing] ~= digest then
+          -- One that this commit itself has added does not stand once the commit is refused.
+          if #log.added > 0 and standing[1] >= log.added_first then return {'IDEMPOTENCY', name, id, false, ''} end
+          return {'IDEMPOTENCY', name, id, standing[1], standing[2]}
+        end
         seq = standing[1]
       end
     end
