@@ -40,6 +40,7 @@ class Rewrite:
     Attributes:
         incarnation: of the session that was read; another one is left alone.
         metadata: old and new bytes.
+        data_key: old and new `Record.data_key`; b"" for none.
 
     Raises:
         InvalidArgumentError: a part is named twice.
@@ -50,6 +51,7 @@ class Rewrite:
     metadata: tuple[bytes, bytes] | None = None
     entries: tuple[EntryRewrite, ...] = ()
     values: tuple[ValueRewrite, ...] = ()
+    data_key: tuple[bytes, bytes] | None = None
 
     def __post_init__(self) -> None:
         places = {(entry.log, entry.seq) for entry in self.entries}
@@ -60,7 +62,8 @@ class Rewrite:
     @property
     def parts(self) -> int:
         """How many parts it names."""
-        return len(self.entries) + len(self.values) + (self.metadata is not None)
+        alone = (self.metadata, self.data_key)
+        return len(self.entries) + len(self.values) + sum(each is not None for each in alone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,16 @@ def apply_rewrite(rows: SessionRows, rewrite: Rewrite, now_ms: int) -> RewriteRe
     if rewrite.metadata is not None and rewrite.metadata[0] == metadata:
         metadata = rewrite.metadata[1]
         grown.append(len(metadata) - len(record.metadata))
+    data_key = record.data_key
+    if rewrite.data_key is not None and rewrite.data_key[0] == data_key:
+        data_key = rewrite.data_key[1]
+        grown.append(0)
     replaced = [each for each in grown if each is not None]
     if replaced:
         # With a new guard: a commit that was made ready on the old record holds the old metadata.
         token = record.token[:16] + os.urandom(8)
         size = record.size + sum(replaced)
-        rows.save_record(replace(record, metadata=metadata, size=size, token=token))
+        rows.save_record(replace(record, metadata=metadata, data_key=data_key, size=size, token=token))
     return RewriteResult(len(replaced), rewrite.parts - len(replaced))
 
 

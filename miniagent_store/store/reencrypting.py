@@ -7,8 +7,9 @@ are only looked at. So a sweep that was cut short is finished by starting it aga
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from miniagent_store.backend import (
@@ -96,8 +97,8 @@ class Sweep:
         cursor: str | None = None
         seen: set[str] = set()
         while True:
-            at = cursor
-            ids, cursor = await self._ask(lambda at=at: self._core.backend.session_ids(kind, at, _PAGE))
+            page_of = functools.partial(self._core.backend.session_ids, kind, cursor, _PAGE)
+            ids, cursor = await self._ask(page_of)
             # Pages may overlap: what was seen in the last one is not looked at again.
             yield [each for each in ids if each not in seen]
             seen = set(ids)
@@ -133,8 +134,8 @@ class Sweep:
     async def _cache(self) -> None:
         cursor: str | None = None
         while True:
-            at = cursor
-            page, cursor = await self._ask(lambda at=at: self._core.backend.cache_scan(at, _PAGE))
+            page_of = functools.partial(self._core.backend.cache_scan, cursor, _PAGE)
+            page, cursor = await self._ask(page_of)
             for key, data in page:
                 try:
                     await self._cached(key, data)
@@ -261,7 +262,7 @@ class _SessionWalk:
             await asyncio.sleep(0)
 
     async def _replace(self, record: Record, change: Rewrite) -> None:
-        asked = _count(change)
+        asked = change.parts
         if not asked:
             return
 
@@ -282,8 +283,3 @@ def _written_with(core: StoreCore, data: bytes, owner: str) -> WrittenWith:
     info = core.coding.codec.describe(data)
     is_own = info.key_id is not None and info.key_id == core.keys.data_key_id(owner)
     return WrittenWith(str(info), DATA_KEY if is_own else info.key_id or "")
-
-
-def _count(change: Rewrite) -> int:
-    singles: Iterable[object] = (change.metadata, change.data_key)
-    return len(change.entries) + len(change.values) + sum(each is not None for each in singles)

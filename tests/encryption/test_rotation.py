@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from miniagent_store import Key, Keyring, KeyNotFoundError, Reencryption, SessionStore, open_store
+from miniagent_store import Key, KeyNotFoundError, Keyring, Reencryption, SessionStore, open_store
 from miniagent_store.keys.key_file import add_key, make_primary
 
 WRITER = Path(__file__).with_name("writer.py")

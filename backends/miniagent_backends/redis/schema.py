@@ -395,6 +395,7 @@ def pack_rewrite(rewrite: Rewrite, keys: Mapping[str, str], guard: bytes) -> byt
             "incarnation": rewrite.incarnation,
             "guard": guard,
             "metadata": _or_false(rewrite.metadata),
+            "data_key": _or_false(rewrite.data_key),
             "runs": _runs_of(rewrite.entries),
             "values": [(value.name, value.old, value.new) for value in rewrite.values],
         }

@@ -3,7 +3,7 @@
 --
 -- KEYS   1 the record; then the parts that are known to exist (all of one slot)
 -- ARGV   1 msgpack (see schema.py: pack_rewrite): {keys, incarnation, guard: 8 bytes, metadata: {old, new}
---        or false, runs: {log, first sequence, {{id, old, new}…}}…, values: {name, old, new}…}
+--        or false, data_key: the same, runs: {log, first sequence, {{id, old, new}…}}…, values: {name, old, new}…}
 -- reply  how many parts were replaced
 --
 -- No part gets another expiry: neither LSET, nor HSET on a hash that is there, touches it.
@@ -68,6 +68,10 @@ local replaced = #elements + #blobs
 if c.metadata and c.metadata[1] == record.metadata then
   grown = grown + #c.metadata[2] - #record.metadata
   record.metadata = c.metadata[2]
+  replaced = replaced + 1
+end
+if c.data_key and c.data_key[1] == (record.data_key or '') then
+  record.data_key = c.data_key[2] ~= '' and c.data_key[2] or nil
   replaced = replaced + 1
 end
 if replaced == 0 then return 0 end
