@@ -35,7 +35,7 @@ class Keyring:
 
     def __init__(self, keys: Iterable[Key], primary: str | None = None) -> None:
         self._path: Path | None = None
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._looked = 0.0
         self._set(tuple(keys), primary)
 
@@ -165,7 +165,7 @@ def _parse(text: str, place: str) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-def _read(path: Path) -> tuple[tuple[int, int, int], tuple[Key, ...]]:
+def _read(path: Path) -> tuple[tuple[int, ...], tuple[Key, ...]]:
     problem = ""
     try:
         with path.open("rb") as file:
@@ -180,5 +180,6 @@ def _read(path: Path) -> tuple[tuple[int, int, int], tuple[Key, ...]]:
     return _stamp(status), _parse(text, f"the key file {path}")
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    # Of the times, st_mtime may be set to what it was (cp -p), st_ctime may not.
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
