@@ -62,9 +62,12 @@ class KeyringProvider:
 
     def _id_of(self, wrapped: WrappedKey) -> bytes:
         try:
-            return bytes.fromhex(wrapped.key_id)
+            key_id = bytes.fromhex(wrapped.key_id)
         except ValueError:
-            pass
+            key_id = b""
+        # Not in capitals either: one key has one name.
+        if key_id and key_id.hex() == wrapped.key_id:
+            return key_id
         # Another key service wrapped it.
         raise KeyNotFoundError(key_id=wrapped.key_id, known=[key.id.hex() for key in self.keyring.keys])
 

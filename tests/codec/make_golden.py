@@ -6,7 +6,8 @@ for ever, so files are added and not changed. The key is `GOLDEN_KEY`, the place
 
 A negative case (``"error": [class, reason]``) is a blob that must be refused by a codec with the chain
 ``"reader"``; for a chain with keys these are a bit changed in the body, the blob in another place
-(``"place"`` names what differs), another key's id, a key that is not known, and where the chain encrypts, a value that is only checked.
+(``"place"`` names what differs), another key's id, a key that is not known, and where the chain encrypts,
+a value that is only checked.
 """
 
 from __future__ import annotations
