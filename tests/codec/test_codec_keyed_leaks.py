@@ -52,7 +52,7 @@ def silent_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Whatever a test makes fail, nothing of it is in the log."""
     with caplog.at_level(logging.DEBUG):
         yield
-        for record in caplog.records:
+        for record in caplog.get_records("call"):
             assert not any(
                 secret in text for secret in SECRETS for text in (record.getMessage(), repr(vars(record)))
             )
@@ -89,10 +89,8 @@ def test_errors_of_reading_otherwise_are_silent(chain: str, reader: str) -> None
         "moved": keyed(chain),
     }[reader]
     blob = keyed(chain).encode(VALUE, CONTEXT)
-    # What can be read is damaged.
-    changed = (
-        blob if reader in ("json", "no keys", "other keys", "moved") else blob[:-1] + bytes((blob[-1] ^ 1,))
-    )
+    if reader in ("same", "aesgcm"):
+        blob = blob[:-1] + bytes((blob[-1] ^ 1,))
 
     with pytest.raises(StoreError) as caught:
         codec.decode(blob, place)
