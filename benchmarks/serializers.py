@@ -83,7 +83,7 @@ def message(size: int) -> dict[str, Any]:
     """A message of about `size` bytes."""
     value: dict[str, Any] = {"role": "user", "name": "ada", "tokens": 12, "content": ""}
     # Words, so that compression finds as much as in other texts.
-    words, choose = "the agent answers with a tool call and waits".split(), random.Random(1)
+    words, choose = ["the", "agent", "answers", "with", "a", "tool", "call"], random.Random(1)
     room = max(0, size - len(msgpack.packb(value)) - 2)
     value["content"] = " ".join(choose.choices(words, k=room))[:room]
     return value

@@ -166,18 +166,17 @@ def _parse(text: str, place: str) -> tuple[Key, ...]:
 
 
 def _read(path: Path) -> tuple[tuple[int, ...], tuple[Key, ...]]:
-    problem = ""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if stat.S_IMODE(status.st_mode) & 0o077:
-                problem = f"others may read the key file {path}; run: chmod 600 {path}"
             text = file.read(1_000_000).decode("ascii", "replace")
     except OSError as error:
         problem = f"the key file {path} cannot be read ({error.strerror}); check keys=file:…"
-    if problem:
-        raise ConfigurationError(problem)
-    return _stamp(status), _parse(text, f"the key file {path}")
+    else:
+        if not stat.S_IMODE(status.st_mode) & 0o077:
+            return _stamp(status), _parse(text, f"the key file {path}")
+        problem = f"others may read the key file {path}; run: chmod 600 {path}"
+    raise ConfigurationError(problem)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import pytest
 
 from miniagent_store.errors import ConfigurationError, KeyNotFoundError
 from miniagent_store.keys import Key, Keyring
+from miniagent_store.keys.key_file import add_key, make_primary
 from miniagent_store.keys.keyring import LOOK_AGAIN
 from miniagent_store.serializer import Context
 
@@ -271,3 +272,36 @@ def test_a_file_that_is_half_written_or_gone_keeps_the_old_keys(
     write(path, NEW, OLD)
     assert ring.reload() is True
     assert ring.primary == NEW
+
+
+# -- changing a file -----------------------------------------------------------------------------------
+
+
+def test_keys_are_added_and_made_primary_without_losing_comments(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+
+    assert add_key(path, OLD).keys == (OLD,)
+    path.write_text(f"# of the shop\n{path.read_text()}")
+    ring = Keyring.from_file(path)
+    assert add_key(path, NEW).primary == OLD
+    assert ring.opening_key(NEW.id, CONTEXT) == NEW
+    assert make_primary(path, "new").primary == NEW
+
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    assert "# of the shop\n" in path.read_text()
+    assert os.listdir(tmp_path) == ["keys"]
+
+
+def test_a_change_that_cannot_be_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    path = write(tmp_path / "keys", OLD)
+    before = path.read_bytes()
+
+    with pytest.raises(ConfigurationError, match="each key and each label once"):
+        add_key(path, Key(NEW.secret, "old"))
+    with pytest.raises(ConfigurationError, match="labelled 'none'; there are old"):
+        make_primary(path, "none")
+    with pytest.raises(ConfigurationError, match=r"cannot be written \(No such file"):
+        add_key(tmp_path / "missing" / "keys", OLD)
+
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["keys"]
