@@ -24,5 +24,6 @@ slow:
 bench:
 	$(PYTHON) benchmarks/import_time.py
 	$(PYTHON) benchmarks/append_cost.py
+	$(PYTHON) benchmarks/serializers.py
 	$(PYTHON) benchmarks/sqlite_group_commit.py
 	$(PYTHON) benchmarks/redis_floor.py

@@ -235,6 +235,10 @@ class KeyNotFoundError(CryptoError):
             context=context,
         )
 
+    def __str__(self) -> str:
+        where = f"value in {self.context}" if self.context else "value"
+        return f"{where} was {self.detail}"
+
 
 class TamperedError(CryptoError):
     """The value was modified, moved from another place, or the key does not match."""

@@ -8,6 +8,7 @@ model and errors are the library's and stand around every serializer (`miniagent
 from __future__ import annotations
 
 import functools
+import struct
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,8 +56,8 @@ class Context:
             header: the header that the layer was given, and its own key id.
         """
         place = _place(self.namespace, self.kind, self.session_id, self.field, self.log)
-        entry = _ABSENT if self.entry_id is None else _LENGTHS[len(self.entry_id)] + self.entry_id
-        return b"".join((_DOMAIN, _LENGTHS[len(header)], header, place, entry))
+        entry = _ABSENT if self.entry_id is None else _size(len(self.entry_id)) + self.entry_id
+        return b"".join((_DOMAIN, _size(len(header)), header, place, entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ def _counted(part: str | bytes | None) -> bytes:
     if part is None:
         return _ABSENT
     data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-    return len(data).to_bytes(4, "big") + data
+    return _size(len(data)) + data
 
 
 @functools.lru_cache(maxsize=4096)
@@ -206,7 +207,6 @@ def _place(*parts: str | None) -> bytes:
     return b"".join(map(_counted, parts))
 
 
+_size = struct.Struct(">I").pack
 _ABSENT = b"\xff\xff\xff\xff"
 _DOMAIN = _counted("miniagent-store/v1")
-# Headers and entry ids are short; looking a length up is cheaper than writing it.
-_LENGTHS = [length.to_bytes(4, "big") for length in range(1024)]

@@ -7,12 +7,20 @@ has to be asked once a session, not once a value.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from miniagent_store.errors import CryptoError, DecodeError, KeyNotFoundError, KeyProviderError, StoreError
+from miniagent_store.errors import (
+    ConfigurationError,
+    CryptoError,
+    DecodeError,
+    KeyNotFoundError,
+    KeyProviderError,
+    SerializationError,
+    StoreError,
+)
 from miniagent_store.ids import join_id
 from miniagent_store.keys.key import Key
 from miniagent_store.keys.keyring import Keyring
@@ -167,40 +175,50 @@ class DataKeys:
         Raises:
             KeyNotFoundError, CryptoError, KeyProviderError: it cannot be unwrapped or wrapped.
         """
-        if wrapped_by(packed) == await self._ask(self.provider.primary()):
+        if packed == DESTROYED or wrapped_by(packed) == await self._ask(self.provider.primary):
             return None
         return await self._wrap(await self._unwrap(packed, session_id), session_id)
 
     async def _wrap(self, key: Key, session_id: str) -> bytes:
-        wrapped = await self._ask(self.provider.wrap(key.secret, self._place(session_id)))
-        name = wrapped.key_id.encode("ascii", "replace")
-        if not 0 < len(name) < 256 or len(wrapped.data) > 65_536:
+        wrapped = await self._ask(self.provider.wrap, key.secret, self._place(session_id))
+        if not isinstance(wrapped, WrappedKey) or not _is_key_id(wrapped.key_id) or not _fits(wrapped.data):
             raise KeyProviderError(
-                "the key provider returned a key id that is not 1 to 255 ASCII characters, or more than "
-                "64 KiB; its plugin is broken"
+                "the key provider's wrap() must return a WrappedKey with a key id of 1 to 255 printable "
+                "ASCII characters and 1 byte to 64 KiB of data; its plugin is broken"
             )
+        name = wrapped.key_id.encode()
         return bytes((len(name),)) + name + wrapped.data
 
     async def _unwrap(self, packed: bytes, session_id: str) -> Key:
         wrapped = WrappedKey(wrapped_by(packed), packed[1 + packed[0] :])
+        secret = await self._ask(
+            self.provider.unwrap, wrapped, self._place(session_id), at=f"session {session_id!r} (data key)"
+        )
+        try:
+            return Key(secret, "data-key")
+        except ConfigurationError:
+            pass
+        raise KeyProviderError(
+            "the key provider's unwrap() must return the 32 bytes that wrap() was given; "
+            "its plugin is broken"
+        )
+
+    async def _ask(self, call: Callable[..., Awaitable[R]], *arguments: object, at: str = "") -> R:
         failure: StoreError
         try:
-            secret = await self._ask(self.provider.unwrap(wrapped, self._place(session_id)))
-            return Key(secret, "data-key")
-        except CryptoError as error:
-            error.context = f"session {session_id!r} (data key)"
+            return await call(*arguments)
+        except StoreError as error:
+            # What it was raised from may hold keys.
+            error.__cause__ = error.__context__ = None
+            if isinstance(error, SerializationError) and error.context is None:
+                error.context = at or None
             failure = error
-        raise failure
-
-    async def _ask(self, call: Awaitable[R]) -> R:
-        failure = ""
-        try:
-            return await call
-        except StoreError:
-            raise
         except Exception as error:  # noqa: BLE001 - a stranger's client, whose errors may hold keys
-            failure = type(error).__name__
-        raise KeyProviderError(f"the key provider failed ({failure}); is the key service reachable?")
+            failure = KeyProviderError(
+                f"the key provider failed ({type(error).__name__}); is the key service reachable?"
+            )
+        # Outside of the except blocks, so that the client's error does not become its __context__.
+        raise failure
 
     def _place(self, session_id: str) -> bytes:
         context = Context(self._namespace, "data-key", session_id, "data-key")
@@ -215,7 +233,18 @@ def wrapped_by(packed: bytes) -> str:
     """
     if not packed or len(packed) <= 1 + packed[0]:
         raise DecodeError("truncated", detail="the session's wrapped data key is cut off")
-    return packed[1 : 1 + packed[0]].decode("ascii", "replace")
+    name = packed[1 : 1 + packed[0]].decode("latin-1")
+    if not _is_key_id(name):
+        raise DecodeError("corrupt", detail="the session's wrapped data key does not name a key")
+    return name
+
+
+def _is_key_id(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name) < 256 and name.isascii() and name.isprintable()
+
+
+def _fits(data: object) -> bool:
+    return isinstance(data, bytes) and 0 < len(data) <= 65_536
 
 
 def _owner(context: Context) -> str:

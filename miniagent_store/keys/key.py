@@ -96,6 +96,12 @@ class Key:
     def __repr__(self) -> str:
         return f"Key({self.label!r}, id={self.id.hex()})"
 
+    def __copy__(self) -> Key:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Key:
+        return self
+
     def __reduce__(self) -> str:
         raise TypeError("keys are not pickled; pass a Keyring's place (env:NAME or file:/path) instead")
 

@@ -42,7 +42,6 @@ def _lines(path: Path) -> list[str]:
 
 
 def _write(path: Path, lines: list[str]) -> Keyring:
-    problem = ""
     try:
         # Made with mode 0600, in the same folder: renaming is atomic within a file system only.
         with tempfile.NamedTemporaryFile(
@@ -53,12 +52,16 @@ def _write(path: Path, lines: list[str]) -> Keyring:
             os.fsync(file.fileno())
     except OSError as error:
         problem = f"the key file {path} cannot be written ({error.strerror})"
-    if problem:
-        raise ConfigurationError(problem)
+    else:
+        return _renamed(file.name, path)
+    raise ConfigurationError(problem)
+
+
+def _renamed(written: str, path: Path) -> Keyring:
     try:
-        ring = Keyring.from_file(file.name)
-        os.replace(file.name, path)
+        ring = Keyring.from_file(written)
+        os.replace(written, path)
     except BaseException:
-        os.unlink(file.name)
+        os.unlink(written)
         raise
     return ring

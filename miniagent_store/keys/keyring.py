@@ -35,7 +35,7 @@ class Keyring:
 
     def __init__(self, keys: Iterable[Key], primary: str | None = None) -> None:
         self._path: Path | None = None
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._looked = 0.0
         self._set(tuple(keys), primary)
 
@@ -165,20 +165,20 @@ def _parse(text: str, place: str) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-def _read(path: Path) -> tuple[tuple[int, int, int], tuple[Key, ...]]:
-    problem = ""
+def _read(path: Path) -> tuple[tuple[int, ...], tuple[Key, ...]]:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if stat.S_IMODE(status.st_mode) & 0o077:
-                problem = f"others may read the key file {path}; run: chmod 600 {path}"
             text = file.read(1_000_000).decode("ascii", "replace")
     except OSError as error:
         problem = f"the key file {path} cannot be read ({error.strerror}); check keys=file:…"
-    if problem:
-        raise ConfigurationError(problem)
-    return _stamp(status), _parse(text, f"the key file {path}")
+    else:
+        if not stat.S_IMODE(status.st_mode) & 0o077:
+            return _stamp(status), _parse(text, f"the key file {path}")
+        problem = f"others may read the key file {path}; run: chmod 600 {path}"
+    raise ConfigurationError(problem)
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    # Of the times, st_mtime may be set to what it was (cp -p), st_ctime may not.
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size

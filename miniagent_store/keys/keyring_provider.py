@@ -45,7 +45,7 @@ class KeyringProvider:
     async def unwrap(self, wrapped: WrappedKey, context: bytes) -> bytes:
         from cryptography.exceptions import InvalidTag
 
-        key = self.keyring.find(_id_of(wrapped))
+        key = self.keyring.find(self._id_of(wrapped))
         nonce, body = wrapped.data[:_NONCE_SIZE], wrapped.data[_NONCE_SIZE:]
         try:
             data_key: bytes = _cipher(key).decrypt(nonce, body, context)
@@ -60,16 +60,19 @@ class KeyringProvider:
             "another key; restore the session from a backup",
         )
 
+    def _id_of(self, wrapped: WrappedKey) -> bytes:
+        try:
+            key_id = bytes.fromhex(wrapped.key_id)
+        except ValueError:
+            key_id = b""
+        # Not in capitals either: one key has one name.
+        if key_id and key_id.hex() == wrapped.key_id:
+            return key_id
+        # Another key service wrapped it.
+        raise KeyNotFoundError(key_id=wrapped.key_id, known=[key.id.hex() for key in self.keyring.keys])
+
 
 def _cipher(key: Key) -> Any:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return AESGCM(key.derive(b"wrap"))
-
-
-def _id_of(wrapped: WrappedKey) -> bytes:
-    try:
-        return bytes.fromhex(wrapped.key_id)
-    except ValueError:
-        pass
-    raise KeyNotFoundError(key_id=wrapped.key_id)

@@ -38,8 +38,9 @@ class SessionSubkeys(Generic[C]):
         return self._remembered(key, context.namespace, context.kind, context.session_id)
 
     def _derive(self, key: Key, *session: str) -> C:
-        counted = (len(part.encode()).to_bytes(4, "big") + part.encode() for part in session)
-        return self._make(key.derive(self._purpose + b"".join(counted)))
+        parts = [part.encode("utf-8", "surrogatepass") for part in session]
+        counted = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return self._make(key.derive(self._purpose + counted))
 
 
 class LayerWithKeys(Generic[C]):
