@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 from miniagent_store.hookspecs import hookimpl
 from miniagent_store.provider import Provider
 from miniagent_store.serializer import Layer, Serializer
+
+# Python 3.14 has it as compression.zstd.
+_ZSTD_PACKAGE = "backports.zstd" if sys.version_info < (3, 14) else None
 
 
 @hookimpl
@@ -19,6 +24,10 @@ def provide_serializers() -> list[Provider[Serializer]]:
 @hookimpl
 def provide_layers() -> list[Provider[Layer]]:
     return [
+        Provider("zlib", _zlib, wire_id=0x10, summary="compression, standard library"),
+        Provider(
+            "zstd", _zstd, wire_id=0x11, summary="compression, fast", package=_ZSTD_PACKAGE, extra="zstd"
+        ),
         Provider("crc32", _crc32, wire_id=0x1F, summary="notices damaged bytes"),
         Provider("hmac", _hmac, wire_id=0x20, summary="notices changed bytes; needs keys"),
         *(
@@ -48,6 +57,18 @@ def _msgpack() -> Serializer:
     from miniagent_serializers.msgpack_serializer import MsgpackSerializer
 
     return MsgpackSerializer()
+
+
+def _zlib() -> Layer:
+    from miniagent_serializers.zlib_layer import ZlibLayer
+
+    return ZlibLayer()
+
+
+def _zstd() -> Layer:
+    from miniagent_serializers.zstd_layer import ZstdLayer
+
+    return ZstdLayer()
 
 
 def _crc32() -> Layer:
