@@ -6,7 +6,7 @@ import sys
 
 from miniagent_store.hookspecs import hookimpl
 from miniagent_store.provider import Provider
-from miniagent_store.serializer import Layer, Serializer
+from miniagent_store.serializer import Layer, LegacyReader, Serializer
 
 # Python 3.14 has it as compression.zstd.
 _ZSTD_PACKAGE = "backports.zstd" if sys.version_info < (3, 14) else None
@@ -18,6 +18,7 @@ def provide_serializers() -> list[Provider[Serializer]]:
         Provider("json", _json, wire_id=0x01, summary="JSON, standard library"),
         Provider("orjson", _orjson, wire_id=0x01, summary="JSON, fast"),
         Provider("msgpack", _msgpack, wire_id=0x02, summary="MessagePack, compact"),
+        Provider("pickle", _pickle, wire_id=0x0F, summary="objects of listed classes", safe=False),
     ]
 
 
@@ -41,6 +42,14 @@ def provide_layers() -> list[Provider[Layer]]:
     ]
 
 
+@hookimpl
+def provide_legacy_readers() -> list[Provider[LegacyReader]]:
+    return [
+        Provider("json", _legacy_json, summary="MiniAgent's plain JSON"),
+        Provider("pickle-thread", _legacy_pickle_thread, summary="MiniAgent's pickled threads", safe=False),
+    ]
+
+
 def _json() -> Serializer:
     from miniagent_serializers.json_serializer import JsonSerializer
 
@@ -57,6 +66,12 @@ def _msgpack() -> Serializer:
     from miniagent_serializers.msgpack_serializer import MsgpackSerializer
 
     return MsgpackSerializer()
+
+
+def _pickle() -> Serializer:
+    from miniagent_serializers.pickle_serializer import PickleSerializer
+
+    return PickleSerializer()
 
 
 def _zlib() -> Layer:
@@ -99,3 +114,15 @@ def _chacha() -> Layer:
     from miniagent_serializers.aead_layers import ChaChaLayer
 
     return ChaChaLayer()
+
+
+def _legacy_json() -> LegacyReader:
+    from miniagent_serializers.legacy_json import LegacyJson
+
+    return LegacyJson()
+
+
+def _legacy_pickle_thread() -> LegacyReader:
+    from miniagent_serializers.legacy_pickle_thread import LegacyPickleThread
+
+    return LegacyPickleThread()

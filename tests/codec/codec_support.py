@@ -80,12 +80,13 @@ class PlainRegistry:
     ) -> None:
         self._without = frozenset(without)
         self._serializers = [
-            *plugin.provide_serializers(),
             *(Provider(s.name, lambda s=s: s, wire_id=s.wire_id, safe=s.safe) for s in serializers),
+            *plugin.provide_serializers(),
         ]
         self._layers = [
+            # What a test brings comes first, so that it can stand in for a built-in.
+            *(Provider(x.name, lambda x=x: x, wire_id=x.wire_id) for x in (*layers, ToyZip(), ToySeal())),
             *plugin.provide_layers(),
-            *(Provider(x.name, lambda x=x: x, wire_id=x.wire_id) for x in (ToyZip(), ToySeal(), *layers)),
         ]
 
     def serializer(self, name: str) -> Provider[Any]:
@@ -93,6 +94,9 @@ class PlainRegistry:
 
     def layer(self, name: str) -> Provider[Any]:
         return self._find(name, self._layers)
+
+    def legacy_reader(self, name: str) -> Provider[Any]:
+        return self._find(name, plugin.provide_legacy_readers())
 
     def by_wire_id(self, wire_id: int) -> Provider[Any] | None:
         return next((p for p in self._all() if p.wire_id == wire_id), None)
