@@ -125,9 +125,7 @@ def _chain(serializer: Any, plugins: Plugins) -> Chain:
         return serializer
     if isinstance(serializer, str):
         return Chain.parse(serializer, plugins)
-    raise ConfigurationError(
-        f"serializer is a text such as 'msgpack' or a Chain, not {type(serializer).__name__}"
-    )
+    return Chain.of(serializer, plugins)
 
 
 def default_url() -> str:
