@@ -11,6 +11,7 @@ import platformdirs
 from miniagent_store.backend import BackendOptions
 from miniagent_store.codec.chain import Chain
 from miniagent_store.codec.codec import Codec
+from miniagent_store.codec.leave import ListedClass, check_not_in_url, legacy_reader, with_leave
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.hookspecs import BackendFactory
@@ -34,6 +35,8 @@ def open_store(
     plugins: Iterable[Any] = (),
     types: TypeRegistry | None = None,
     keyring: Keyring | KeyProvider | None = None,
+    allow_pickle: bool = False,
+    pickle_classes: Iterable[ListedClass] = (),
     **options: Any,
 ) -> SessionStore:
     """A store for a URL. No I/O until it is entered or first used.
@@ -45,6 +48,9 @@ def open_store(
         plugins: plugin objects for this store, besides the installed ones.
         types: where your classes are registered; a new registry unless given.
         keyring: keys, or a key service, instead of the place of keys that ``keys=`` names.
+        allow_pickle: leave to use serializers that may run code that stored bytes name, and the reader
+            ``legacy=pickle-thread``. Never given by a URL or the environment.
+        pickle_classes: classes whose objects pickle writes and reads, or their modules and names.
         **options: the same as in the URL's query, and stronger.
 
     Raises:
@@ -67,14 +73,19 @@ def open_store(
     own = tuple(plugins)
     found = Plugins(own) if own else shared_plugins()
     provider = found.find("backend", parsed.scheme)
+    check_not_in_url(parsed.options)
     store_options, extra = read_options(
         parsed.options, options, backend_options=provider.options, scheme=parsed.scheme
     )
     registry = types if types is not None else TypeRegistry()
-    chain = _chain(store_options.serializer, found)
-    accept = [_chain(name, found) for name in store_options.accept]
+    classes = tuple(pickle_classes)
+    chain, *accept = (
+        with_leave(_chain(each, found), allow_pickle=allow_pickle, classes=classes)
+        for each in (store_options.serializer, *store_options.accept)
+    )
+    legacy = [legacy_reader(name, found, allow_pickle=allow_pickle) for name in store_options.legacy]
     keys = _keys([chain, *accept], store_options, keyring, found)
-    codec = Codec(chain, registry=found, accept=accept, types=registry, keys=keys)
+    codec = Codec(chain, registry=found, accept=accept, types=registry, keys=keys, legacy=legacy)
     factory: BackendFactory = found.load("backend", parsed.scheme)
     backend = factory(
         parsed.without_options(),
@@ -114,9 +125,7 @@ def _chain(serializer: Any, plugins: Plugins) -> Chain:
         return serializer
     if isinstance(serializer, str):
         return Chain.parse(serializer, plugins)
-    raise ConfigurationError(
-        f"serializer is a text such as 'msgpack' or a Chain, not {type(serializer).__name__}"
-    )
+    return Chain.of(serializer, plugins)
 
 
 def default_url() -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from miniagent_store.agent.models import ChatModel
     from miniagent_store.backend import Backend, BackendOptions
     from miniagent_store.keys.provider import KeyProvider
-    from miniagent_store.serializer import Layer, Serializer
+    from miniagent_store.serializer import Layer, LegacyReader, Serializer
     from miniagent_store.store.draft import CommitDraft
     from miniagent_store.url import StoreURL
     from miniagent_store.values import Session
@@ -50,6 +50,12 @@ def provide_serializers() -> Iterable[Provider[Serializer]]:
 @hookspec
 def provide_layers() -> Iterable[Provider[Layer]]:
     """Layers around serializers: compression, integrity, encryption."""
+    return ()
+
+
+@hookspec
+def provide_legacy_readers() -> Iterable[Provider[LegacyReader]]:
+    """Readers for ``legacy=``: values that other programs wrote, without an envelope."""
     return ()
 
 
@@ -119,6 +125,7 @@ def providing_hooks() -> dict[str, str]:
         "provide_backends": "backend",
         "provide_serializers": "serializer",
         "provide_layers": "layer",
+        "provide_legacy_readers": "legacy reader",
         "provide_key_providers": "key provider",
         "provide_models": "model",
     }

@@ -138,6 +138,9 @@ class StoreOptions:
 
     serializer: Any = _option(lambda value: value, "msgpack", "chain of serializer and layers, as a+b+c")
     accept: tuple[str, ...] = _option(_parse_names, (), "other chains that may be read, comma separated")
+    legacy: tuple[str, ...] = _option(
+        _parse_names, (), "readers of values that other programs wrote: json, pickle-thread"
+    )
     keys: str | None = _option(
         lambda value: str(value), None, "where keys are: env:NAME, file:/path or provider:name"
     )

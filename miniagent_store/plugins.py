@@ -16,7 +16,7 @@ from miniagent_store.hookspecs import PROJECT
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import nearest
 from miniagent_store.provider import Provider, load_provider
-from miniagent_store.serializer import Layer, Serializer
+from miniagent_store.serializer import Layer, LegacyReader, Serializer
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,10 @@ class Plugins:
     def layer(self, name: str) -> Provider[Layer]:
         """The layer of this name; raises as `find`."""
         return self.find("layer", name)
+
+    def legacy_reader(self, name: str) -> Provider[LegacyReader]:
+        """The reader of this name for ``legacy=``; raises as `find`."""
+        return self.find("legacy reader", name)
 
     def key_provider(self, name: str) -> KeyProvider:
         """The key service of this name; raises as `load`."""

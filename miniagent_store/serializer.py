@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import struct
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
@@ -109,6 +109,53 @@ class Serializer(Protocol):
     @abstractmethod
     def loads(self, data: bytes, context: Context, limits: Limits) -> Any:
         """Read what `dumps` wrote. Any exception becomes a `DecodeError`."""
+        ...
+
+
+@runtime_checkable
+class ClassSerializer(Serializer, Protocol):
+    """A serializer that also takes objects of listed classes as they are.
+
+    Plugins bring it without a list, and then it writes and reads nothing: code has to give it one, since
+    such a serializer calls what stored bytes name. Everything else of the value model is flattened for it
+    as for any other.
+
+    Attributes:
+        classes: whose objects it takes; None: it may not be used.
+    """
+
+    classes: frozenset[type] | None
+
+    @abstractmethod
+    def with_classes(self, classes: Iterable[type]) -> Self:
+        """A serializer of the same kind that may be used, with these classes.
+
+        Raises:
+            ConfigurationError: one of them cannot be listed.
+        """
+        ...
+
+
+@runtime_checkable
+class LegacyReader(Protocol):
+    """Reads values that another program wrote, which have no envelope.
+
+    Asked only by stores that name it in ``legacy=``, and only for bytes that are no envelope.
+
+    Attributes:
+        name: as in ``legacy=``.
+    """
+
+    name: str
+
+    @abstractmethod
+    def recognises(self, data: bytes) -> bool:
+        """Whether `data` looks like what it reads; quick, and true for one reader at most."""
+        ...
+
+    @abstractmethod
+    def read(self, data: bytes, context: Context, limits: Limits) -> Any:
+        """A value of the value model. Any exception becomes a `DecodeError`."""
         ...
 
 

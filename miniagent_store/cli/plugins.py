@@ -48,21 +48,27 @@ def command(as_json: bool) -> None:
         for row, style in _rows(info):
             rows.append(row)
             styles.append(style)
-    columns = ["plugin", "from", "kind", "name", "wire id", "what"]
+    columns = ["plugin", "from", "kind", "name", "wire id", "safe", "what"]
     show_table(columns, rows, keep=columns[:-1], styles=styles)
 
 
 def _rows(info: PluginInfo) -> Iterator[tuple[tuple[str, ...], str]]:
     """A row for each thing that a plugin brings; its name stands in the first."""
     things = [
-        (kind, each.name, _wire_id(each) or "-", "; ".join(filter(None, (each.summary, *_remarks(each)))))
+        (
+            kind,
+            each.name,
+            _wire_id(kind, each),
+            _is_safe(kind, each),
+            "; ".join(filter(None, (each.summary, *_remarks(each)))),
+        )
         for kind, each in info.provides
     ]
     if info.observes:
-        things.append(("hooks", "-", "-", f"observes {', '.join(info.observes)}"))
+        things.append(("hooks", "-", "-", "-", f"observes {', '.join(info.observes)}"))
     if info.problem:
-        things = [("broken", "-", "-", info.problem)]
-    for number, thing in enumerate(things or [("-", "-", "-", "brings nothing")]):
+        things = [("broken", "-", "-", "-", info.problem)]
+    for number, thing in enumerate(things or [("-", "-", "-", "-", "brings nothing")]):
         # In a pipe each line has to stand for itself; people read better what is said once.
         said = number > 0 and sys.stdout.isatty()
         who = ("", "") if said else (info.name, info.distribution or "-")
@@ -71,7 +77,7 @@ def _rows(info: PluginInfo) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _remarks(provider: Provider[Any]) -> Iterator[str]:
     if not provider.safe:
-        yield "NOT SAFE: may run code that stored bytes name"
+        yield "may run code that stored bytes name: only with allow_pickle=True in code"
     if not _installed(provider):
         yield f"not installed: pip install 'miniagent-store[{provider.extra or provider.package}]'"
 
@@ -86,8 +92,17 @@ def _installed(provider: Provider[Any]) -> bool:
     return True
 
 
-def _wire_id(provider: Provider[Any]) -> str:
-    return "" if provider.wire_id is None else f"0x{provider.wire_id:02X}"
+def _wire_id(kind: str, provider: Provider[Any]) -> str:
+    """What stands for it in stored values: a number, or its name."""
+    if kind not in ("serializer", "layer"):
+        return "-"
+    return "named" if provider.wire_id is None else f"0x{provider.wire_id:02X}"
+
+
+def _is_safe(kind: str, provider: Provider[Any]) -> str:
+    if kind not in ("serializer", "layer", "legacy reader"):
+        return "-"
+    return "yes" if provider.safe else "NO"
 
 
 def _document(info: PluginInfo) -> dict[str, Any]:

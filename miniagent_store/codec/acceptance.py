@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from miniagent_store.codec.chain import Chain, give_keys
+from miniagent_store.codec.chain import Chain, give_keys, load_codec
 from miniagent_store.codec.envelope import (
     RESERVED_IDS,
     CodecId,
@@ -22,7 +22,6 @@ from miniagent_store.codec.envelope import (
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.errors import ConfigurationError, DecodeError, PluginError
 from miniagent_store.keys.source import KeySource
-from miniagent_store.provider import load_provider
 from miniagent_store.serializer import Layer, Serializer
 
 # Chains differ by serializer, layers, and whether compressed; a header is only kept once it was accepted.
@@ -149,7 +148,7 @@ class Reader:
                 detail="it may run code that stored bytes name, so it is only read where accept= lists it",
             )
         try:
-            return give_keys(load_provider("codec", provider), self._keys)
+            return give_keys(load_codec("codec", provider), self._keys)
         except (ConfigurationError, PluginError) as error:
             problem = str(error)
         raise DecodeError("codec unavailable", codec=provider.name, detail=problem)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from miniagent_store.codec.envelope import CodecId, codec_id
 from miniagent_store.codec.registry import CodecRegistry
-from miniagent_store.errors import ConfigurationError
+from miniagent_store.errors import ConfigurationError, PluginError
 from miniagent_store.keys.source import KeySource
-from miniagent_store.provider import load_provider
-from miniagent_store.serializer import KeyedLayer, Layer, LayerKind, Serializer
+from miniagent_store.provider import Provider, load_provider
+from miniagent_store.serializer import KeyedLayer, Layer, LayerKind, NamedSerializer, Serializer
 
 C = TypeVar("C")
 
@@ -80,12 +80,27 @@ class Chain:
             )
         if names[0] in ALIASES.values():
             names.insert(0, DEFAULT_SERIALIZER)
-        serializer: Serializer = load_provider("serializer", registry.serializer(names[0]))
-        layers: list[Layer] = [load_provider("layer", registry.layer(name)) for name in names[1:]]
+        serializer: Serializer = load_codec("serializer", registry.serializer(names[0]))
+        layers: list[Layer] = [load_codec("layer", registry.layer(name)) for name in names[1:]]
         if not any(layer.authenticated or layer.kind == "integrity" for layer in layers):
             position = sum(layer.kind == "compress" for layer in layers)
-            layers.insert(position, load_provider("layer", registry.layer(INTEGRITY)))
+            layers.insert(position, load_codec("layer", registry.layer(INTEGRITY)))
         return cls(serializer, tuple(layers))
+
+    @classmethod
+    def of(cls, serializer: Any, registry: CodecRegistry) -> Chain:
+        """The chain of a serializer that was made in code, and a checksum.
+
+        Args:
+            serializer: any, down to an object with a name and two functions.
+            registry: where the checksum is looked up.
+
+        Raises:
+            ConfigurationError: it is no serializer, or not safe enough for this.
+        """
+        if not isinstance(serializer, Serializer):
+            serializer = _named(serializer, safe=True)
+        return cls(serializer, (load_codec("layer", registry.layer(INTEGRITY)),))
 
     def with_keys(self, keys: KeySource) -> Chain:
         """The same chain, whose layers take their keys from `keys`."""
@@ -125,6 +140,48 @@ class Chain:
 
     def __str__(self) -> str:
         return "+".join(codec.name for codec in self.codecs)
+
+
+def load_codec(kind: str, provider: Provider[Any]) -> Any:
+    """What `provider` brings; of a serializer with a name and two functions all the rest is added.
+
+    Raises:
+        MissingExtraError: a package that it needs is not installed.
+        PluginError: it cannot be loaded, or is no codec, or not the one that was announced.
+    """
+    codec = load_provider(kind, provider)
+    if not hasattr(codec, "wire_id") and kind != "layer":
+        problem = ""
+        try:
+            codec = _named(codec, safe=provider.safe)
+        except ConfigurationError as error:
+            problem = str(error)
+        if problem:
+            raise PluginError(f"{kind} {provider.name!r}: {problem}; update or uninstall its plugin")
+    # What is announced is what stored values are found by.
+    for part in ("name", "wire_id"):
+        announced, found = getattr(provider, part), getattr(codec, part, None)
+        if announced != found:
+            raise PluginError(
+                f"{kind} {provider.name!r} has another {part} ({found!r}) than its plugin announces "
+                f"({announced!r}); update or uninstall the plugin"
+            )
+    return codec
+
+
+def _named(given: Any, *, safe: bool) -> NamedSerializer:
+    name, dumps, loads = (getattr(given, part, None) for part in ("name", "dumps", "loads"))
+    if not isinstance(name, str) or not callable(dumps) or not callable(loads):
+        raise ConfigurationError(
+            f"{type(given).__name__} is no serializer; it needs a name, dumps(value) and loads(data)"
+        )
+    return NamedSerializer(
+        name,
+        dumps,
+        loads,
+        native_bytes=getattr(given, "native_bytes", False),
+        safe=safe and getattr(given, "safe", True),
+    )
 
 
 def give_keys(codec: C, keys: KeySource | None) -> C:

@@ -10,18 +10,20 @@ from miniagent_store.codec.acceptance import Reader
 from miniagent_store.codec.chain import Chain
 from miniagent_store.codec.digest import PLAIN_SIZE, digest_of, keyed_digest_of
 from miniagent_store.codec.envelope import (
+    MAGIC,
     VERSION,
     CodecId,
     build_header,
     parse_header,
 )
+from miniagent_store.codec.natives import StructureOfNatives, natives_of
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.codec.value_model import ValueModel
 from miniagent_store.errors import DecodeError, EncodeError, SerializationError, StoreError
 from miniagent_store.keys.key import KEY_ID_SIZE
 from miniagent_store.keys.source import KeySource
-from miniagent_store.serializer import Context, Layer, Limits
+from miniagent_store.serializer import Context, Layer, LegacyReader, Limits
 
 E = TypeVar("E", bound=SerializationError)
 
@@ -67,6 +69,7 @@ class Codec:
         limits: of sizes and depth; both ways, so that nothing is written that cannot be read.
         types: classes of the application that may be stored.
         keys: what layers that need keys take them from.
+        legacy: readers of values that have no envelope; without any, such values are refused.
     """
 
     def __init__(
@@ -78,14 +81,19 @@ class Codec:
         limits: Limits | None = None,
         types: TypeRegistry | None = None,
         keys: KeySource | None = None,
+        legacy: Iterable[LegacyReader] = (),
     ) -> None:
+        accept = tuple(accept)
         if keys is not None:
-            chain, accept = chain.with_keys(keys), [listed.with_keys(keys) for listed in accept]
+            chain, accept = chain.with_keys(keys), tuple(listed.with_keys(keys) for listed in accept)
         self.chain, self._keys = chain, keys
         self.limits = limits if limits is not None else Limits()
         self.types = types if types is not None else TypeRegistry()
-        self._model = ValueModel(self.types, self.limits)
-        self._reader = Reader(chain, registry, tuple(accept), keys)
+        natives = natives_of([chain])
+        self._model = ValueModel(self.types, self.limits, natives)
+        self._reading_model = ValueModel(self.types, self.limits, natives_of([chain, *accept]))
+        self._digest_model = ValueModel(StructureOfNatives(self.types, natives), self.limits)
+        self._reader, self._legacy = Reader(chain, registry, accept, keys), tuple(legacy)
         compressors = tuple(layer for layer in chain.layers if layer.kind == "compress")
         self._compressor: Layer | None = compressors[0] if compressors else None
         self._wrappers = tuple(layer for layer in chain.layers if layer.kind != "compress")
@@ -159,6 +167,8 @@ class Codec:
             limits = self.limits
             if len(data) > limits.encoded:
                 raise _too_large(DecodeError, len(data), limits.encoded, "encoded")
+            if self._legacy and data and data[0] != MAGIC:
+                return self._read_legacy(data, context)
             plan = self._reader.plan(data)
             if len(data) < plan.body:
                 raise DecodeError("truncated", detail="the bytes end within their parameters")
@@ -174,12 +184,31 @@ class Codec:
             serializer = plan.chain.serializer
             at = serializer.name
             plain = serializer.loads(body, context, limits)
-            return self._model.restore(plain, tagged=plan.tagged, native_bytes=serializer.native_bytes)
+            native_bytes = serializer.native_bytes
+            return self._reading_model.restore(plain, tagged=plan.tagged, native_bytes=native_bytes)
         except StoreError as error:
             failure = _located(error, context)
         except Exception as error:  # noqa: BLE001 - whatever a codec raises may hold payload
             failure = _decode_failure(error, at, context)
         raise failure
+
+    def _read_legacy(self, data: bytes, context: Context) -> Any:
+        reader = next((each for each in self._legacy if each.recognises(data)), None)
+        if reader is None:
+            names = ",".join(each.name for each in self._legacy)
+            raise DecodeError(
+                "not an envelope",
+                detail=f"the bytes are not this library's, and legacy={names} does not know them",
+            )
+        value = reader.read(data, context, self.limits)
+        try:
+            # Who wrote it knew nothing of the value model and its limits.
+            self._model.flatten(value, native_bytes=True)
+        except EncodeError as error:
+            refusal = DecodeError(error.reason, detail=error.detail, codec=reader.name, path=error.path)
+        else:
+            return value
+        raise refusal
 
     def is_current(self, data: bytes, context: Context) -> bool:
         """Whether `encode` would write `data` with the same codecs and the same key.
@@ -213,7 +242,7 @@ class Codec:
         """
         failure: StoreError
         try:
-            plain, _ = self._model.flatten(value, native_bytes=True)
+            plain, _ = self._digest_model.flatten(value, native_bytes=True)
             keyed = self.chain.encrypted if like is None else len(like) != PLAIN_SIZE
             if not keyed or self._keys is None or context is None:
                 return digest_of(plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from miniagent_store.provider import Provider
-from miniagent_store.serializer import Layer, Serializer
+from miniagent_store.serializer import Layer, LegacyReader, Serializer
 
 
 class CodecRegistry(Protocol):
@@ -17,6 +17,10 @@ class CodecRegistry(Protocol):
 
     def layer(self, name: str) -> Provider[Layer]:
         """The layer of this name; raises `ConfigurationError` saying which names there are."""
+        ...
+
+    def legacy_reader(self, name: str) -> Provider[LegacyReader]:
+        """The reader of this name; raises `ConfigurationError` saying which names there are."""
         ...
 
     def by_wire_id(self, wire_id: int) -> Provider[Any] | None:

@@ -52,12 +52,13 @@ class ValueModel:
     Args:
         types: classes of the application that may be stored.
         limits: depth and size of ints; both ways, so that nothing is written that cannot be read.
+        natives: classes that the serializer takes as they are; what their objects hold is its business.
     """
 
-    __slots__ = ("_depth", "_digits", "_int_bound", "_types")
+    __slots__ = ("_depth", "_digits", "_int_bound", "_natives", "_types")
 
-    def __init__(self, types: TypeRegistry, limits: Limits) -> None:
-        self._types = types
+    def __init__(self, types: TypeRegistry, limits: Limits, natives: frozenset[type] = frozenset()) -> None:
+        self._types, self._natives = types, natives
         self._depth = limits.depth
         self._digits = limits.big_int_digits
         self._int_bound: int = 10**limits.big_int_digits
@@ -95,6 +96,8 @@ class ValueModel:
             tag, write = WRITERS[kind]
             return {TAG: tag, VALUE: write(value)}
         registered = self._types.of_class(kind)
+        if registered is None and kind in self._natives:
+            return value
         if registered is None:
             raise EncodeError("unsupported type", detail=_unsupported(kind))
         fields = registered.fields_of(value)
@@ -175,7 +178,7 @@ class ValueModel:
             return self._restore_dict(data, depth, native_bytes)
         if kind is list:
             return self._restore_items(data, depth, native_bytes)
-        if kind in SCALARS or (native_bytes and kind is bytes):
+        if kind in SCALARS or (native_bytes and kind is bytes) or kind in self._natives:
             return data
         raise corrupt(f"{kind.__name__} is not a part of the value model")
 

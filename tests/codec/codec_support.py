@@ -22,10 +22,11 @@ from miniagent_store.serializer import Context, LayerKind, Limits
 
 CONTEXT = Context("app", "session", "s1", "entry", "messages", b"\x01" * 16)
 SERIALIZERS = ("json", "orjson", "msgpack")
+COMPRESSORS = ("zlib", "zstd")
 
 
 class ToyZip:
-    """A compressor, for the place that zstd will have."""
+    """A compressor of a third party, and one without bounds."""
 
     name = "toyzip"
     wire_id: int | None = 0x90
@@ -65,16 +66,27 @@ class ToySeal:
 
 
 class PlainRegistry:
-    """The built-ins, the toys, and whatever else a test brings; without the plugin manager."""
+    """The built-ins, the toys, and whatever else a test brings; without the plugin manager.
 
-    def __init__(self, serializers: Iterable[Any] = (), layers: Iterable[Any] = ()) -> None:
+    Codecs named in `without` are as if no plugin brought them when their values are read.
+    """
+
+    def __init__(
+        self,
+        serializers: Iterable[Any] = (),
+        layers: Iterable[Any] = (),
+        *,
+        without: Iterable[str] = (),
+    ) -> None:
+        self._without = frozenset(without)
         self._serializers = [
-            *plugin.provide_serializers(),
             *(Provider(s.name, lambda s=s: s, wire_id=s.wire_id, safe=s.safe) for s in serializers),
+            *plugin.provide_serializers(),
         ]
         self._layers = [
+            # What a test brings comes first, so that it can stand in for a built-in.
+            *(Provider(x.name, lambda x=x: x, wire_id=x.wire_id) for x in (*layers, ToyZip(), ToySeal())),
             *plugin.provide_layers(),
-            *(Provider(x.name, lambda x=x: x, wire_id=x.wire_id) for x in (ToyZip(), ToySeal(), *layers)),
         ]
 
     def serializer(self, name: str) -> Provider[Any]:
@@ -83,6 +95,9 @@ class PlainRegistry:
     def layer(self, name: str) -> Provider[Any]:
         return self._find(name, self._layers)
 
+    def legacy_reader(self, name: str) -> Provider[Any]:
+        return self._find(name, plugin.provide_legacy_readers())
+
     def by_wire_id(self, wire_id: int) -> Provider[Any] | None:
         return next((p for p in self._all() if p.wire_id == wire_id), None)
 
@@ -90,7 +105,7 @@ class PlainRegistry:
         return next((p for p in self._all() if p.wire_id is None and p.name == name), None)
 
     def _all(self) -> list[Provider[Any]]:
-        return [*self._serializers, *self._layers]
+        return [p for p in (*self._serializers, *self._layers) if p.name not in self._without]
 
     def _find(self, name: str, providers: list[Provider[Any]]) -> Provider[Any]:
         for provider in providers:

@@ -4,12 +4,18 @@ import zlib
 from typing import Any
 
 import pytest
-from codec_support import CONTEXT, EXAMPLE, SERIALIZERS, make_codec
+from codec_support import COMPRESSORS, CONTEXT, EXAMPLE, SERIALIZERS, PlainRegistry, make_codec
 
 from miniagent_store.errors import DecodeError, SerializationError
 from miniagent_store.serializer import Context
 
-CHAINS = (*SERIALIZERS, "msgpack+toyzip", "json+toyseal", "msgpack+toyzip+toyseal")
+CHAINS = (
+    *SERIALIZERS,
+    *(f"{name}+{layer}" for name in SERIALIZERS for layer in COMPRESSORS),
+    "json+toyseal",
+    "msgpack+toyzip+toyseal",
+    "msgpack+zstd+toyseal",
+)
 
 
 def blob_of(chain: str, value: Any = EXAMPLE) -> bytes:
@@ -57,7 +63,7 @@ def test_every_cut_and_every_extra_byte_is_noticed(chain: str) -> None:
         (b"\xc1\x22\x1f\x1f", "corrupt"),
         (b"\xc1\x22\x02\x02", "corrupt"),
         (b"\xc1\x22\x05\x1f", "unknown codec"),
-        (b"\xc1\x23\x02\x11\x1f", "unknown codec"),
+        (b"\xc1\x23\x02\x12\x1f", "unknown codec"),
         (b"\xc1\x22\xff\x04nope\x1f", "unknown codec"),
         (b"\xc1\x21\x02\x01", "codec not allowed"),
         (b"\xc1\x23\x02\x1f\x90\x01", "codec not allowed"),
@@ -73,7 +79,9 @@ def test_what_is_wrong_with_a_header_is_named(blob: bytes, reason: str) -> None:
 
 def test_an_unknown_codec_says_what_to_install() -> None:
     with pytest.raises(DecodeError, match=r"it is zstd; run: pip install 'miniagent-store\[zstd\]'"):
-        make_codec("msgpack").decode(b"\xc1\x23\x02\x11\x1f", CONTEXT)
+        make_codec("msgpack", registry=PlainRegistry(without=["zstd"])).decode(
+            b"\xc1\x23\x02\x11\x1f", CONTEXT
+        )
     with pytest.raises(DecodeError, match="the plugin that brings the codec named 'nope'"):
         make_codec("msgpack").decode(b"\xc1\x22\xff\x04nope\x1f", CONTEXT)
 

@@ -6,7 +6,16 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 import pytest
-from codec_support import CONTEXT, EXAMPLE, SERIALIZERS, make_codec, plain_values, shape, values
+from codec_support import (
+    COMPRESSORS,
+    CONTEXT,
+    EXAMPLE,
+    SERIALIZERS,
+    make_codec,
+    plain_values,
+    shape,
+    values,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +23,11 @@ from miniagent_store.codec import Codec
 from miniagent_store.errors import EncodeError
 
 CODECS = {name: make_codec(name) for name in SERIALIZERS}
+COMPRESSED = {
+    chain: make_codec(chain)
+    for chain in (f"{name}+{layer}" for name in SERIALIZERS for layer in COMPRESSORS)
+}
+CHAINS = {**CODECS, **COMPRESSED}
 
 
 @pytest.mark.parametrize("name", SERIALIZERS)
@@ -25,6 +39,18 @@ def test_every_value_returns_as_it_was(name: str, value: Any) -> None:
     returned = codec.decode(codec.encode(value, CONTEXT), CONTEXT)
 
     assert shape(returned) == shape(value)
+
+
+@pytest.mark.parametrize("chain", COMPRESSED)
+@given(value=values)
+@settings(max_examples=100, deadline=None)
+def test_every_value_returns_from_compressed_bytes(chain: str, value: Any) -> None:
+    codec, repeated = COMPRESSED[chain], [value, ["what compresses well"] * 32]
+
+    blob = codec.encode(repeated, CONTEXT)
+
+    assert str(codec.describe(blob)).endswith(f"{chain.partition('+')[2]}+crc32")
+    assert shape(codec.decode(blob, CONTEXT)) == shape(repeated)
 
 
 @given(value=values)
@@ -45,9 +71,9 @@ def test_json_and_orjson_read_each_other(value: Any) -> None:
     assert shape(CODECS["json"].decode(by_orjson, CONTEXT)) == shape(value)
 
 
-@pytest.mark.parametrize("name", SERIALIZERS)
-def test_one_of_each_type_returns_as_it_was(name: str) -> None:
-    codec = CODECS[name]
+@pytest.mark.parametrize("chain", CHAINS)
+def test_one_of_each_type_returns_as_it_was(chain: str) -> None:
+    codec = CHAINS[chain]
 
     assert shape(codec.decode(codec.encode(EXAMPLE, CONTEXT), CONTEXT)) == shape(EXAMPLE)
 

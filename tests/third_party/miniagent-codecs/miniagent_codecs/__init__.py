@@ -1,0 +1,1 @@
+"""A serializer, a layer, and a reader of old values."""
