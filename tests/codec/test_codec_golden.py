@@ -56,7 +56,8 @@ def test_there_are_golden_files_of_every_chain() -> None:
     chains = {case["chain"] for case in CASES.values()}
 
     assert {f"{own}+{layer}" for own in ("json", "msgpack") for layer in ("crc32", *KEYED)} <= chains
-    assert {"msgpack+hmac+aesgcm"} <= chains
+    assert {f"{own}+{layer}+crc32" for own in ("json", "msgpack") for layer in ("zlib", "zstd")} <= chains
+    assert {"msgpack+hmac+aesgcm", "msgpack+zstd+aesgcm"} <= chains
     assert len(READ) + len(REFUSED) == len(CASES)
 
 
