@@ -111,7 +111,9 @@ class Sweep:
     # One session
 
     async def _session(self, session_id: str) -> None:
-        for _ in range(_PASSES):
+        passes = 0
+        while True:
+            passes += 1
             walk = _SessionWalk(self._core, session_id, write=self._write)
             try:
                 await walk.run()
@@ -120,7 +122,7 @@ class Sweep:
                 self._fail(error)
                 return
             self._rewritten += walk.rewritten
-            if not walk.changed_meanwhile:
+            if not walk.changed_meanwhile or passes == _PASSES:
                 break
         if walk.found:
             self._sessions += 1

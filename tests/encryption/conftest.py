@@ -26,7 +26,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/sessions.db?deadline=20s"
     server: Server = request.getfixturevalue("redis_server")
-    return f"{server.url}?namespace=n{next(_numbers)}"
+    return f"{server.url}/0?namespace=n{next(_numbers)}"
 
 
 @pytest.fixture

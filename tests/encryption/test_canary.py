@@ -144,7 +144,7 @@ async def test_what_is_published_is_encrypted(
     config = RedisConfig(port=redis_server.port, options={"serializer": "encrypted"})
     sender, hearer = RedisSessionManager(config), RedisSessionManager(config)
     seen: list[bytes] = []
-    place = f"{redis_server.url}?"
+    place = f"{redis_server.url}/0?"
     try:
         await hearer.subscribe("news")
         with _monitored(place, seen):

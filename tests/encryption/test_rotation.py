@@ -196,7 +196,7 @@ def _ttls(place: str) -> dict[str, int]:
         names = [
             name
             for name in client.scan_iter(f"{namespace}/*")
-            if "{" in name or "session:" in name or "cache:" in name
+            if "session:" in name or "cache:" in name
         ]
         return {name.partition("/")[2].replace(f"{namespace}/", ""): client.pttl(name) for name in names}
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -39,7 +40,10 @@ def command(as_json: bool) -> None:
     async def rotate(store: SessionStore) -> tuple[Reencryption, Reencryption]:
         done = await walk(store, dry_run=False, doing="rewriting")
         # What others wrote behind our back, with a key that they thought was the primary one, shows here.
-        return done, await walk(store, dry_run=True, doing="checking")
+        found = await walk(store, dry_run=True, doing="checking")
+        # That a value cannot be read shows only when it is to be written anew.
+        failed = max(done.failed, found.failed)
+        return done, replace(found, failed=failed, problems=done.problems or found.problems)
 
     done, found = with_store(rotate)
     told = verdict(found)
