@@ -57,7 +57,7 @@ class Context:
         """
         place = _place(self.namespace, self.kind, self.session_id, self.field, self.log)
         entry = _ABSENT if self.entry_id is None else _size(len(self.entry_id)) + self.entry_id
-        return b"".join((_DOMAIN, _size(len(header)), header, place, entry))
+        return _DOMAIN + _size(len(header)) + header + place + entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class Key:
             mislabelled key is noticed.
 
     Attributes:
+        secret: the 32 bytes.
         id: 4 bytes out of the secret (HKDF-Expand with "miniagent-store/v1/kid"), as stored with values.
 
     Raises:
@@ -35,7 +36,7 @@ class Key:
         Key('2026-11', id=f7239d75)
     """
 
-    __slots__ = ("_secret", "id", "label")
+    __slots__ = ("id", "label", "secret")
 
     def __init__(self, secret: bytes, label: str = "") -> None:
         if not isinstance(secret, bytes) or len(secret) != SECRET_SIZE:
@@ -46,7 +47,7 @@ class Key:
             raise ConfigurationError(
                 "a key of one byte repeated is not random; make one with: miniagent-store keys generate"
             )
-        self._secret = secret
+        self.secret = secret
         self.id = hkdf_expand(secret, b"miniagent-store/v1/kid", KEY_ID_SIZE)
         self.label = check_label(label) if label else self.id.hex()
 
@@ -76,19 +77,14 @@ class Key:
 
     def to_text(self) -> str:
         """``label:base64url``: the secret itself, for an environment variable or a key file."""
-        return f"{self.label}:{base64.urlsafe_b64encode(self._secret).decode().rstrip('=')}"
-
-    @property
-    def secret(self) -> bytes:
-        """The 32 bytes."""
-        return self._secret
+        return f"{self.label}:{base64.urlsafe_b64encode(self.secret).decode().rstrip('=')}"
 
     def derive(self, purpose: bytes) -> bytes:
         """32 bytes for one purpose, which tell nothing about the key or those of another purpose."""
-        return hkdf_expand(self._secret, b"miniagent-store/v1/" + purpose, SECRET_SIZE)
+        return hkdf_expand(self.secret, b"miniagent-store/v1/" + purpose, SECRET_SIZE)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Key) and hmac.compare_digest(self._secret, other._secret)
+        return isinstance(other, Key) and hmac.compare_digest(self.secret, other.secret)
 
     def __hash__(self) -> int:
         return hash(self.id)

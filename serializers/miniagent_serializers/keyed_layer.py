@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Generic, Self, TypeVar
+from typing import Generic, NoReturn, Self, TypeVar
 
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.keys.key import KEY_ID_SIZE, Key
@@ -35,12 +35,12 @@ class SessionSubkeys(Generic[C]):
 
     def of(self, key: Key, context: Context) -> C:
         """What was made for `key` and the session of `context`."""
-        return self._remembered(key, context.namespace, context.kind, context.session_id)
+        return self._remembered(key.secret, context.namespace, context.kind, context.session_id)
 
-    def _derive(self, key: Key, *session: str) -> C:
+    def _derive(self, secret: bytes, *session: str) -> C:
         parts = [part.encode("utf-8", "surrogatepass") for part in session]
         counted = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return self._make(key.derive(self._purpose + counted))
+        return self._make(Key(secret).derive(self._purpose + counted))
 
 
 class LayerWithKeys(Generic[C]):
@@ -64,7 +64,7 @@ class LayerWithKeys(Generic[C]):
 
     def sealing(self, context: Context) -> tuple[bytes, C]:
         """The id of the key to write with, and what works with its subkey."""
-        key = self._source.sealing_key(context)
+        key = (self._keys or self._missing()).sealing_key(context)
         return key.id, self._subkeys.of(key, context)
 
     def opening(self, params: bytes, context: Context) -> C:
@@ -73,10 +73,8 @@ class LayerWithKeys(Generic[C]):
         Raises:
             KeyNotFoundError: the key is not here.
         """
-        return self._subkeys.of(self._source.opening_key(params[:KEY_ID_SIZE], context), context)
+        key = (self._keys or self._missing()).opening_key(params[:KEY_ID_SIZE], context)
+        return self._subkeys.of(key, context)
 
-    @property
-    def _source(self) -> KeySource:
-        if self._keys is None:
-            raise ConfigurationError(f"the layer {self.name!r} was given no keys; name them with keys=")
-        return self._keys
+    def _missing(self) -> NoReturn:
+        raise ConfigurationError(f"the layer {self.name!r} was given no keys; name them with keys=")
