@@ -177,8 +177,8 @@ def _named(given: Any, *, safe: bool) -> NamedSerializer:
         )
     return NamedSerializer(
         name,
-        dumps,
-        loads,
+        given.dumps,
+        given.loads,
         native_bytes=getattr(given, "native_bytes", False),
         safe=safe and getattr(given, "safe", True),
     )
