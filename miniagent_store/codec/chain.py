@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from miniagent_store.codec.envelope import CodecId, codec_id
 from miniagent_store.codec.registry import CodecRegistry
@@ -170,17 +170,15 @@ def load_codec(kind: str, provider: Provider[Any]) -> Any:
 
 
 def _named(given: Any, *, safe: bool) -> NamedSerializer:
-    name: Any = getattr(given, "name", None)
-    dumps: Any = getattr(given, "dumps", None)
-    loads: Any = getattr(given, "loads", None)
+    name, dumps, loads = (getattr(given, part, None) for part in ("name", "dumps", "loads"))
     if not isinstance(name, str) or not callable(dumps) or not callable(loads):
         raise ConfigurationError(
             f"{type(given).__name__} is no serializer; it needs a name, dumps(value) and loads(data)"
         )
     return NamedSerializer(
         name,
-        cast("Any", dumps),
-        cast("Any", loads),
+        given.dumps,
+        given.loads,
         native_bytes=getattr(given, "native_bytes", False),
         safe=safe and getattr(given, "safe", True),
     )

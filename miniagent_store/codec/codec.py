@@ -213,13 +213,13 @@ class Codec:
     def is_current(self, data: bytes, context: Context) -> bool:
         """Whether `encode` would write `data` with the same codecs and the same key.
 
-        Compression aside, which is chosen value by value.
-
-        Raises:
-            DecodeError: as `describe`.
+        Compression aside, which is chosen value by value. What another program wrote is not; whether it
+        can be read is told by `decode`.
         """
-        header = parse_header(data)
-        plan = self._reader.plan_for(header, data)
+        try:
+            plan = self._reader.plan_for(parse_header(data), data)
+        except DecodeError:
+            return False
         if plan.chain.protection != self.chain.protection:
             return False
         key_id = plan.key_id(data)

@@ -23,7 +23,7 @@ from miniagent_store.backend import (
     StateScan,
     ValueRewrite,
 )
-from miniagent_store.errors import SerializationError, SessionDamagedError
+from miniagent_store.errors import DecodeError, SerializationError, SessionDamagedError
 from miniagent_store.keys.data_keys import CACHE_OWNER, DESTROYED, wrapped_by
 from miniagent_store.reencryption import DATA_KEY, Reencryption, WrittenWith
 from miniagent_store.serializer import Context
@@ -277,11 +277,10 @@ class _SessionWalk:
 
 
 def _written_with(core: StoreCore, data: bytes, owner: str) -> WrittenWith:
-    """What stored bytes say they were written with.
-
-    Raises:
-        DecodeError: they are not an envelope.
-    """
-    info = core.coding.codec.describe(data)
+    """What stored bytes say they were written with."""
+    try:
+        info = core.coding.codec.describe(data)
+    except DecodeError as error:
+        return WrittenWith(error.reason)
     is_own = info.key_id is not None and info.key_id == core.keys.data_key_id(owner)
     return WrittenWith(str(info), DATA_KEY if is_own else info.key_id or "")

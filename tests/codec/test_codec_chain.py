@@ -9,7 +9,7 @@ from codec_support import CONTEXT, PlainRegistry, ToySeal, ToyZip, make_codec
 
 from miniagent_serializers import plugin
 from miniagent_store.codec import Chain, Codec
-from miniagent_store.errors import ConfigurationError, DecodeError, EncodeError
+from miniagent_store.errors import ConfigurationError, DecodeError, EncodeError, PluginError
 from miniagent_store.plugins import Plugins
 from miniagent_store.provider import Provider
 from miniagent_store.serializer import Context, LayerKind, Limits, NamedSerializer
@@ -294,3 +294,60 @@ def test_layers_authenticate_the_header_and_the_parameters_inside_of_them() -> N
         ("outer", codecs + inner),
         ("hmac", codecs),
     ]
+
+
+class TwoFunctions:
+    name = "two"
+
+    def dumps(self, value: Any) -> bytes:
+        return json.dumps(value).encode()
+
+    def loads(self, data: bytes) -> Any:
+        return json.loads(data)
+
+
+class FromPlugin(PlainRegistry):
+    """A registry with one more serializer, announced as `provider` says."""
+
+    def __init__(self, provider: Provider[Any]) -> None:
+        super().__init__()
+        self._serializers.append(provider)
+
+
+def test_a_class_with_a_name_and_two_functions_is_a_serializer() -> None:
+    registry = FromPlugin(Provider("two", TwoFunctions))
+    codec = make_codec("two+toyseal", registry=registry)
+
+    blob = codec.encode({"pair": (1, 2)}, CONTEXT)
+
+    assert blob.startswith(b"\xc1\x32\xff\x03two\xff\x07toyseal")
+    assert codec.decode(blob, CONTEXT) == {"pair": (1, 2)}
+    assert make_codec("json+toyseal", registry=registry).decode(blob, CONTEXT) == {"pair": (1, 2)}
+    in_code = Codec(Chain.of(TwoFunctions(), registry), registry=registry)
+    assert in_code.decode(in_code.encode({1}, CONTEXT), CONTEXT) == {1}
+    assert str(in_code.chain) == "two+crc32"
+
+
+def test_two_functions_that_are_announced_as_unsafe_need_authentication() -> None:
+    with pytest.raises(ConfigurationError, match="could run code here"):
+        Chain.parse("two", FromPlugin(Provider("two", TwoFunctions, safe=False)))
+
+
+@pytest.mark.parametrize(
+    ("provider", "problem"),
+    [
+        (Provider("two", object), "object is no serializer; it needs a name, dumps"),
+        (Provider("other", TwoFunctions), "has another name ('two') than its plugin announces ('other')"),
+        (Provider("two", TwoFunctions, wire_id=0x99), "has another wire_id (None)"),
+    ],
+)
+def test_a_codec_that_is_not_what_was_announced_is_refused(provider: Provider[Any], problem: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        Chain.parse(provider.name, FromPlugin(provider))
+
+    assert problem in str(caught.value)
+
+
+def test_what_is_no_serializer_is_refused_in_code() -> None:
+    with pytest.raises(ConfigurationError, match="int is no serializer"):
+        Chain.of(1, PlainRegistry())

@@ -194,9 +194,7 @@ def _ttls(place: str) -> dict[str, int]:
     client = redis.Redis(host, int(port), decode_responses=True)
     try:
         names = [
-            name
-            for name in client.scan_iter(f"{namespace}/*")
-            if "session:" in name or "cache:" in name
+            name for name in client.scan_iter(f"{namespace}/*") if "session:" in name or "cache:" in name
         ]
         return {name.partition("/")[2].replace(f"{namespace}/", ""): client.pttl(name) for name in names}
     finally:

@@ -60,7 +60,7 @@ print(json.dumps([
 def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each package, installed by pip into a folder of its own."""
     where: dict[str, Path] = {}
-    for name in ("folder", "broken", "clash"):
+    for name in ("folder", "broken", "clash", "codecs"):
         # Built from a copy, so that the source stays as it is.
         source = tmp_path_factory.mktemp("source") / name
         shutil.copytree(PACKAGES / f"miniagent-{name}", source)
@@ -166,6 +166,77 @@ def test_what_was_answered_survives_a_kill(with_folder: Python, tmp_path: Path) 
     assert len(entries) - (answered + 1) in (0, 1)
     assert entries == [[number + 1, number] for number in range(len(entries))]
     with_folder.output("-c", WRITE, url, "1")
+
+
+READ = """\
+import asyncio, sys
+from miniagent_store import open_store
+from miniagent_store.errors import DecodeError
+async def main(url):
+    async with open_store(url) as store:
+        try:
+            print([message.content for message in await store.history("s")])
+        except DecodeError as error:
+            print(error)
+asyncio.run(main(*sys.argv[1:]))
+"""
+LEGACY = """\
+from miniagent_store.codec.chain import Chain
+from miniagent_store.codec.codec import Codec
+from miniagent_store.codec.leave import legacy_reader
+from miniagent_store.plugins import Plugins
+from miniagent_store.serializer import Context
+plugins = Plugins()
+readers = [legacy_reader(name, plugins, allow_pickle=False) for name in ("json", "csv")]
+codec = Codec(Chain.parse("msgpack", plugins), registry=plugins, legacy=readers)
+print([codec.decode(data, Context("", "kv", "k", "v")) for data in (b"#csv,a,b", b"[1]")])
+"""
+
+
+def test_a_class_with_a_name_and_two_functions_and_a_strangers_layer_work_by_url(
+    tmp_path: Path, installed: dict[str, Path]
+) -> None:
+    python, place = Python(tmp_path, installed["codecs"]), tmp_path / "sessions.db"
+    url = f"sqlite:///{place}?serializer=literal%2Blzma"
+    long = "hello " * 200
+
+    python.output("-c", TALK, url, long)
+
+    assert python.output("-c", TALK, url, "again").strip() == str([long, "again"])
+    written = b"".join(path.read_bytes() for path in tmp_path.glob("sessions.db*"))
+    assert b"\xff\x07literal\xa0\x1f" in written
+    assert b"hello hello" not in written
+
+
+def test_a_value_whose_codec_is_not_installed_says_so_and_stays(
+    tmp_path: Path, installed: dict[str, Path]
+) -> None:
+    with_codecs, without = Python(tmp_path, installed["codecs"]), Python(tmp_path)
+    url = f"sqlite:///{tmp_path}/sessions.db"
+    with_codecs.output("-c", TALK, f"{url}?serializer=literal", "hello")
+
+    refusal = without.output("-c", READ, url)
+
+    assert "unknown codec (literal); install the plugin that brings the codec named 'literal'" in refusal
+    assert with_codecs.output("-c", READ, url).strip() == "['hello']"
+
+
+def test_a_strangers_reader_of_old_values_is_found_by_name(
+    tmp_path: Path, installed: dict[str, Path]
+) -> None:
+    output = Python(tmp_path, installed["codecs"]).output("-c", LEGACY)
+
+    assert output.strip() == "[['a', 'b'], [1]]"
+
+
+def test_the_command_shows_wire_ids_and_what_is_safe(tmp_path: Path, installed: dict[str, Path]) -> None:
+    output = Python(tmp_path, installed["codecs"]).output("-m", "miniagent_store", "plugins")
+
+    rows = {tuple(line.split()[3:7]) for line in output.splitlines()}
+    assert ("serializer", "literal", "named", "yes") in rows
+    assert ("layer", "lzma", "0xA0", "yes") in rows
+    assert ("serializer", "pickle", "0x0F", "NO") in rows
+    assert ("layer", "zstd", "0x11", "yes") in rows
 
 
 def test_a_strangers_plugin_is_listed(with_folder: Python) -> None:
@@ -275,6 +346,5 @@ def test_an_unknown_scheme_names_the_strangers_among_the_valid_ones(with_folder:
 
 
 def test_the_serializer_takes_no_more_than_fifteen_lines() -> None:
-    source = (PACKAGES / "miniagent-folder" / "miniagent_folder" / "zjson.py").read_text()
-
-    assert len(source.splitlines()) <= 15
+    for path in ("folder/miniagent_folder/zjson.py", "codecs/miniagent_codecs/literal.py"):
+        assert len((PACKAGES / f"miniagent-{path}").read_text().splitlines()) <= 15
