@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ import pytest
 from sqlite_support import commit, opened, output_of, payloads, start
 
 from miniagent_backends.sqlite.schema import SCHEMA_VERSION
+from miniagent_store import Message, open_store
 from miniagent_store.errors import (
     BackendUnavailableError,
     CapacityError,
@@ -177,3 +179,24 @@ async def test_a_file_that_was_deleted_while_open_takes_no_more_commits(tmp_path
             await backend.commit(commit("s", b"2"))
         with pytest.raises(BackendUnavailableError, match="deleted while it was open"):
             await payloads(backend, "s")
+
+
+async def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    url = f"sqlite:///{path}"
+    async with open_store(url) as store:
+        await store.append("s", Message.user("Hello"), create=True)
+    connection = sqlite3.connect(path)
+    connection.execute("ALTER TABLE sessions DROP COLUMN data_key")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+
+    stores = [open_store(url) for _ in range(3)]
+    await asyncio.gather(*(store.open() for store in stores))
+    for store in stores:
+        assert [message.content for message in await store.history("s")] == ["Hello"]
+        await store.close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
