@@ -25,11 +25,14 @@ from miniagent_store.testing.conformance.positions import PositionPromises
 from miniagent_store.testing.conformance.ranges import RangePromises
 from miniagent_store.testing.conformance.replacing import ReplacePromises
 from miniagent_store.testing.conformance.rewriting import RewritingPromises
+from miniagent_store.testing.conformance.rewriting_beside import RewriteBesidePromises
+from miniagent_store.testing.conformance.rewriting_bytes import RewriteBytesPromises
 from miniagent_store.testing.conformance.running import RunningPromises
 from miniagent_store.testing.conformance.sessions import SessionPromises
 from miniagent_store.testing.conformance.staging import StagingPromises
 from miniagent_store.testing.conformance.state import StatePromises
 from miniagent_store.testing.conformance.turns import TurnPromises
+from miniagent_store.testing.conformance.walking import WalkPromises
 from miniagent_store.testing.conformance.watching import WatchPromises
 
 __all__ = ["ConformanceBase", "StoreConformance", "backend_of", "eventually"]
@@ -62,6 +65,9 @@ class StoreConformance(
     StagingPromises,
     CachePromises,
     LimitPromises,
+    RewriteBytesPromises,
+    RewriteBesidePromises,
+    WalkPromises,
     ConcurrencyPromises,
     RunningPromises,
 ):

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from miniagent_store.backend import Backend, Expected, ExpectedTail
-from miniagent_store.errors import SessionNotFoundError, VersionConflictError
+from miniagent_store.backend import Backend, Create, Expected, ExpectedTail, LogRange, ReadPlan
+from miniagent_store.errors import SessionNotFoundError, SessionReplacedError, VersionConflictError
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.testing.conformance.base import ConformanceBase, append, commit, make, say
+from miniagent_store.testing.conformance.base import (
+    ConformanceBase,
+    append,
+    backend_of,
+    commit,
+    make,
+    payloads,
+    say,
+)
 from miniagent_store.values import Message, Session
 
 
@@ -87,6 +97,46 @@ class ConditionPromises(ConformanceBase):
 
         right = Expected(record.version, record.incarnation, record.token)
         await backend.commit(commit(backend, "s", 3, changes=append(b"b"), expected=right))
+
+    async def test_a_writer_that_knows_one_session_does_not_write_to_the_next(
+        self, backend: Backend, other: SessionStore
+    ) -> None:
+        await make(backend, "s", b"old")
+        record = (await backend.commit(commit(backend, "s", 1, changes=append(b"old")))).record
+        same = Expected(incarnation=record.incarnation)
+        for counter in range(2, 5):
+            await backend.commit(commit(backend, "s", counter, changes=append(b"old"), expected=same))
+        await backend_of(other).delete("s")
+
+        # Gone; gone, but it may be made; and made anew behind our back.
+        asked = commit(backend, "s", 5, changes=append(b"old"), expected=same)
+        with pytest.raises(SessionNotFoundError):
+            await backend.commit(asked)
+        with pytest.raises(SessionReplacedError):
+            await backend.commit(replace(asked, create=Create(keep_existing=True)))
+        await make(backend_of(other), "s", b"new")
+        for create in (None, Create(keep_existing=True)):
+            with pytest.raises(SessionReplacedError):
+                await backend.commit(replace(asked, create=create))
+
+        read = await backend.read(ReadPlan("s", (LogRange("messages"),)))
+        assert payloads(read.entries[0]) == [b"new"]
+
+    async def test_who_expects_a_session_is_told_that_it_is_another_first(self, backend: Backend) -> None:
+        await make(backend, "s")
+        wrong = Expected(99, "another incarnation", b"another commit's")
+
+        with pytest.raises(SessionReplacedError):
+            await backend.commit(commit(backend, "s", changes=append(b"x"), expected=wrong))
+
+    async def test_what_was_done_is_answered_whatever_is_expected(self, backend: Backend) -> None:
+        await make(backend, "s")
+        asked = commit(backend, "s", changes=append(b"x"))
+        first = await backend.commit(asked)
+
+        again = await backend.commit(replace(asked, expected=Expected(incarnation="another")))
+
+        assert (again.replayed, again.outcome) == (True, first.outcome)
 
     async def test_nothing_is_expected_of_a_missing_session(self, store: SessionStore) -> None:
         with pytest.raises(SessionNotFoundError):

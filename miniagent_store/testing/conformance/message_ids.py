@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from miniagent_store.backend import Append, Backend, Truncate
 from miniagent_store.errors import IdempotencyConflictError, InvalidArgumentError
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.testing.conformance.base import ConformanceBase, say, texts
+from miniagent_store.testing.conformance.base import (
+    ConformanceBase,
+    append,
+    commit,
+    entry,
+    make,
+    say,
+    texts,
+)
 from miniagent_store.values import Message, Session
 
 
@@ -34,6 +45,37 @@ class MessageIdPromises(ConformanceBase):
             await store.append(session.id, Message.user("new"), Message.user("other", id="m1"))
 
         assert await store.get(session.id) == before
+
+    async def test_a_conflict_tells_what_stands(self, backend: Backend) -> None:
+        digest = bytes(range(200, 256))
+        standing = replace(entry(b"a", caller_id="m1"), digest=digest)
+        await make(backend, "s", b"first")
+        await backend.commit(commit(backend, "s", 1, changes=(Append("messages", (standing,)),)))
+        bare = replace(entry(b"b", caller_id="m2"), digest=None)
+        await backend.commit(commit(backend, "s", 2, changes=(Append("events", (bare,)),)))
+
+        for counter, log, name, stands in (
+            (3, "messages", "m1", (2, digest)),
+            (4, "events", "m2", (1, None)),
+        ):
+            changes = (*append(b"x", log=log), Append(log, (entry(b"other", caller_id=name),)))
+            with pytest.raises(IdempotencyConflictError) as caught:
+                await backend.commit(commit(backend, "s", counter, changes=changes))
+            assert (caught.value.log, caught.value.entry_id) == (log, name)
+            assert (caught.value.seq, caught.value.digest) == stands
+            assert repr(digest)[2:-1] not in f"{caught.value} {caught.value!r}"
+
+    async def test_a_conflict_within_one_commit_tells_that_nothing_stands(self, backend: Backend) -> None:
+        await make(backend, "s", b"1", b"2")
+        named = Append("messages", (entry(b"2", caller_id="m1"),))
+        await backend.commit(commit(backend, "s", 1, changes=(named,)))
+        again = Append("messages", (entry(b"a", caller_id="m1"), entry(b"b", caller_id="m1")))
+        asked = commit(backend, "s", 2, changes=(Truncate("messages", 2), again))
+
+        with pytest.raises(IdempotencyConflictError) as caught:
+            await backend.commit(asked)
+
+        assert (caught.value.seq, caught.value.digest) == (None, None)
 
     async def test_what_is_compared_are_the_fields_and_not_their_order(
         self, store: SessionStore, session: Session
