@@ -11,6 +11,7 @@ from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.concurrency import ConcurrencyPromises
 from miniagent_store.testing.conformance.conditions import ConditionPromises
 from miniagent_store.testing.conformance.counters import CounterPromises
+from miniagent_store.testing.conformance.data_keys import DataKeyPromises
 from miniagent_store.testing.conformance.expiry import ExpiryPromises
 from miniagent_store.testing.conformance.forking import ForkPromises
 from miniagent_store.testing.conformance.identity import IdentityPromises
@@ -67,6 +68,7 @@ class StoreConformance(
     LimitPromises,
     RewriteBytesPromises,
     RewriteBesidePromises,
+    DataKeyPromises,
     WalkPromises,
     ConcurrencyPromises,
     RunningPromises,
