@@ -1,4 +1,4 @@
-"""Promises of the bytes by which a session keeps its data key: they are the session's, and only rewritten."""
+"""Promises of the bytes by which a session keeps its data key: they are its own, and only rewritten."""
 
 from __future__ import annotations
 
