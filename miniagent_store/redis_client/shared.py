@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import astuple, replace
-from typing import Any
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from miniagent_store.redis_client.config import RedisConfig
 from miniagent_store.redis_client.manager import RedisSessionManager
 
-_Managers = dict[tuple[Any, ...], RedisSessionManager]
+_Managers = dict[str, RedisSessionManager]
 _managers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Managers] = WeakKeyDictionary()
 
 
@@ -26,10 +25,12 @@ async def get_redis_manager(config: RedisConfig | None = None) -> RedisSessionMa
     """
     config = config or RedisConfig.from_env()
     mine = _managers.setdefault(asyncio.get_running_loop(), {})
-    manager = mine.get(astuple(config))
+    # All fields, the password too, which `repr` leaves out; it is not shown to anybody.
+    name = repr(sorted(vars(config).items()))
+    manager = mine.get(name)
     if manager is None:
         # A copy, since a configuration may be changed afterwards.
-        manager = mine[astuple(config)] = RedisSessionManager(replace(config))
+        manager = mine[name] = RedisSessionManager(replace(config, options=dict(config.options)))
     # One that could not connect stays, and tries again for the next caller: others may be waiting for it.
     await manager.connect()
     return manager

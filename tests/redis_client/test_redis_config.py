@@ -34,8 +34,17 @@ SEEDS = {
 def test_fields_and_defaults_are_the_seeds_in_its_order() -> None:
     names = [each.name for each in fields(RedisConfig)]
 
-    assert names == [*SEEDS, "username"]
+    assert names == [*SEEDS, "username", "options"]
     assert {name: getattr(RedisConfig(), name) for name in SEEDS} == SEEDS
+
+
+def test_further_options_reach_the_store() -> None:
+    config = RedisConfig(options={"serializer": "orjson", "deadline": "3s"})
+
+    assert {"serializer": "orjson", "deadline": "3s"}.items() <= StoreURL.parse(
+        config.to_url()
+    ).options.items()
+    assert "orjson" not in repr(config)
 
 
 def test_the_url_carries_the_settings() -> None:
