@@ -129,12 +129,16 @@ class Codec:
             params, header = b"", self._headers[tagged]
             if self._compressor is not None and len(body) >= COMPRESS_FROM:
                 at = self._compressor.name
-                own_params, shrunk = _apply(self._compressor, body, context, b"")
+                own_params, shrunk = self._compressor.encode(body, context, b"")
+                if len(own_params) != self._compressor.params_size:
+                    raise _wrong_params(self._compressor)
                 if len(own_params) + len(shrunk) < len(body):
                     params, body, header = own_params, shrunk, self._compressed_headers[tagged]
             for layer in self._wrappers:
                 at = layer.name
-                own_params, body = _apply(layer, body, context, header + params)
+                own_params, body = layer.encode(body, context, header + params)
+                if len(own_params) != layer.params_size:
+                    raise _wrong_params(layer)
                 params = own_params + params
             envelope = header + params + body
             if len(envelope) > limits.encoded:
@@ -276,15 +280,12 @@ class Codec:
         return EnvelopeInfo(VERSION, names, key_id, header.tagged, len(data), body_size)
 
 
-def _apply(layer: Layer, body: bytes, context: Context, header: bytes) -> tuple[bytes, bytes]:
-    params, body = layer.encode(body, context, header)
-    if len(params) != layer.params_size:
-        raise EncodeError(
-            "codec failed",
-            codec=layer.name,
-            detail="it returned parameters of another size than its params_size; its plugin is broken",
-        )
-    return params, body
+def _wrong_params(layer: Layer) -> EncodeError:
+    return EncodeError(
+        "codec failed",
+        codec=layer.name,
+        detail="it returned parameters of another size than its params_size; its plugin is broken",
+    )
 
 
 def _headers(codecs: tuple[CodecId, ...]) -> tuple[bytes, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Generic, NoReturn, Self, TypeVar
 
 from miniagent_store.errors import ConfigurationError
@@ -19,39 +18,20 @@ TAMPERED = "modified, moved from another place, or key mismatch; restore the val
 _SUBKEYS = 4096
 
 
-class SessionSubkeys(Generic[C]):
-    """Derives a subkey for each session (or cache key) and layer, and remembers the latest.
-
-    The limit of 2^32 random nonces of a key (NIST SP 800-38D section 8.3) is so a session's, not a store's.
-
-    Args:
-        name: the layer's.
-        make: what is made of 32 bytes, such as a cipher.
-    """
-
-    def __init__(self, name: str, make: Callable[[bytes], C]) -> None:
-        self._purpose, self._make = f"subkey/{name}/".encode(), make
-        self._remembered = functools.lru_cache(maxsize=_SUBKEYS)(self._derive)
-
-    def of(self, key: Key, context: Context) -> C:
-        """What was made for `key` and the session of `context`."""
-        return self._remembered(key.secret, context.namespace, context.kind, context.session_id)
-
-    def _derive(self, secret: bytes, *session: str) -> C:
-        parts = [part.encode("utf-8", "surrogatepass") for part in session]
-        counted = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return self._make(Key(secret).derive(self._purpose + counted))
-
-
 class LayerWithKeys(Generic[C]):
-    """The base of authenticating and encrypting layers."""
+    """The base of authenticating and encrypting layers.
+
+    A subkey is derived for each session (or cache key) and layer, and the latest are remembered. The limit
+    of 2^32 random nonces of a key (NIST SP 800-38D section 8.3) is so a session's, not a store's.
+    """
 
     name: str
     authenticated = True
 
     def __init__(self, keys: KeySource | None = None) -> None:
-        self._keys = keys
-        self._subkeys: SessionSubkeys[C] = SessionSubkeys(self.name, self.make)
+        self._keys: KeySource = _NoKeys(self.name) if keys is None else keys
+        # Called for every value: arguments that hash fast, and nothing of Python around the cache.
+        self._cached = functools.lru_cache(maxsize=_SUBKEYS)(self._derive)
 
     @abstractmethod
     def make(self, subkey: bytes) -> C:
@@ -64,8 +44,8 @@ class LayerWithKeys(Generic[C]):
 
     def sealing(self, context: Context) -> tuple[bytes, C]:
         """The id of the key to write with, and what works with its subkey."""
-        key = (self._keys or self._missing()).sealing_key(context)
-        return key.id, self._subkeys.of(key, context)
+        key = self._keys.sealing_key(context)
+        return key.id, self._cached(key.secret, context.namespace, context.kind, context.session_id)
 
     def opening(self, params: bytes, context: Context) -> C:
         """What works with the subkey that the parameters name.
@@ -73,8 +53,23 @@ class LayerWithKeys(Generic[C]):
         Raises:
             KeyNotFoundError: the key is not here.
         """
-        key = (self._keys or self._missing()).opening_key(params[:KEY_ID_SIZE], context)
-        return self._subkeys.of(key, context)
+        key = self._keys.opening_key(params[:KEY_ID_SIZE], context)
+        return self._cached(key.secret, context.namespace, context.kind, context.session_id)
 
-    def _missing(self) -> NoReturn:
-        raise ConfigurationError(f"the layer {self.name!r} was given no keys; name them with keys=")
+    def _derive(self, secret: bytes, *session: str) -> C:
+        parts = [part.encode("utf-8", "surrogatepass") for part in session]
+        counted = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return self.make(Key(secret).derive(f"subkey/{self.name}/".encode() + counted))
+
+
+class _NoKeys:
+    """In the place of keys, where a layer was given none."""
+
+    def __init__(self, layer: str) -> None:
+        self._layer = layer
+
+    def sealing_key(self, context: Context) -> NoReturn:
+        raise ConfigurationError(f"the layer {self._layer!r} was given no keys; name them with keys=")
+
+    def opening_key(self, key_id: bytes, context: Context) -> NoReturn:
+        self.sealing_key(context)
