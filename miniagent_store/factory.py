@@ -11,8 +11,8 @@ import platformdirs
 from miniagent_store.backend import BackendOptions
 from miniagent_store.codec.chain import Chain
 from miniagent_store.codec.codec import Codec
-from miniagent_store.codec.leave import ListedClass, check_not_in_url, legacy_reader, with_leave
 from miniagent_store.codec.types import TypeRegistry
+from miniagent_store.codec.unsafe import ListedClass, allow_unsafe, check_not_in_url, legacy_reader
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.hookspecs import BackendFactory
 from miniagent_store.keys.data_keys import DataKeys
@@ -80,7 +80,7 @@ def open_store(
     registry = types if types is not None else TypeRegistry()
     classes = tuple(pickle_classes)
     chain, *accept = (
-        with_leave(_chain(each, found), allow_pickle=allow_pickle, classes=classes)
+        allow_unsafe(_chain(each, found), allow_pickle=allow_pickle, classes=classes)
         for each in (store_options.serializer, *store_options.accept)
     )
     legacy = [legacy_reader(name, found, allow_pickle=allow_pickle) for name in store_options.legacy]

@@ -76,11 +76,6 @@ class DataKeys:
         self._sealing: tuple[str, Key] | None = None
 
     @property
-    def keyring(self) -> Keyring | None:
-        """The keyring, unless keys come from a service."""
-        return self._keyring
-
-    @property
     def provider(self) -> KeyProvider:
         """What wraps and unwraps."""
         if self._provider is None:

@@ -48,6 +48,9 @@ class Sealing:
         return replace(expected or Expected(), incarnation=self.incarnation)
 
 
+_WITHOUT_A_DATA_KEY = Sealing()
+
+
 class SessionKeys:
     """What a store does about data keys; nothing at all where it has no keys.
 
@@ -89,7 +92,7 @@ class SessionKeys:
         """
         keys = self._keys
         if keys is None:
-            return Sealing()
+            return _WITHOUT_A_DATA_KEY
         held = keys.held(session_id)
         if held is None and keys.per_session:
             record = await self._record(session_id)
@@ -102,7 +105,9 @@ class SessionKeys:
             if held is None:
                 # Gone between two steps: what is there now is looked at again.
                 return await self.prepare(session_id, create)
-        return Sealing() if held is None else Sealing(held.the_key(), b"", held.incarnation)
+        if held is None:
+            return _WITHOUT_A_DATA_KEY
+        return Sealing(held.the_key(), incarnation=held.incarnation)
 
     def wants_cache_key(self) -> bool:
         """Whether cached values have a data key that was not fetched yet."""
@@ -110,8 +115,9 @@ class SessionKeys:
         return keys is not None and keys.per_session and keys.held(CACHE_OWNER) is None
 
     def remember(self, sealing: Sealing, record: Record) -> None:
-        """A session was made with the key of `sealing`."""
-        if self._keys is not None and sealing.key is not None and record.data_key == sealing.packed:
+        """A session was made with the key of `sealing`, if the record says so."""
+        made = sealing.packed != b"" and record.data_key == sealing.packed
+        if made and self._keys is not None and sealing.key is not None:
             self._keys.remember(record.session_id, record.data_key, record.incarnation, sealing.key)
 
     def forget(self, session_id: str) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from miniagent_serializers.bounded import decompress_bounded
 from miniagent_store.serializer import Context, Limits
 
-_STARTS = b'{["-0123456789tfnNI'
+# Of an object, an array, a text, a number, or one of the words, NaN and Infinity among them.
+_STARTS = frozenset(b'{["-0123456789tfnNI')
 _EVENTS, _COMPRESSED = "events", "events_compressed"
 
 
@@ -23,7 +24,8 @@ class LegacyJson:
     name = "json"
 
     def recognises(self, data: bytes) -> bool:
-        return data.lstrip(b" \t\r\n")[:1] in _STARTS_SET
+        text = data.lstrip(b" \t\r\n")
+        return bool(text) and text[0] in _STARTS
 
     def read(self, data: bytes, context: Context, limits: Limits) -> Any:
         value = json.loads(data.decode())
@@ -32,6 +34,3 @@ class LegacyJson:
             events = decompress_bounded(zlib.decompressobj(), compressed, self.name, limits)
             value[_EVENTS] = json.loads(events.decode())
         return value
-
-
-_STARTS_SET = frozenset(_STARTS[at : at + 1] for at in range(len(_STARTS)))

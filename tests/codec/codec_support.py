@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from miniagent_serializers import plugin
 from miniagent_store.codec import Chain, Codec, TypeRegistry
+from miniagent_store.codec.unsafe import allow_unsafe
 from miniagent_store.errors import ConfigurationError, TamperedError
+from miniagent_store.keys import KeySource
 from miniagent_store.provider import Provider
 from miniagent_store.serializer import Context, LayerKind, Limits
 
@@ -121,14 +123,20 @@ def make_codec(
     limits: Limits | None = None,
     types: TypeRegistry | None = None,
     registry: PlainRegistry | None = None,
+    keys: KeySource | None = None,
+    allow_pickle: bool = False,
 ) -> Codec:
     registry = registry or PlainRegistry()
+    chains = [Chain.parse(text, registry) for text in (chain, *accept)]
+    if allow_pickle:
+        chains = [allow_unsafe(each, allow_pickle=True, classes=()) for each in chains]
     return Codec(
-        Chain.parse(chain, registry),
+        chains[0],
         registry=registry,
-        accept=[Chain.parse(text, registry) for text in accept],
+        accept=chains[1:],
         limits=limits,
         types=types,
+        keys=keys,
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from typing import Any
 
-from codec_support import PlainRegistry
+from codec_support import make_codec
 
-from miniagent_store.codec import Chain, Codec
-from miniagent_store.keys import Key, Keyring, KeySource
+from miniagent_store.keys import Key, Keyring
 from miniagent_store.serializer import Context
 
 GOLDEN_KEY = Key(bytes(range(32)), "golden")
@@ -26,20 +25,7 @@ KEYED_CHAINS = (
 )
 
 
-def keyed(
-    chain: str,
-    *,
-    accept: Iterable[str] = (),
-    keys: KeySource | None = RING,
-    registry: PlainRegistry | None = None,
-) -> Codec:
-    registry = registry or PlainRegistry()
-    return Codec(
-        Chain.parse(chain, registry),
-        registry=registry,
-        accept=[Chain.parse(text, registry) for text in accept],
-        keys=keys,
-    )
+keyed = functools.partial(make_codec, keys=RING)
 
 
 class CountingKeys:

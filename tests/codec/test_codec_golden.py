@@ -58,6 +58,7 @@ def test_there_are_golden_files_of_every_chain() -> None:
     assert {f"{own}+{layer}" for own in ("json", "msgpack") for layer in ("crc32", *KEYED)} <= chains
     assert {f"{own}+{layer}+crc32" for own in ("json", "msgpack") for layer in ("zlib", "zstd")} <= chains
     assert {"msgpack+hmac+aesgcm", "msgpack+zstd+aesgcm"} <= chains
+    assert {"pickle+hmac", "pickle+aesgcm", "pickle+zlib+hmac"} <= chains
     assert len(READ) + len(REFUSED) == len(CASES)
 
 
@@ -66,7 +67,7 @@ def test_a_golden_file_is_read(name: str) -> None:
     case, blob = CASES[name], (GOLDEN / f"{name}.bin").read_bytes()
 
     for own in readers(case):
-        codec = keyed(own)
+        codec = keyed(own, allow_pickle=own.startswith("pickle"))
 
         assert str(codec.describe(blob)) == case["chain"]
         assert shape(codec.decode(blob, CONTEXT)) == shape(eval(case["value"], NAMES))
@@ -75,7 +76,8 @@ def test_a_golden_file_is_read(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_golden_file_is_refused(name: str) -> None:
     case, blob = CASES[name], (GOLDEN / f"{name}.bin").read_bytes()
-    codec, place = keyed(case["reader"]), replace(CONTEXT, **case.get("place", {}))
+    codec = keyed(case["reader"], allow_pickle=case["reader"].startswith("pickle"))
+    place = replace(CONTEXT, **case.get("place", {}))
 
     assert str(codec.describe(blob)) == case["chain"]
     with pytest.raises(SerializationError) as caught:

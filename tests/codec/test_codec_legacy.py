@@ -15,7 +15,7 @@ import pytest
 from codec_support import CONTEXT, PlainRegistry, make_codec, nested
 
 from miniagent_store.codec import Chain, Codec
-from miniagent_store.codec.leave import legacy_reader
+from miniagent_store.codec.unsafe import legacy_reader
 from miniagent_store.errors import ConfigurationError, DecodeError
 from miniagent_store.serializer import Limits
 

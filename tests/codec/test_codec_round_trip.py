@@ -18,6 +18,7 @@ from codec_support import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keyed_support import CIPHERS, keyed
 
 from miniagent_store.codec import Codec
 from miniagent_store.errors import EncodeError
@@ -27,7 +28,17 @@ COMPRESSED = {
     chain: make_codec(chain)
     for chain in (f"{name}+{layer}" for name in SERIALIZERS for layer in COMPRESSORS)
 }
-CHAINS = {**CODECS, **COMPRESSED}
+# Every serializer under every layer with keys, pickle too, and with every compression inside.
+KEYED = {
+    chain: keyed(chain, allow_pickle=True)
+    for chain in (
+        f"{name}{compressor}+{layer}"
+        for name in (*SERIALIZERS, "pickle")
+        for compressor in ("", *(f"+{each}" for each in COMPRESSORS))
+        for layer in ("hmac", *CIPHERS)
+    )
+}
+CHAINS = {**CODECS, **COMPRESSED, **KEYED}
 
 
 @pytest.mark.parametrize("name", SERIALIZERS)
@@ -69,6 +80,15 @@ def test_json_and_orjson_read_each_other(value: Any) -> None:
 
     assert shape(CODECS["orjson"].decode(by_json, CONTEXT)) == shape(value)
     assert shape(CODECS["json"].decode(by_orjson, CONTEXT)) == shape(value)
+
+
+@pytest.mark.parametrize("chain", KEYED)
+@given(value=values)
+@settings(max_examples=60, deadline=None)
+def test_every_value_returns_through_layers_with_keys(chain: str, value: Any) -> None:
+    codec, place = KEYED[chain], CONTEXT
+
+    assert shape(codec.decode(codec.encode(value, place), place)) == shape(value)
 
 
 @pytest.mark.parametrize("chain", CHAINS)

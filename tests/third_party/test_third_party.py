@@ -183,7 +183,7 @@ asyncio.run(main(*sys.argv[1:]))
 LEGACY = """\
 from miniagent_store.codec.chain import Chain
 from miniagent_store.codec.codec import Codec
-from miniagent_store.codec.leave import legacy_reader
+from miniagent_store.codec.unsafe import legacy_reader
 from miniagent_store.plugins import Plugins
 from miniagent_store.serializer import Context
 plugins = Plugins()

@@ -12,6 +12,8 @@ import click
 from miniagent_store.cli.output import counted, show_table
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from miniagent_store.keys.keyring import Keyring
     from miniagent_store.reencryption import Reencryption, WrittenWith
     from miniagent_store.store.protocol import SessionStore
@@ -42,11 +44,13 @@ class _Lines:
 
 
 class _Bar:
-    def __init__(self, bar: object, task: object) -> None:
+    """On a terminal: a bar."""
+
+    def __init__(self, bar: Progress, task: TaskID) -> None:
         self._bar, self._task = bar, task
 
     def __call__(self, so_far: Reencryption) -> None:
-        self._bar.update(  # type: ignore[attr-defined]
+        self._bar.update(
             self._task,
             completed=so_far.sessions,
             values=counted(so_far.values, "value"),

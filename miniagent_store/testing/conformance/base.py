@@ -117,6 +117,20 @@ async def eventually(condition: Callable[[], Any], *, within: float = PATIENCE) 
         raise AssertionError(f"did not come true within {within:g} s; it was {last!r}") from None
 
 
+async def changed_until(backend: Backend, cursor: str, last: str) -> set[str]:
+    """Ids of the sessions that changed after a cursor, up to the change of `last`, which must come."""
+    seen: set[str] = set()
+
+    async def complete() -> bool:
+        nonlocal cursor
+        changes, cursor = await backend.changes(cursor, 10)
+        seen.update(change.session_id for change in changes)
+        return last in seen
+
+    await eventually(complete)
+    return seen
+
+
 async def soon(work: Awaitable[T], *, within: float = PATIENCE) -> T:
     """The result of `work`, which must not hang."""
     async with asyncio.timeout(within):

@@ -6,7 +6,15 @@ import pytest
 
 from miniagent_store.backend import Backend, Change, Create, Topic
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.testing.conformance.base import ConformanceBase, append, commit, eventually, make, say
+from miniagent_store.testing.conformance.base import (
+    ConformanceBase,
+    append,
+    changed_until,
+    commit,
+    eventually,
+    make,
+    say,
+)
 
 
 class ChangePromises(ConformanceBase):
@@ -81,13 +89,4 @@ class ChangePromises(ConformanceBase):
         await backend.commit(commit(backend, "s", 2, create=Create(keep_existing=True)))
         await store.create("last")
 
-        seen: set[str] = set()
-
-        async def complete() -> bool:
-            nonlocal cursor
-            changes, cursor = await backend.changes(cursor, 10)
-            seen.update(change.session_id for change in changes)
-            return "last" in seen
-
-        await eventually(complete)
-        assert seen == {"last"}
+        assert await changed_until(backend, cursor, "last") == {"last"}

@@ -29,9 +29,9 @@ from miniagent_store.testing.conformance.base import (
     ConformanceBase,
     append,
     backend_of,
+    changed_until,
     commit,
     entry,
-    eventually,
     make,
     payloads,
     soon,
@@ -134,16 +134,7 @@ class RewriteBesidePromises(ConformanceBase):
             assert (await backend.rewrite(asked)).replaced == 2
 
             await store.create("last")
-            seen: set[str] = set()
-
-            async def complete() -> bool:
-                nonlocal cursor
-                changes, cursor = await backend.changes(cursor, 10)
-                seen.update(change.session_id for change in changes)
-                return "last" in seen
-
-            await eventually(complete)
-            assert seen == {"last"}
+            assert await changed_until(backend, cursor, "last") == {"last"}
             assert not listening.done()
             await store.append("s", Message.user("b"))
             event = await soon(listening)

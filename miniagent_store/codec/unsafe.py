@@ -33,7 +33,7 @@ def check_not_in_url(options: Mapping[str, str]) -> None:
             )
 
 
-def with_leave(chain: Chain, *, allow_pickle: bool, classes: Iterable[ListedClass]) -> Chain:
+def allow_unsafe(chain: Chain, *, allow_pickle: bool, classes: Iterable[ListedClass]) -> Chain:
     """`chain` if it may be used; a serializer that needs a list of classes is given `classes`.
 
     A serializer that was built in code with a list of its own keeps it where `classes` is empty.

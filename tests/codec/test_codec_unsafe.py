@@ -11,7 +11,7 @@ from miniagent_serializers.hmac_layer import HmacLayer
 from miniagent_serializers.pickle_serializer import PickleSerializer
 from miniagent_store import Key, Keyring, Message, open_store
 from miniagent_store.codec import Chain
-from miniagent_store.codec.leave import with_leave
+from miniagent_store.codec.unsafe import allow_unsafe
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.serializer import Context
 
@@ -66,9 +66,9 @@ def test_leave_is_needed_for_a_chain_built_in_code_too() -> None:
     chain = Chain(PickleSerializer([Point]), (HmacLayer(),))
 
     with pytest.raises(ConfigurationError, match="allow_pickle=True"):
-        with_leave(chain, allow_pickle=False, classes=[])
-    assert with_leave(chain, allow_pickle=True, classes=[]) is chain
-    assert with_leave(chain, allow_pickle=True, classes=[Pair]).serializer.classes == {Pair}  # type: ignore[attr-defined]
+        allow_unsafe(chain, allow_pickle=False, classes=[])
+    assert allow_unsafe(chain, allow_pickle=True, classes=[]) is chain
+    assert allow_unsafe(chain, allow_pickle=True, classes=[Pair]).serializer.classes == {Pair}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
