@@ -242,7 +242,7 @@ class StoreCore:
     async def identity(self, session_id: str, commit_id: str | None) -> tuple[CommitIdentity, bool]:
         """The identity to commit under, and whether an earlier try with it is in doubt."""
         if commit_id is None:
-            return await self.writer.begin(session_id, self.backend.now_ms()), False
+            return await self.writer.begin(session_id, self.backend.now_ms), False
         text = str(commit_id)
         return CommitIdentity.parse(text.removesuffix(IN_DOUBT)), text.endswith(IN_DOUBT)
 

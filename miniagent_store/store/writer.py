@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from miniagent_store.backend import MAX_NOT_AFTER_MS, OUTCOME_WINDOW, CommitIdentity
@@ -35,22 +36,35 @@ class Writer:
         """An identity of a writer of its own, to be used by a later call or another process."""
         return CommitIdentity(os.urandom(9).hex(), 1, now_ms + MAX_NOT_AFTER_MS)
 
-    async def begin(self, session_id: str, now_ms: int) -> CommitIdentity:
-        """The identity of the next commit on a session; waits while too many are unanswered."""
-        flight = self._sessions.get(session_id)
-        if flight is None:
-            flight = self._sessions[session_id] = _InFlight()
+    async def begin(self, session_id: str, clock: Callable[[], int]) -> CommitIdentity:
+        """The identity of the next commit on a session; waits while too many are unanswered.
+
+        Args:
+            session_id: the session.
+            clock: the backend's, in ms; asked when the wait is over.
+        """
+        flight = self._flight(session_id)
         while len(flight.commits) >= OUTCOME_WINDOW:
             turn = asyncio.get_running_loop().create_future()
             flight.waiting.append(turn)
             try:
                 await turn
-            finally:
+            except asyncio.CancelledError:
                 if turn in flight.waiting:
                     flight.waiting.remove(turn)
+                self._let_in(session_id, flight)
+                raise
+            # Anew: what was empty meanwhile was dropped.
+            flight = self._flight(session_id)
         self._counter += 1
         flight.commits.append([self._counter, 0])
-        return CommitIdentity(self._id, self._counter, now_ms + self._lifetime_ms)
+        return CommitIdentity(self._id, self._counter, clock() + self._lifetime_ms)
+
+    def _flight(self, session_id: str) -> _InFlight:
+        flight = self._sessions.get(session_id)
+        if flight is None:
+            flight = self._sessions[session_id] = _InFlight()
+        return flight
 
     def end(self, session_id: str, identity: CommitIdentity) -> None:
         """A commit was answered, or is given up."""
@@ -63,11 +77,15 @@ class Writer:
                 break
         while flight.commits and flight.commits[0][1]:
             flight.commits.popleft()
+        self._let_in(session_id, flight)
+
+    def _let_in(self, session_id: str, flight: _InFlight) -> None:
+        """Wake as many as have room; one that was woken and cancelled leaves its place to the next."""
         free = OUTCOME_WINDOW - len(flight.commits)
         while flight.waiting and free > 0:
             waiter = flight.waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 free -= 1
-        if not flight.commits and not flight.waiting:
-            self._sessions.pop(session_id, None)
+        if not flight.commits and not flight.waiting and self._sessions.get(session_id) is flight:
+            del self._sessions[session_id]
