@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from miniagent_store.backend import Backend, Create, Expected, ReadPlan, Record, Rewrite
+from miniagent_store.errors import SessionNotFoundError
 from miniagent_store.keys.data_keys import CACHE_OWNER, DESTROYED, DataKeys
 from miniagent_store.keys.key import Key
 from miniagent_store.store.retrying import Retrying
@@ -130,14 +131,26 @@ class SessionKeys:
         held = None if self._keys is None else self._keys.held(session_id)
         return None if held is None or held.key is None else held.key.id.hex()
 
-    async def destroy(self, record: Record) -> bool:
-        """Destroy a session's data key; whether it had one."""
-        if not record.data_key or record.data_key == DESTROYED:
-            return False
-        change = Rewrite(record.session_id, record.incarnation, data_key=(record.data_key, DESTROYED))
-        await self._retrying.attempt("shred", record.session_id, lambda _: self._backend.rewrite(change))
-        self.forget(record.session_id)
-        return True
+    async def destroy(self, session_id: str) -> bool:
+        """Destroy a session's data key, whether or not it can be unwrapped; whether it had one.
+
+        Raises:
+            SessionNotFoundError: there is no such session.
+        """
+        record = await self._read(session_id)
+        if record is None:
+            raise SessionNotFoundError(session_id)
+        incarnation, destroyed = record.incarnation, False
+        # A rotation may wrap it anew under our hands: it is destroyed when that is what stands.
+        while record is not None and record.incarnation == incarnation and record.data_key:
+            if record.data_key == DESTROYED:
+                break
+            await self._rewrite(
+                "shred", Rewrite(session_id, incarnation, data_key=(record.data_key, DESTROYED))
+            )
+            destroyed, record = True, await self._read(session_id)
+        self.forget(session_id)
+        return destroyed
 
     async def rewrap(self, record: Record) -> bytes | None:
         """How a session should keep its data key now; None if that is how it does, or if there are no keys.
@@ -155,14 +168,21 @@ class SessionKeys:
         assert keys is not None
         _, packed = await self._ask(record.session_id, keys.make, record.session_id)
         change = Rewrite(record.session_id, record.incarnation, data_key=(b"", packed))
-        await self._retrying.attempt("keys", record.session_id, lambda _: self._backend.rewrite(change))
+        await self._rewrite("keys", change)
         # Another instance may have been first: what stands counts.
         await self._record(record.session_id)
 
+    async def _rewrite(self, operation: str, change: Rewrite) -> None:
+        await self._retrying.attempt(operation, change.session_id, lambda _: self._backend.rewrite(change))
+
     async def _record(self, session_id: str) -> Record | None:
+        record = await self._read(session_id)
+        await self.learn(record)
+        return record
+
+    async def _read(self, session_id: str) -> Record | None:
         plan = ReadPlan(session_id)
         result = await self._retrying.attempt("read", session_id, lambda _: self._backend.read(plan))
-        await self.learn(result.record)
         return result.record
 
     async def _ask(self, session_id: str, call: Callable[..., Awaitable[R]], *arguments: object) -> R:

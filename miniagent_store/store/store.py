@@ -557,8 +557,8 @@ class Store(SessionStore):
         return await Sweep(self._core, write=not dry_run, progress=progress).run()
 
     async def shred(self, session_id: str) -> bool:
-        record = await read_record(self._core, session_id)
-        return await self._core.keys.destroy(record)
+        await self._core.ready()
+        return await self._core.keys.destroy(check_id(session_id))
 
     def new_commit_id(self) -> str:
         return str(self._core.writer.fresh(self._core.backend.now_ms()))

@@ -277,3 +277,37 @@ def test_encryption_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_store("memory://", serializer="encrypted", keys=secret)
     assert secret.partition(":")[2] not in str(caught.value)
+
+
+async def test_shredding_is_not_undone_by_a_rotation_at_the_same_moment(place: str) -> None:
+    old, new = Key.generate("old"), Key.generate("new")
+    options: dict[str, Any] = {"serializer": "encrypted", "shred": True}
+
+    class RotatesFirst:
+        """Lets a rotation wrap the data key anew between what shredding has read and what it writes."""
+
+        def __init__(self, backend: Any, rotate: Any) -> None:
+            self._backend, self._rotate = backend, rotate
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._backend, name)
+
+        async def rewrite(self, change: Any) -> Any:
+            rotate, self._rotate = self._rotate, None
+            if rotate is not None:
+                assert (await rotate()).rewritten >= 1
+            return await self._backend.rewrite(change)
+
+    async with (
+        open_store(place, keyring=Keyring([old]), **options) as store,
+        open_store(place, keyring=Keyring([new, old]), **options) as rotating,
+    ):
+        await fill(store, "s")
+        keys: Any = store._core.keys  # type: ignore[attr-defined]
+        keys._backend = RotatesFirst(keys._backend, rotating.reencrypt)
+
+        assert await store.shred("s") is True
+
+        for each in (store, rotating):
+            with pytest.raises(CryptoError, match="data key was destroyed"):
+                await each.history("s")
