@@ -78,8 +78,8 @@ def _tls(extra: dict[str, Any]) -> dict[str, Any]:
     tls: dict[str, Any] = {
         name: extra[name] for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in extra
     }
-    if "ssl_check_hostname" in extra:
-        tls["ssl_check_hostname"] = parse_bool(extra["ssl_check_hostname"])
+    # Said always: redis-py 7 does not check host names by default, 8 does.
+    tls["ssl_check_hostname"] = parse_bool(extra.get("ssl_check_hostname", True))
     return tls
 
 
