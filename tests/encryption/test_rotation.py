@@ -41,15 +41,16 @@ class Writer:
         self.acknowledged += (line.strip() for line in self._process.stdout)
 
     def stop(self) -> None:
-        self._process.send_signal(signal.SIGINT)
+        # Not by SIGINT, which a process inherits as ignored where its shell was started in the background.
+        self._process.kill()
         self._reader.join(60)
         assert self._process.stderr is not None
-        errors = self._process.stderr.read()
-        self._process.wait(60)
-        self._process.stderr.close()
         assert self._process.stdout is not None
-        self._process.stdout.close()
-        assert errors.strip().endswith("KeyboardInterrupt"), errors
+        with self._process, self._process.stderr, self._process.stdout:
+            errors = self._process.stderr.read()
+        assert (errors, self._process.returncode) == ("", -signal.SIGKILL), (
+            "it failed before it was stopped"
+        )
 
 
 @contextmanager
