@@ -103,6 +103,8 @@ def terminal(*arguments: str, store: str, keys: list[tuple[str, str]]) -> tuple[
     """The command on a terminal: wait for a text, then type; its exit code and all it showed."""
     pid, screen = pty.fork()
     if pid == 0:
+        # As on a terminal, also where the tests were started in the background, which ignores it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.environ.update(environment_for(store, TERM="xterm-256color"))
         os.execv(sys.executable, [sys.executable, "-m", "miniagent_store", *arguments])
     shown, seen = "", 0
