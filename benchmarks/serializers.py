@@ -1,7 +1,7 @@
 """What the envelope costs: encode and decode per chain and size, against the bare codec.
 
 The value is a message of plain types. Each chain and its bare codec (json.dumps, orjson.dumps,
-msgpack.packb, and their opposites) take turns in interleaved rounds, so that a busy machine slows all of
+msgpack.packb, pickle.dumps, and their opposites) take turns in interleaved rounds, so that a busy machine slows all of
 them alike; the table has the medians, and the difference to the bare codec of the same round.
 
 "Both" is the sum of the two differences, "bytes" what stands around those of the serializer, or around
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import pickle
 import random
 import statistics
 import time
@@ -30,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from miniagent_store.codec import Chain, Codec
+from miniagent_store.codec.unsafe import allow_unsafe
 from miniagent_store.errors import MissingExtraError
 from miniagent_store.keys import Key, Keyring
 from miniagent_store.plugins import shared_plugins
@@ -44,6 +46,7 @@ BARE: dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     "json": (lambda value: json.dumps(value).encode(), json.loads),
     "orjson": (orjson.dumps, orjson.loads),
     "msgpack": (msgpack.packb, msgpack.unpackb),
+    "pickle": (pickle.dumps, pickle.loads),
 }
 
 
@@ -93,11 +96,16 @@ def subjects(chains: list[str]) -> list[Subject]:
     plugins, keys = shared_plugins(), Keyring([Key.generate()])
     installed = {provider.name for provider in plugins.providers("layer")}
     found: list[Subject] = []
-    for text in chains or [f"{name}+{layer}" for name in SERIALIZERS for layer in LAYERS]:
+    every = [
+        *(f"{name}+{layer}" for name in SERIALIZERS for layer in LAYERS),
+        "pickle+hmac",
+        "pickle+aesgcm",
+    ]
+    for text in chains or every:
         if not chains and not set(text.split("+")[1:]) <= installed:
             continue
         try:
-            chain = Chain.parse(text, plugins)
+            chain = allow_unsafe(Chain.parse(text, plugins), allow_pickle=True, classes=())
         except MissingExtraError as error:
             print(error)
             continue
