@@ -1,8 +1,8 @@
 """What the envelope costs: encode and decode per chain and size, against the bare codec.
 
 The value is a message of plain types. Each chain and its bare codec (json.dumps, orjson.dumps,
-msgpack.packb, pickle.dumps, and their opposites) take turns in interleaved rounds, so that a busy machine slows all of
-them alike; the table has the medians, and the difference to the bare codec of the same round.
+msgpack.packb, pickle.dumps, and their opposites) take turns in interleaved rounds, so that a busy machine
+slows all of them alike; the table has the medians, and the difference to the bare codec of the same round.
 
 "Both" is the sum of the two differences, "bytes" what stands around those of the serializer, or around
 the compressed ones.
