@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 from miniagent_backends.redis.connection import Arg, Connection, pack
 from miniagent_backends.redis.replies import Meaning, NotSent, ReplyError, SentUnknown, meaning_of
 from miniagent_backends.redis.scripts import digest_of, source_of
+from miniagent_backends.redis.tls import explain
 from miniagent_store.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -140,11 +140,13 @@ class Node:
         except exceptions.ResponseError as error:
             problem = self._of_text(str(error))
         except (exceptions.RedisError, OSError, TimeoutError) as error:
-            problem = self._unreachable(error)
+            problem = await self._unreachable(error)
         except ReplyError as error:
             problem = self.translate(error)
+        except ConfigurationError as error:
+            problem = error
         except (NotSent, SentUnknown) as error:
-            problem = self._unreachable(error)
+            problem = await self._unreachable(error)
         else:
             self._offset_ms = int(seconds) * 1000 + int(micros) // 1000 - time.monotonic_ns() // 1_000_000
             self._connections[purpose] = connection
@@ -159,13 +161,11 @@ class Node:
             )
         return self.translate(ReplyError(text))
 
-    def _unreachable(self, error: BaseException) -> StoreError:
-        cause = error.__cause__ or error
-        if isinstance(cause, ssl.SSLError) or "CERTIFICATE" in str(error):
-            return ConfigurationError(
-                f"{self.name} cannot be spoken to by TLS: {cause}; check ssl_ca_certs and the host name"
-            )
-        why = "no answer in time" if isinstance(error, TimeoutError) else str(cause)
+    async def _unreachable(self, error: BaseException) -> StoreError:
+        told = await explain(self.name, self._target, error, self._connect_timeout)
+        if told is not None:
+            return told
+        why = "no answer in time" if isinstance(error, TimeoutError) else str(error.__cause__ or error)
         return BackendUnavailableError(f"{self.name} cannot be reached ({why}); is the server running?")
 
     # Commands

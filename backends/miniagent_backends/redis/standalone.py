@@ -7,9 +7,10 @@ from typing import Any
 from miniagent_backends.redis.backend import RedisBackend
 from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.schema import Keys
+from miniagent_backends.redis.tls import tls_options
 from miniagent_store.backend import Backend, BackendOptions
 from miniagent_store.errors import ConfigurationError, InvalidArgumentError
-from miniagent_store.options import parse_bool, parse_duration
+from miniagent_store.options import parse_duration
 from miniagent_store.url import StoreURL
 
 PREFIXES = ("session", "thread", "cache", "lock")
@@ -46,7 +47,7 @@ def open_redis(url: StoreURL, options: BackendOptions) -> Backend:
         database = int(in_path) if in_path else _number(extra, "db", 0)
         target |= {"host": host or "localhost", "port": port or 6379, "db": database}
         if url.scheme in {"rediss", "valkeys"}:
-            target["tls"] = _tls(extra)
+            target["tls"] = tls_options(extra)
     node = Node(
         str(url.without_options()),
         target,
@@ -72,15 +73,6 @@ def _keys(namespace: str, extra: dict[str, Any]) -> Keys:
                     f"option '{name}_prefix': {prefix!r} and {other!r} would mix up keys of two sorts"
                 )
     return keys
-
-
-def _tls(extra: dict[str, Any]) -> dict[str, Any]:
-    tls: dict[str, Any] = {
-        name: extra[name] for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in extra
-    }
-    # Said always: redis-py 7 does not check host names by default, 8 does.
-    tls["ssl_check_hostname"] = parse_bool(extra.get("ssl_check_hostname", True))
-    return tls
 
 
 def _number(extra: dict[str, Any], name: str, default: int) -> int:
