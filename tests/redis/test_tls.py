@@ -25,7 +25,7 @@ from miniagent_store import (
     open_store,
 )
 from miniagent_store.testing.conformance.commits import CommitPromises
-from miniagent_store.testing.conformance.watching import WatchPromises
+from miniagent_store.testing.conformance.turns import TurnPromises
 from miniagent_store.testing.proxy import Proxy
 from miniagent_store.testing.servers import Certificates, Server, find_servers, make_certificates
 from miniagent_store.testing.tls_proxy import TLSProxy
@@ -115,9 +115,12 @@ def showing(certificates: Certificates) -> dict[str, str]:
 
 
 async def talk(url: str, **options: Any) -> None:
-    async with open_store(url, **options) as store:
-        await store.append("s", Message.user("hello"), create=True)
-        assert [message.content for message in await store.history("s")] == ["hello"]
+    async with open_store(url, namespace=uuid.uuid4().hex, **options) as store:
+        session = await store.append("s", Message.user("hello"), create=True)
+        watching = aiter(store.watch("s", after=session.position))
+        await store.append("s", Message.assistant("hi"))
+        assert (await anext(watching)).type == "appended"
+        assert [message.content for message in await store.history("s")] == ["hello", "hi"]
 
 
 async def refused(caplog: pytest.LogCaptureFixture, url: str, **options: Any) -> StoreError:
@@ -344,7 +347,7 @@ def tls_url(request: pytest.FixtureRequest, certificates: Certificates) -> Itera
 
 
 @pytest.mark.asyncio(loop_scope="function")
-class TestOverTLS(CommitPromises, WatchPromises):
+class TestOverTLS(CommitPromises, TurnPromises):
     """The same promises over TLS."""
 
     @pytest.fixture

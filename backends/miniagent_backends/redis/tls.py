@@ -71,10 +71,9 @@ def load_context(
         context = ssl.create_default_context(cafile=ca_certs)
     context.check_hostname = check_hostname
     if certfile is not None:
-        name, path = ("ssl_certfile", certfile) if keyfile is None else ("ssl_keyfile", keyfile)
-        with _naming("ssl_certfile", certfile):
-            Path(certfile).open("rb").close()
-        with _naming(name, path):
+        # OpenSSL does not say which of the two it cannot use.
+        both = ("ssl_certfile", certfile) if keyfile is None else ("ssl_keyfile", f"{keyfile}, {certfile}")
+        with _naming(*both):
             # A password, or OpenSSL would ask on the terminal for that of an encrypted key.
             context.load_cert_chain(certfile, keyfile, password="")
     return context
@@ -95,10 +94,10 @@ def _naming(option: str, path: str | None) -> Iterator[None]:
 
 def _of_file(error: ssl.SSLError) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
-        return "it does not belong to the certificate"
+        return "the key does not belong to the certificate"
     if error.reason in {"NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE"}:
         return "it holds no certificate in PEM form"
-    return "it is no unencrypted key with its certificate, in PEM form"
+    return "a certificate and its key, unencrypted, in PEM form are wanted"
 
 
 async def explain(
