@@ -109,21 +109,22 @@ class TLSProxy:
 
     def _serve(self, accepted: socket.socket) -> None:
         accepted.settimeout(_HANDSHAKE)
-        client = self._context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
         # A handshake that fails and an end in the middle are what tests are made of.
-        with contextlib.suppress(OSError), self._kept(client):
-            client.do_handshake()
-            with self._kept(socket.create_connection(self._server, _HANDSHAKE)) as server:
-                _forward(client, server)
+        with contextlib.suppress(OSError), accepted:
+            client = self._context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+            with self._kept(client):
+                client.do_handshake()
+                with self._kept(socket.create_connection(self._server, _HANDSHAKE)) as server:
+                    _forward(client, server)
 
     @contextlib.contextmanager
     def _kept(self, each: socket.socket) -> Iterator[socket.socket]:
         """Closed at the end, and cut by `stop`."""
-        # Or small pieces would wait 40 ms for each other's acknowledgement.
-        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             self._open.add(each)
         try:
+            # Or small pieces would wait 40 ms for each other's acknowledgement.
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             yield each
         finally:
             with self._lock:
