@@ -298,7 +298,9 @@ class RedisBackend(Backend):
         if not keys:
             return []
         # One by one, since their slots differ; together all the same, since they share a write.
-        return await self._executor.run(*(("GET", self._keys.cached(key)) for key in keys))
+        # MGET, since a GET of what is no string is an error.
+        rows = await self._executor.run(*(("MGET", self._keys.cached(key)) for key in keys))
+        return [value for (value,) in rows]
 
     async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
         if items:
