@@ -38,7 +38,7 @@ class Node:
         timeout: seconds a command may wait for its reply.
         connect_timeout: seconds for connecting and shaking hands.
         max_readers: connections for large reads, made as they are needed.
-        clock: learns the server's.
+        clock: learns the server's; None for a sentinel, which has no TIME.
         events: is told what becomes of connections.
         replicas: how many of its replicas are to acknowledge a durable commit; asked at each write.
     """
@@ -51,7 +51,7 @@ class Node:
         timeout: float,
         connect_timeout: float,
         max_readers: int = 1,
-        clock: ServerClock,
+        clock: ServerClock | None,
         events: Events,
         replicas: Callable[[Node], int] = lambda node: 0,
     ) -> None:
@@ -141,7 +141,9 @@ class Node:
         )
         try:
             await connection.connect()
-            seconds, micros = await connection.execute("TIME")
+            if self._clock is not None:
+                seconds, micros = await connection.execute("TIME")
+                self._clock.learn(self.name, int(seconds), int(micros))
         except BaseException as error:
             await connection.close()
             problem = problem_of_connecting(self.name, error)
@@ -151,7 +153,6 @@ class Node:
                 self._events.tell("unreachable", self.name, str(problem))
             self.circuit.failed(problem)
             raise problem from None
-        self._clock.learn(self.name, int(seconds), int(micros))
         self.circuit.succeeded()
         self._connections[purpose] = connection
         if purpose == "commands":

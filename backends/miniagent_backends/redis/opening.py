@@ -177,8 +177,7 @@ class _Opening:
             timeout=_seconds(self._extra, "socket_timeout", 5.0),
             connect_timeout=self._options.connect_timeout,
             max_readers=1 if brief else max(_number(self._extra, "max_connections", 4), 1),
-            # A sentinel's clock says nothing of the servers'.
-            clock=ServerClock() if brief else self._clock,
+            clock=None if brief else self._clock,
             events=self._events,
             replicas=replicas,
         )
