@@ -5,7 +5,7 @@
         group.owner(group.slot_of("a")).kill()
         ...                     # its replica takes over
 
-The nodes keep no data on disk: a master that is started again before it was replaced would come back empty.
+They keep no data on disk: a master that is started again before it was replaced would come back empty.
 """
 
 from __future__ import annotations
