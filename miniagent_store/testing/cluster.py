@@ -1,9 +1,11 @@
 """A cluster of real nodes, whose slots can be moved and whose masters can be killed.
 
-with ClusterGroup() as group:
-    store = await miniagent_store.open(group.url)
-    group.owner(group.slot_of("a")).kill()
-    ...                         # its replica takes over
+    with ClusterGroup() as group:
+        store = await open_store(group.url)
+        group.owner(group.slot_of("a")).kill()
+        ...                     # its replica takes over
+
+They keep no data on disk: a master that is started again before it was replaced would come back empty.
 """
 
 from __future__ import annotations
@@ -12,16 +14,20 @@ import binascii
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
+from miniagent_store.testing.cluster_nodes import (
+    ANSWER_TIMEOUT,
+    SLOTS,
+    Node,
+    missing_acquaintance,
+    missing_agreement,
+    nodes_known_to,
+)
 from miniagent_store.testing.servers import HOST, CommandError, ConfigValue, Server, ServerError
 from miniagent_store.testing.waiting import wait_until
 
-SLOTS = 16_384
-_ANSWER_TIMEOUT = 1.0
 _MIGRATE_TIMEOUT_MS = 5000
 # A node gives up a failover by hand after five seconds, without a word.
 _FAILOVER_TIMEOUT = 6.0
@@ -107,7 +113,7 @@ class ClusterGroup:
             master.command("CLUSTER", "MEET", HOST, masters[0].port or 0)
         for server in self.servers[1:]:
             server.command("CLUSTER", "MEET", HOST, masters[0].port or 0)
-        wait_until(self._acquaintance_lacks, 60.0)
+        wait_until(lambda: missing_acquaintance(_running(self.servers)), 60.0)
         for index, replica in enumerate(self.servers[len(masters) :]):
             replica.command("CLUSTER", "REPLICATE", self.node_id(masters[index % len(masters)]))
         self.wait_until_ready()
@@ -160,7 +166,7 @@ class ClusterGroup:
         Raises:
             TimeoutError: they do not; its message says what is missing.
         """
-        wait_until(lambda: _tried(self._lacks), timeout)
+        wait_until(lambda: _tried(lambda: missing_agreement(_running(self.servers))), timeout)
 
     def fail_over(self, master: Server, timeout: float = 60.0) -> Server:
         """Let a replica take the place of its master, which agrees.
@@ -183,7 +189,11 @@ class ClusterGroup:
         until = time.monotonic() + timeout
 
         def lacks() -> str | None:
-            return None if _ask(replica, "ROLE")[0] == b"master" else f"{replica} is not the master"
+            return (
+                None
+                if replica.command("ROLE", timeout=ANSWER_TIMEOUT)[0] == b"master"
+                else f"{replica} is not the master"
+            )
 
         while True:
             replica.command("CLUSTER", "FAILOVER")
@@ -222,11 +232,11 @@ class ClusterGroup:
             replica_of: its master; None for a new master without slots.
         """
         server = self._new_server()
-        known = next(_running(self.servers))
+        known = _running(self.servers)[0]
         self.servers.append(server)
         server.start()
         server.command("CLUSTER", "MEET", HOST, known.port or 0)
-        wait_until(self._acquaintance_lacks, 60.0)
+        wait_until(lambda: missing_acquaintance(_running(self.servers)), 60.0)
         if replica_of is not None:
             server.command("CLUSTER", "REPLICATE", self.node_id(replica_of))
         self.wait_until_ready()
@@ -261,105 +271,23 @@ class ClusterGroup:
             # The target may have got them; what the source has is what holds, until it has it no more.
             _retried(source, "MIGRATE", *address, "REPLACE", *auth, "KEYS", *keys)
 
-    def _view(self) -> list[_Node]:
+    def _view(self) -> list[Node]:
         """The nodes as the first one that answers knows them."""
         for server in _running(self.servers):
             with contextlib.suppress(OSError, CommandError):
-                return _nodes_known_to(server)
+                return nodes_known_to(server)
         raise ServerError("no node answers")
 
-    def _nodes(self) -> list[tuple[Server, _Node]]:
+    def _nodes(self) -> list[tuple[Server, Node]]:
         """The nodes that run and that are not taken as failed."""
         by_port = {node.port: node for node in self._view() if not node.has_failed}
         return [
             (server, by_port[server.port]) for server in _running(self.servers) if server.port in by_port
         ]
 
-    def _acquaintance_lacks(self) -> str | None:
-        ports = {server.port for server in _running(self.servers)}
-        for server in _running(self.servers):
-            if missing := ports - {node.port for node in _nodes_known_to(server) if node.is_known}:
-                return f"{server} does not know the nodes on {missing}"
-        return None
 
-    def _lacks(self) -> str | None:
-        ports = {server.port for server in _running(self.servers)}
-        views = {server: _nodes_known_to(server) for server in _running(self.servers)}
-        for server, view in views.items():
-            info = _lines(_ask(server, "CLUSTER", "INFO"))
-            if (info["cluster_state"], info["cluster_slots_ok"]) != ("ok", str(SLOTS)):
-                return f"{server} says {info['cluster_state']}, and {info['cluster_slots_ok']} slots are ok"
-            if missing := ports - {node.port for node in view if node.is_known and not node.has_failed}:
-                return f"{server} does not reach the nodes on {missing}"
-            myself = next(node for node in view if node.is_myself)
-            if (
-                myself.master_id
-                and _lines(_ask(server, "INFO", "replication"))["master_link_status"] != "up"
-            ):
-                return f"{server} has no link to its master"
-        owners = [{node.port: node.slots for node in view if node.slots} for view in views.values()]
-        roles = [
-            {node.port: node.master_id for node in view if node.port in ports} for view in views.values()
-        ]
-        if any(each != owners[0] for each in owners) or any(each != roles[0] for each in roles):
-            return "the nodes do not agree on the slots or the masters"
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """A line of ``CLUSTER NODES``."""
-
-    id: str
-    port: int
-    flags: frozenset[str]
-    master_id: str | None
-    slots: frozenset[int]
-
-    @property
-    def is_myself(self) -> bool:
-        return "myself" in self.flags
-
-    @property
-    def is_master(self) -> bool:
-        return "master" in self.flags
-
-    @property
-    def is_known(self) -> bool:
-        return not self.flags & {"handshake", "noaddr"}
-
-    @property
-    def has_failed(self) -> bool:
-        return bool(self.flags & {"fail", "fail?"})
-
-
-def _nodes_known_to(server: Server) -> list[_Node]:
-    return [_parsed(line) for line in _ask(server, "CLUSTER", "NODES").decode().splitlines()]
-
-
-def _parsed(line: str) -> _Node:
-    node_id, address, flags, master_id, _, _, _, _, *ranges = line.split(" ")
-    slots: set[int] = set()
-    for each in ranges:
-        # "[7-<-…]" is a slot that is being moved.
-        if not each.startswith("["):
-            first, _, last = each.partition("-")
-            slots.update(range(int(first), int(last or first) + 1))
-    port = int(address.partition("@")[0].rpartition(":")[2])
-    flag_set = frozenset(flags.split(","))
-    return _Node(node_id, port, flag_set, None if master_id == "-" else master_id, frozenset(slots))
-
-
-def _lines(info: bytes) -> dict[str, str]:
-    return dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-
-
-def _ask(server: Server, *command: bytes | str | int) -> Any:
-    return server.command(*command, timeout=_ANSWER_TIMEOUT)
-
-
-def _running(servers: Iterable[Server]) -> Iterator[Server]:
-    return (server for server in servers if server.running)
+def _running(servers: Iterable[Server]) -> list[Server]:
+    return [server for server in servers if server.running]
 
 
 def _tried(lacks: Callable[[], str | None]) -> str | None:

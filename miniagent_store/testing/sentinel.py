@@ -1,9 +1,11 @@
 """A master, its replicas and the sentinels that watch them, as real processes.
 
-with SentinelGroup() as group:
-    store = await miniagent_store.open(group.url)
-    group.master().kill()
-    ...                         # the sentinels promote a replica
+    with SentinelGroup() as group:
+        store = await open_store(group.url)
+        group.master().kill()
+        ...                     # the sentinels promote a replica
+
+They keep no data on disk: a master that is started again before it was replaced would come back empty.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from miniagent_store.testing.cluster import SLOTS, ClusterGroup
+from miniagent_store.testing.cluster import ClusterGroup
+from miniagent_store.testing.cluster_nodes import SLOTS
 from miniagent_store.testing.servers import CommandError, find_servers
 from miniagent_store.testing.waiting import wait_until
 
