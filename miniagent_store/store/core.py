@@ -14,6 +14,7 @@ from miniagent_store.backend import (
     Commit,
     CommitIdentity,
     CommitResult,
+    ConnectionEvent,
     Create,
     Expected,
     ExpectedTail,
@@ -64,6 +65,7 @@ class StoreCore:
         self._plugins = plugins
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
         self.writer = Writer(options.deadline)
+        backend.tell = self._tell_connection
         self.commits = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
@@ -120,6 +122,9 @@ class StoreCore:
                 call(**arguments)
             except Exception:
                 logger.exception("a plugin failed in %s", hook)
+
+    def _tell_connection(self, event: ConnectionEvent) -> None:
+        self.tell("connection_event", event=event)
 
     # Reading
 

@@ -1,0 +1,87 @@
+"""What a failed handshake and an error reply mean to the caller, as errors of the store."""
+
+from __future__ import annotations
+
+import ssl
+
+from miniagent_backends.redis.replies import ConnectionProblem, Meaning, ReplyError, meaning_of
+from miniagent_store.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    CapacityError,
+    ConfigurationError,
+    OutcomeUnknownError,
+    StoreError,
+)
+
+
+def problem_of_connecting(name: str, error: BaseException) -> StoreError | None:
+    """What to say when connecting or shaking hands has failed; None where that says nothing of the server.
+
+    Args:
+        name: the server's, without secrets.
+        error: what was raised.
+    """
+    from redis import exceptions
+
+    denied = (
+        exceptions.AuthenticationError,
+        exceptions.AuthorizationError,
+        exceptions.NoPermissionError,
+    )
+    if isinstance(error, denied):
+        return _denied(name)
+    if isinstance(error, exceptions.ResponseError):
+        text = str(error)
+        if any(word in text for word in ("NOAUTH", "WRONGPASS", "invalid username", "Authentication")):
+            return _denied(name)
+        return error_of(name, ReplyError(text))
+    if isinstance(error, ReplyError):
+        return error_of(name, error)
+    if isinstance(error, exceptions.RedisError | OSError | TimeoutError | ConnectionProblem):
+        return _unreachable(name, error)
+    return error if isinstance(error, StoreError) else None
+
+
+def _denied(name: str) -> StoreError:
+    return AccessDeniedError(f"{name} refused the user name or password; check them in the URL")
+
+
+def _unreachable(name: str, error: BaseException) -> StoreError:
+    cause = error.__cause__ or error
+    if isinstance(cause, ssl.SSLError) or "CERTIFICATE" in str(error):
+        return ConfigurationError(
+            f"{name} cannot be spoken to by TLS: {cause}; check ssl_ca_certs and the host name"
+        )
+    why = "no answer in time" if isinstance(error, TimeoutError) else str(cause)
+    return BackendUnavailableError(f"{name} cannot be reached ({why}); is the server running?")
+
+
+def error_of(name: str, error: ReplyError) -> StoreError:
+    """What an error reply means.
+
+    Args:
+        name: the server's, without secrets.
+        error: the reply.
+    """
+    text = error.text
+    match meaning_of(error):
+        case Meaning.DENIED:
+            return AccessDeniedError(f"{name} denied it: {text}; give the user the right in its ACL")
+        case Meaning.WRONG_TYPE:
+            return ConfigurationError(
+                f"{name} holds something else under a key of ours (data of the seed, perhaps); "
+                "use another namespace= or database"
+            )
+        case Meaning.CAPACITY:
+            return CapacityError(f"{name} has no room or cannot save: {text}; nothing was changed")
+        case Meaning.AGAIN_AT_ONCE | Meaning.AGAIN_LATER:
+            if error.word in {"MOVED", "ASK"}:
+                return ConfigurationError(
+                    f"{name} is part of a Cluster; write redis+cluster:// for redis://, or rediss+cluster://"
+                )
+            return BackendUnavailableError(f"{name} does not serve for now: {text}")
+        case Meaning.AMBIGUOUS:
+            return OutcomeUnknownError("", commit_id=None, why=f"{name}: {text}")
+        case _:
+            return ConfigurationError(f"{name} did not understand: {text}")
