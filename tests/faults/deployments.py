@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.proxy import Action, Fault, Proxy
+from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import ConfigValue, Server
 
-Topology = Literal["standalone"]
+Topology = Literal["standalone", "sentinel", "cluster"]
 TOPOLOGIES: Sequence[Topology] = get_args(Topology)
 
 
@@ -93,5 +95,31 @@ def deploy(topology: Topology, binary: Path, **config: ConfigValue) -> Iterator[
         config: directives, with _ for -.
     """
     directives = {name.replace("_", "-"): value for name, value in config.items()}
-    with Server(binary, config=directives) as server:
-        yield Deployment(topology, binary, server.url, [server], lambda: [server], lambda key: server)
+    if topology == "standalone":
+        with Server(binary, config=directives) as server:
+            yield Deployment(topology, binary, server.url, [server], lambda: [server], lambda key: server)
+    elif topology == "sentinel":
+        with SentinelGroup(binary, config=directives) as group:
+            yield of_sentinel(group, binary)
+    else:
+        with ClusterGroup(binary, config=directives) as cluster:
+            yield of_cluster(cluster, binary)
+
+
+def of_sentinel(group: SentinelGroup, binary: Path) -> Deployment:
+    """A deployment of a group that runs."""
+    return Deployment(
+        "sentinel", binary, group.url, group.servers, lambda: [group.master()], lambda key: group.master()
+    )
+
+
+def of_cluster(cluster: ClusterGroup, binary: Path) -> Deployment:
+    """A deployment of a cluster that runs."""
+    return Deployment(
+        "cluster",
+        binary,
+        cluster.url,
+        cluster.servers,
+        cluster.masters,
+        lambda key: cluster.owner(cluster.slot_of(key)),
+    )
