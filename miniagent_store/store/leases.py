@@ -217,7 +217,9 @@ class LeaseHolder:
         if isinstance(grant, LeaseGrant):
             return self._held(grant, asked_at)
         topic = Topic("session" if self._request.scope == "turn" else "lock", name)
-        subscription = await backend.subscribe(topic)
+        subscription = await self._core.retrying.attempt(
+            "acquire", name, lambda _: backend.subscribe(topic)
+        )
         try:
             while True:
                 grant, asked_at = await self._ask()
