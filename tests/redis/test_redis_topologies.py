@@ -7,12 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from miniagent_store import open_store
 from miniagent_store.testing import StoreConformance
 from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import find_servers
-from tests.redis.test_redis_servers import OTHERS, hold_a_conversation
 
 SERVERS = find_servers()
 
