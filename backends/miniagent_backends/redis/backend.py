@@ -13,7 +13,7 @@ from miniagent_backends.redis import staging
 from miniagent_backends.redis.executor import Answer, Executor
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
 from miniagent_backends.redis.known import FastAppend, KnownSessions
-from miniagent_backends.redis.refusals import refuse
+from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.schema import (
     BUCKETS,
@@ -132,7 +132,8 @@ class RedisBackend(Backend):
         record_key, parts = self._session_keys(commit.session_id)
         packed = pack_commit(commit, parts, os.urandom(24), os.urandom(8).hex())
         places = await self._places_before(commit)
-        answer = await self._executor.write("commit", [record_key], packed, before=places)
+        with understanding(commit.session_id, "a part"):
+            answer = await self._executor.write("commit", [record_key], packed, before=places)
         reply = answer.reply
         if reply[0] != b"OK":
             raise refuse(commit.session_id, str(commit.identity), reply, commit.fence)
@@ -180,28 +181,33 @@ class RedisBackend(Backend):
     async def read(self, plan: ReadPlan) -> ReadResult:
         record_key, parts = self._session_keys(plan.session_id)
         large = any(_is_large(each) for each in plan.ranges)
-        reply = await self._executor.script("read", [record_key], pack_plan(plan, parts), large=large)
+        packed_plan = pack_plan(plan, parts)
+        with understanding(plan.session_id, "a part"):
+            reply = await self._executor.script("read", [record_key], packed_plan, large=large)
         if not reply:
             return ReadResult(None)
         if reply[0] == b"DAMAGED":
             raise refuse(plan.session_id, "", reply, None)
         token, packed, expires, fence, ranges, values, scans, resets = reply
-        entries = [
-            await _entries_of(enumerate(elements, first) if wanted.not_before_ms is None else elements)
-            for wanted, (first, elements) in zip(plan.ranges, ranges, strict=True)
-        ]
+        with understanding(plan.session_id, "a log"):
+            entries = [
+                await _entries_of(enumerate(elements, first) if wanted.not_before_ms is None else elements)
+                for wanted, (first, elements) in zip(plan.ranges, ranges, strict=True)
+            ]
+        with understanding(plan.session_id, "the state"):
+            found = tuple(map(value_of, values))
+            scanned = tuple(tuple(map(value_of, scan)) for scan in scans)
+        with understanding(plan.session_id, "the record"):
+            record = record_of(plan.session_id, token, packed, expires, fence)
         return ReadResult(
-            record_of(plan.session_id, token, packed, expires, fence),
-            tuple(entries),
-            tuple(map(value_of, values)),
-            tuple(tuple(map(value_of, scan)) for scan in scans),
-            {log.decode(): seq for log, seq in resets},
+            record, tuple(entries), found, scanned, {log.decode(): seq for log, seq in resets}
         )
 
     async def touch(self, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
         record_key, parts = self._session_keys(session_id)
         packed = pack({"keys": parts, "keep": keep_ttl, "ttl": ttl_ms or False, "guard": os.urandom(8)})
-        answer = await self._executor.write("touch", [record_key], packed)
+        with understanding(session_id, "the record"):
+            answer = await self._executor.write("touch", [record_key], packed)
         reply = answer.reply
         if not reply:
             raise SessionNotFoundError(session_id)
@@ -214,7 +220,8 @@ class RedisBackend(Backend):
     async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
         record_key, parts = self._session_keys(session_id)
         packed = pack({"keys": parts, "incarnation": incarnation or False})
-        answer = await self._executor.write("delete", [record_key], packed)
+        with understanding(session_id, "the record"):
+            answer = await self._executor.write("delete", [record_key], packed)
         if not answer.reply[0]:
             return False
         record = record_of(session_id, b"", answer.reply[1], b"", 0)

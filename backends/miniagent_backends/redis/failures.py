@@ -15,6 +15,10 @@ from miniagent_store.errors import (
 )
 
 
+class ScriptFailedError(ConfigurationError):
+    """A script stopped at what it does not understand: a session that is damaged, most likely."""
+
+
 def problem_of_connecting(name: str, error: BaseException) -> StoreError | None:
     """What to say when connecting or shaking hands has failed; None where that says nothing of the server.
 
@@ -83,5 +87,7 @@ def error_of(name: str, error: ReplyError) -> StoreError:
             return BackendUnavailableError(f"{name} does not serve for now: {text}")
         case Meaning.AMBIGUOUS:
             return OutcomeUnknownError("", commit_id=None, why=f"{name}: {text}")
+        case Meaning.FATAL if text.startswith("ERR user_script"):
+            return ScriptFailedError(f"{name}: a script failed: {text}")
         case _:
             return ConfigurationError(f"{name} did not understand: {text}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from miniagent_backends.redis.connection import Arg
 from miniagent_backends.redis.executor import Executor
+from miniagent_backends.redis.refusals import understanding
 from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, pairs_of, record_of
 from miniagent_store.backend import ListQuery, ListResult, Record
 from miniagent_store.rules import is_expired
@@ -153,7 +154,10 @@ async def _look(
     )
     found, stale, behind = [], [], []
     for (key, place), (token, packed, expires, fence) in zip(places, rows, strict=True):
-        record = record_of(place[1], token, packed, expires, int(fence or 0)) if token and packed else None
+        record = None
+        if token and packed is not None:
+            with understanding(place[1], "the record"):
+                record = record_of(place[1], token, packed, expires, int(fence or 0))
         if record is None or is_expired(record.expires_ms, now):
             # Its own bucket keeps what has expired, for the sweep that tells of it.
             if not key.endswith("}"):

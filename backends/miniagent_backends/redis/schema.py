@@ -43,6 +43,8 @@ BUCKETS = 16
 _HEAD = struct.Struct(">IB12sHI")
 _VALUE = struct.Struct(">BIQ")
 REDACTED, HAS_CALLER_ID, COUNTER = 1, 2, 1
+# The end of the year 9999, after which there is no datetime.
+LAST_TIME_MS = 253_402_300_799_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,8 @@ def entry_of(seq: int, element: bytes) -> StoredEntry:
         digest = element[at + 1 : at + 1 + element[at]] or None
         at += 1 + element[at]
     time_ms = time_high << 32 | time_low
+    if time_ms > LAST_TIME_MS:
+        raise ValueError("an entry of a time that there is not")
     return StoredEntry(
         seq, version, entry_id, time_ms, element[at:], bool(flags & REDACTED), caller_id, digest
     )
