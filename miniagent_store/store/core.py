@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from miniagent_store.backend import (
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     from miniagent_store.plugins import Plugins
 
 logger = logging.getLogger("miniagent_store")
+# Long histories that are read at the same time. Each is in memory as a whole, and the more there are the
+# longer Python's garbage collector keeps everyone waiting.
+LARGE_AT_ONCE = 4
+LARGE_ENTRIES = 200
 
 
 class StoreCore:
@@ -71,6 +77,7 @@ class StoreCore:
         self._pid = os.getpid()
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     # Life cycle
 
@@ -127,6 +134,13 @@ class StoreCore:
         self.tell("connection_event", event=event)
 
     # Reading
+
+    def room_for(self, plan: ReadPlan) -> AbstractAsyncContextManager[Any]:
+        """Held while a plan is read and decoded: lets a few large ones in at a time, in their order."""
+        sizes = [
+            min(inf if size is None else size for size in (each.last, each.limit)) for each in plan.ranges
+        ]
+        return self._large if any(size > LARGE_ENTRIES for size in sizes) else nullcontext()
 
     async def read(self, plan: ReadPlan) -> ReadResult:
         """`Backend.read`, tried again while the backend is away."""

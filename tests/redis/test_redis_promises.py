@@ -120,8 +120,8 @@ async def test_a_script_that_stopped_half_way_leaves_nothing_to_be_seen(
         mark = b"local outcome = {counter, version, sequences, kept_out, counters}\n"
         assert whole.count(mark) == 1
         broken = whole.replace(mark, mark + b"error('stopped after the push')\n")
-        monkeypatch.setattr("miniagent_backends.redis.node.source_of", lambda _: broken)
-        monkeypatch.setattr("miniagent_backends.redis.node.digest_of", lambda _: "0" * 40)
+        monkeypatch.setattr("miniagent_backends.redis.executor.source_of_digest", lambda _: broken)
+        monkeypatch.setattr("miniagent_backends.redis.executor.digest_of", lambda _: "0" * 40)
         with pytest.raises(StoreError):
             await store.append("s", Message.user("half"), Message.user("way"))
         monkeypatch.undo()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -114,7 +115,7 @@ class RedisBackend(Backend):
         except BaseException:
             self._known.forget(commit.session_id)
             raise
-        if not commit.changes_nothing or result.created:
+        if (not commit.changes_nothing or result.created) and (commit.retry or not result.replayed):
             self._after_commit(result, created=result.created or (result.replayed and bool(commit.create)))
         return result
 
@@ -169,7 +170,7 @@ class RedisBackend(Backend):
         return [*places, ("SADD", self._keys.kinds(), draft.kind)]
 
     def _after_commit(self, result: CommitResult, *, created: bool) -> None:
-        # Of a commit that was answered before too: its first answer may have come without this.
+        """Tell listings and watchers; after a retry too, since its first try may not have come so far."""
         commands = list(index_commands(self._keys, result.record))
         if created:
             commands += owner_commands(self._keys, result.record)
@@ -185,12 +186,10 @@ class RedisBackend(Backend):
         if reply[0] == b"DAMAGED":
             raise refuse(plan.session_id, "", reply, None)
         token, packed, expires, fence, ranges, values, scans, resets = reply
-        entries: list[tuple[StoredEntry, ...]] = []
-        for wanted, (first, elements) in zip(plan.ranges, ranges, strict=True):
-            if wanted.not_before_ms is None:
-                entries.append(tuple(entry_of(first + at, each) for at, each in enumerate(elements)))
-            else:
-                entries.append(tuple(entry_of(seq, each) for seq, each in elements))
+        entries = [
+            await _entries_of(enumerate(elements, first) if wanted.not_before_ms is None else elements)
+            for wanted, (first, elements) in zip(plan.ranges, ranges, strict=True)
+        ]
         return ReadResult(
             record_of(plan.session_id, token, packed, expires, fence),
             tuple(entries),
@@ -468,6 +467,16 @@ class RedisBackend(Backend):
             Expired(member.decode(), kind, user and user.decode())
             for member, user in zip(members, users, strict=True)
         ]
+
+
+async def _entries_of(elements: Iterable[tuple[int, bytes]]) -> tuple[StoredEntry, ...]:
+    """Entries from sequences and elements, giving way to other tasks in between."""
+    entries: list[StoredEntry] = []
+    for seq, element in elements:
+        entries.append(entry_of(seq, element))
+        if len(entries) % LARGE_READ == 0:
+            await asyncio.sleep(0)
+    return tuple(entries)
 
 
 def _check_acknowledged(session_id: str, answer: Answer) -> None:
