@@ -1,0 +1,39 @@
+"""Writers while something is done to the servers, and what they were left with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from miniagent_store.testing.oracle import Report
+from miniagent_store.testing.workload import Workload
+from tests.faults.deployments import Deployment
+
+
+async def disturb(
+    deployment: Deployment, what: Callable[[], Awaitable[object]], *, expiry: bool = True, **options: Any
+) -> Report:
+    """Let writers work before, during and after something; what is lost is not judged yet.
+
+    Args:
+        deployment: where they write.
+        what: is done while they do.
+        expiry: whether the expiry of the keys is looked at.
+        options: of the workload and its stores.
+    """
+    async with Workload(deployment.url, **options) as work:
+        work.start()
+        await work.acknowledge(2)
+        work.mark()
+        await what()
+        await work.acknowledge(3)
+        await work.stop()
+        return await work.report(servers=deployment.masters() if expiry else ())
+
+
+async def tell_all(deployment: Deployment, *command: str | int, timeout: float = 10.0) -> list[Any]:
+    """A command to each master, all at the same time; their replies."""
+    return await asyncio.gather(
+        *(asyncio.to_thread(master.command, *command, timeout=timeout) for master in deployment.masters())
+    )
