@@ -11,8 +11,8 @@ import pytest
 from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import Server
-from miniagent_store.testing.workload import Workload
 from miniagent_store.testing.waiting import wait_until
+from miniagent_store.testing.workload import Workload
 from tests.faults.conftest import Record
 from tests.faults.disturbing import in_thread
 
