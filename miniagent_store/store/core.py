@@ -108,9 +108,9 @@ class StoreCore:
         """Let go of the backend; may be called twice."""
         if self._closed:
             return
-        self._closed, opened = True, self._opened
-        self._opened = False
-        if opened:
+        self._closed, self._opened = True, False
+        # Also where opening was cut short: it may have come half-way.
+        if self._opening is not None:
             await self.backend.close()
 
     # Hooks
