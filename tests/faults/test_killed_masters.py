@@ -78,7 +78,8 @@ async def test_one_of_three_masters_is_killed(binary: Path, rounds: int, record:
                 master.kill()
                 await work.acknowledge(10)
                 await work.stop()
-                report = await work.report(servers=await asyncio.to_thread(group.masters))
+                await asyncio.to_thread(group.wait_until_ready)
+                report = await work.report(servers=group.masters())
             note = "without replicas=, what the replica had not got yet is lost" if report.lost else ""
             record("3 SIGKILL of one master of three", "Cluster", report, binary=binary, note=note)
 

@@ -82,7 +82,6 @@ async def test_masters_of_a_cluster_hand_over(
     cluster: ClusterGroup, binary: Path, rounds: int, record: Record
 ) -> None:
     for _ in range(rounds):
-        await asyncio.to_thread(cluster.wait_until_ready)
         async with Workload(cluster.url, writers=20, sessions=20, replicas="all") as work:
             work.start()
             await work.acknowledge(5)
@@ -91,6 +90,7 @@ async def test_masters_of_a_cluster_hand_over(
                 await asyncio.to_thread(cluster.fail_over, master)
             await work.acknowledge(5)
             await work.stop()
+            await asyncio.to_thread(cluster.wait_until_ready)
             report = await work.report(servers=cluster.masters())
         record("6 CLUSTER FAILOVER of each shard", "Cluster, replicas=all", report, binary=binary)
         all_went_well(report)
