@@ -110,6 +110,8 @@ class Node:
         there = self._connections.get(purpose)
         if there is not None and there.is_open and not there.is_stalled:
             return there
+        if self._abandoned is not None:
+            raise BackendUnavailableError(f"{self.name} {self._abandoned}")
         if self._closed:
             raise StoreClosedError("this store's connection")
         if self._pid != os.getpid():
