@@ -20,6 +20,7 @@ from miniagent_store.testing.conformance.turns import TurnPromises
 from miniagent_store.testing.conformance.watching import WatchPromises
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import find_servers
+from tests.redis.test_redis_servers import OTHERS, hold_a_conversation
 
 SERVERS = find_servers()
 Group = SentinelGroup | ClusterGroup

@@ -148,7 +148,7 @@ class Node:
                 self._clock.learn(self.name, int(seconds), int(micros))
         except BaseException as error:
             await connection.close()
-            problem = problem_of_connecting(self.name, error)
+            problem = await problem_of_connecting(self.name, self._target, error, self._connect_timeout)
             if problem is None:
                 raise
             if self.circuit.problem is None:
