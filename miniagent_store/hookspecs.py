@@ -17,7 +17,7 @@ from miniagent_store.provider import Provider
 
 if TYPE_CHECKING:
     from miniagent_store.agent.models import ChatModel
-    from miniagent_store.backend import Backend, BackendOptions
+    from miniagent_store.backend import Backend, BackendOptions, ConnectionEvent
     from miniagent_store.keys.provider import KeyProvider
     from miniagent_store.serializer import Layer, LegacyReader, Serializer
     from miniagent_store.store.draft import CommitDraft
@@ -112,6 +112,11 @@ def store_error(operation: str, session_id: str | None, error: BaseException) ->
 @hookspec
 def store_retry(operation: str, session_id: str | None, attempt: int, error: BaseException) -> None:
     """An operation is about to be tried again with the same identity."""
+
+
+@hookspec
+def connection_event(event: ConnectionEvent) -> None:
+    """A connection to the backend was made or lost, or another server is the one to speak to."""
 
 
 @hookspec

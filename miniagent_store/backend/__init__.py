@@ -34,6 +34,10 @@ from miniagent_store.backend.contract import (
     BackendStats,
     Capabilities,
 )
+from miniagent_store.backend.events import (
+    ConnectionEvent,
+    ConnectionEventKind,
+)
 from miniagent_store.backend.leases import (
     LeaseGrant,
     LeaseHeld,
@@ -93,6 +97,8 @@ __all__ = [
     "Commit",
     "CommitIdentity",
     "CommitResult",
+    "ConnectionEvent",
+    "ConnectionEventKind",
     "Create",
     "EntryRewrite",
     "Expected",

@@ -10,11 +10,12 @@ cannot be known whether a commit was applied, it raises `OutcomeUnknownError`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from miniagent_store.backend.commits import Commit, CommitResult
+from miniagent_store.backend.events import ConnectionEvent
 from miniagent_store.backend.leases import LeaseGrant, LeaseHeld, LeaseRequest
 from miniagent_store.backend.rates import RateResult, RateStep
 from miniagent_store.backend.reads import ListQuery, ListResult, ReadPlan, ReadResult
@@ -73,6 +74,8 @@ class Backend(ABC):
 
     name: str
     capabilities: Capabilities
+    # Called with what becomes of connections; set by the store before `open`.
+    tell: Callable[[ConnectionEvent], None] = staticmethod(lambda event: None)
 
     @abstractmethod
     async def open(self) -> None:

@@ -26,7 +26,7 @@ from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction,
 from miniagent_store.values import Entry, Session, from_ms, to_ms
 
 # Decoding goes on for so many entries or bytes before other tasks get a turn: about half a millisecond.
-DECODE_ENTRIES = 64
+DECODE_ENTRIES = 32
 DECODE_BYTES = 128 * 1024
 
 
@@ -45,6 +45,7 @@ class Coding:
     def __init__(self, codec: Codec, options: StoreOptions) -> None:
         self.codec = codec
         self._namespace, self._max_message_size = options.namespace, options.max_message_size
+        self._decoding = asyncio.Lock()
 
     def context(self, session_id: str, field: str) -> Context:
         return Context(self._namespace, "session", session_id, field)
@@ -104,6 +105,15 @@ class Coding:
             SerializationError: one of them cannot be read.
             SessionDamagedError: an id stands twice.
         """
+        if len(stored) <= DECODE_ENTRIES:
+            return await self._decode_entries(session_id, log, stored)
+        # One long log at a time: two hundred that give way to each other would still keep all else waiting.
+        async with self._decoding:
+            return await self._decode_entries(session_id, log, stored)
+
+    async def _decode_entries(
+        self, session_id: str, log: str, stored: Sequence[StoredEntry]
+    ) -> tuple[Entry, ...]:
         entries: list[Entry] = []
         pending = 0
         for each in stored:

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from miniagent_store.backend import (
@@ -14,6 +16,7 @@ from miniagent_store.backend import (
     Commit,
     CommitIdentity,
     CommitResult,
+    ConnectionEvent,
     Create,
     Expected,
     ExpectedTail,
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
     from miniagent_store.plugins import Plugins
 
 logger = logging.getLogger("miniagent_store")
+# Long histories that are read at the same time. Each is in memory as a whole, and the more there are the
+# longer Python's garbage collector keeps everyone waiting.
+LARGE_AT_ONCE = 4
+LARGE_ENTRIES = 200
 
 
 class StoreCore:
@@ -64,11 +71,13 @@ class StoreCore:
         self._plugins = plugins
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
         self.writer = Writer(options.deadline)
+        backend.tell = self._tell_connection
         self.commits = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     # Life cycle
 
@@ -99,9 +108,9 @@ class StoreCore:
         """Let go of the backend; may be called twice."""
         if self._closed:
             return
-        self._closed, opened = True, self._opened
-        self._opened = False
-        if opened:
+        self._closed, self._opened = True, False
+        # Also where opening was cut short: it may have come half-way.
+        if self._opening is not None:
             await self.backend.close()
 
     # Hooks
@@ -121,7 +130,17 @@ class StoreCore:
             except Exception:
                 logger.exception("a plugin failed in %s", hook)
 
+    def _tell_connection(self, event: ConnectionEvent) -> None:
+        self.tell("connection_event", event=event)
+
     # Reading
+
+    def room_for(self, plan: ReadPlan) -> AbstractAsyncContextManager[Any]:
+        """Held while a plan is read and decoded: lets a few large ones in at a time, in their order."""
+        sizes = [
+            min(inf if size is None else size for size in (each.last, each.limit)) for each in plan.ranges
+        ]
+        return self._large if any(size > LARGE_ENTRIES for size in sizes) else nullcontext()
 
     async def read(self, plan: ReadPlan) -> ReadResult:
         """`Backend.read`, tried again while the backend is away."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -20,10 +22,16 @@ from miniagent_store.backend import (
     StoredValue,
 )
 from miniagent_store.cancellation import to_the_end
-from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError
+from miniagent_store.errors import (
+    BackendUnavailableError,
+    InvalidArgumentError,
+    OutcomeUnknownError,
+    StoreError,
+)
 from miniagent_store.ids import check_id, new_session_id
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.reading import PAGE, check_count, found
+from miniagent_store.store.retrying import FIRST_BACKOFF, LAST_BACKOFF
 from miniagent_store.store.session_keys import Sealing
 from miniagent_store.values import MESSAGES
 
@@ -38,19 +46,35 @@ async def fork_session(
     target = new_session_id() if new_id is None else check_id(new_id)
     if target == check_id(session_id):
         raise InvalidArgumentError("a fork needs another id than the session it is made of")
-    for _ in range(ATTEMPTS):
+    deadline = time.monotonic() + core.options.deadline
+    problem: StoreError | None = None
+    for attempt in range(ATTEMPTS):
         stage = secrets.token_hex(8)
         try:
             result = await _Fork(core, session_id, target, stage, upto).run(commit_id)
+        except _StageLostError as error:
+            problem = error.cause
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(min(FIRST_BACKOFF * 2**attempt, LAST_BACKOFF))
+            continue
         except BaseException:
             await to_the_end(core.backend.discard(target, stage))
             raise
         if result is not None:
             return result
         await core.backend.discard(target, stage)
-    raise BackendUnavailableError(
+    raise problem or BackendUnavailableError(
         f"session {session_id!r} was rewritten again and again while it was copied"
     )
+
+
+class _StageLostError(Exception):
+    """A part may or may not have been staged: the stage is left to its TTL, and another one is begun."""
+
+    def __init__(self, cause: StoreError) -> None:
+        super().__init__()
+        self.cause = cause
 
 
 class _Fork:
@@ -161,7 +185,10 @@ class _Fork:
     async def _write(self, write: StageWrite) -> None:
         # An empty one too: a session may have nothing but its record. Not tried again: a repeated part
         # would stand twice.
-        await self._core.backend.stage(write)
+        try:
+            await self._core.backend.stage(write)
+        except (BackendUnavailableError, OutcomeUnknownError) as error:
+            raise _StageLostError(error) from error
 
     def _rebind_entry(self, log: str, entry: StoredEntry) -> StoredEntry:
         core = self._core

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Literal
 
 from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest, ReadPlan, Topic
+from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import LockTimeoutError, StoreError
 from miniagent_store.store.core import StoreCore
 
@@ -217,7 +218,9 @@ class LeaseHolder:
         if isinstance(grant, LeaseGrant):
             return self._held(grant, asked_at)
         topic = Topic("session" if self._request.scope == "turn" else "lock", name)
-        subscription = await backend.subscribe(topic)
+        subscription = await self._core.retrying.attempt(
+            "acquire", name, lambda _: backend.subscribe(topic)
+        )
         try:
             while True:
                 grant, asked_at = await self._ask()
@@ -232,10 +235,25 @@ class LeaseHolder:
 
     async def _ask(self) -> tuple[LeaseGrant | LeaseHeld, float]:
         asked_at = time.monotonic()
-        grant = await self._core.retrying.attempt(
-            "acquire", self._request.name, lambda _: self._core.backend.acquire(self._request)
-        )
+        try:
+            grant = await self._core.retrying.attempt(
+                "acquire", self._request.name, lambda _: self._core.backend.acquire(self._request)
+            )
+        except asyncio.CancelledError:
+            await to_the_end(self._give_back())
+            raise
         return grant, asked_at
+
+    async def _give_back(self) -> None:
+        """Release what may have been taken for one who did not hear of it: the next need not wait."""
+        backend, request = self._core.backend, replace(self._request, plan=None)
+        try:
+            # The same owner is told of its own lease again.
+            grant = await backend.acquire(request)
+            if isinstance(grant, LeaseGrant):
+                await backend.release(request, grant.fence)
+        except StoreError as error:
+            logger.warning("lock %r could not be released and will expire: %s", request.name, error)
 
     def _held(self, grant: LeaseGrant, asked_at: float) -> LeaseGrant:
         nothing_there = grant.read is not None and grant.read.record is None and self._request.must_exist

@@ -95,11 +95,13 @@ async def read_entries(
     """
     wanted = log_range(log, last=last, after=after, before=before, limit=limit)
     since = (after.incarnation, after.epoch) if isinstance(after, Position) else None
-    result = await core.read(ReadPlan(check_id(session_id), (wanted,), since=since))
-    record = found(result, session_id)
-    if isinstance(after, Position):
-        refuse_reset(record, result, log, wanted.after, after.epoch)
-    return await core.coding.decode_entries(session_id, log, result.entries[0])
+    plan = ReadPlan(check_id(session_id), (wanted,), since=since)
+    async with core.room_for(plan):
+        result = await core.read(plan)
+        record = found(result, session_id)
+        if isinstance(after, Position):
+            refuse_reset(record, result, log, wanted.after, after.epoch)
+        return await core.coding.decode_entries(session_id, log, result.entries[0])
 
 
 def refuse_reset(record: Record, result: ReadResult, log: str, after: int, epoch: int) -> None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import (
     BackendUnavailableError,
+    DurabilityError,
     KeyProviderError,
     OutcomeUnknownError,
     StoreError,
@@ -22,7 +23,8 @@ FIRST_BACKOFF, LAST_BACKOFF = 0.02, 0.5
 IN_DOUBT = "-r"
 # Whatever a backend raises that is no StoreError but speaks of the connection leaves the outcome open.
 NOT_APPLIED = (BackendUnavailableError, KeyProviderError)
-AMBIGUOUS = (OutcomeUnknownError, ConnectionError, TimeoutError)
+# What too few replicas acknowledged may still be lost, and is written again by asking again.
+AMBIGUOUS = (OutcomeUnknownError, DurabilityError, ConnectionError, TimeoutError)
 
 
 class Retrying:
@@ -56,7 +58,8 @@ class Retrying:
         once. A call whose outcome is in doubt is brought to its end even if the caller is cancelled.
 
         Raises:
-            StoreError: the last error; `OutcomeUnknownError` if any try left the outcome open.
+            StoreError: the last error; `OutcomeUnknownError` if any try left the outcome open, and a
+                `DurabilityError` if the last one was stored.
         """
         deadline = time.monotonic() + self._deadline
         try:
@@ -106,7 +109,7 @@ class Retrying:
                 self._reached = True
                 return result
         self._tell("store_error", operation=operation, session_id=session_id, error=problem)
-        if not in_doubt:
+        if not in_doubt or isinstance(problem, DurabilityError):
             raise problem
         if commit_id is None:
             raise BackendUnavailableError(f"no answer within {self._deadline:g} s") from problem

@@ -293,7 +293,8 @@ class Store(SessionStore):
         plan = snapshot_plan(
             session_id, last=last, after=after, after_time=after_time, logs=logs, state=state
         )
-        return await decode_snapshot(self._core, plan, await self._core.read(plan))
+        async with self._core.room_for(plan):
+            return await decode_snapshot(self._core, plan, await self._core.read(plan))
 
     async def history(
         self,

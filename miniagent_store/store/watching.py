@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from miniagent_store.backend import LogRange, ReadPlan, ReadResult, Record, StoredEntry, Topic
+from miniagent_store.backend import (
+    Change,
+    LogRange,
+    ReadPlan,
+    ReadResult,
+    Record,
+    StoredEntry,
+    Subscription,
+    Topic,
+)
 from miniagent_store.errors import InvalidArgumentError, SessionNotFoundError
 from miniagent_store.ids import check_id
 from miniagent_store.store.core import StoreCore
@@ -29,7 +38,7 @@ async def watch_session(
     """
     await core.ready()
     topic = Topic("session", check_id(session_id))
-    subscription = await core.backend.subscribe(topic)
+    subscription = await _subscribe(core, topic)
     try:
         record: Record | None = None
         if after is None:
@@ -127,11 +136,11 @@ async def watch_store(core: StoreCore, user_id: str | None) -> AsyncIterator[Ses
         check_id(user_id, what="user id")
     await core.ready()
     topic = Topic("store")
-    subscription = await core.backend.subscribe(topic)
+    subscription = await _subscribe(core, topic)
     try:
-        _, cursor = await core.backend.changes(None, 1)
+        _, cursor = await _changes(core, None, 1)
         while True:
-            changes, cursor = await core.backend.changes(cursor, PAGE)
+            changes, cursor = await _changes(core, cursor, PAGE)
             for change in changes:
                 if change.kind == "session" and user_id in (None, change.user_id):
                     yield SessionEvent(
@@ -144,6 +153,14 @@ async def watch_store(core: StoreCore, user_id: str | None) -> AsyncIterator[Ses
                 await subscription.wait(WATCHDOG)
     finally:
         await core.backend.unsubscribe(topic, subscription)
+
+
+async def _subscribe(core: StoreCore, topic: Topic) -> Subscription:
+    return await core.retrying.attempt("watch", topic.name, lambda _: core.backend.subscribe(topic))
+
+
+async def _changes(core: StoreCore, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
+    return await core.retrying.attempt("watch", "", lambda _: core.backend.changes(after, limit))
 
 
 def watch(

@@ -280,9 +280,10 @@ class _Link:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(_CHUNK):
-                fault = self._fault_for(direction, data)
                 if direction in self._holes:
+                    # Before the look for faults: what is lost anyway takes none away from others.
                     continue
+                fault = self._fault_for(direction, data)
                 if fault is None:
                     sink.write(data)
                     await sink.drain()

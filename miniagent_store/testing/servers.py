@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -93,6 +94,7 @@ class Server:
             been built with TLS, as Debian's is and those of the packages are not.
         password: of the default user.
         users: rules of further users as in ACL SETUSER, such as "alice on >secret ~* +@all".
+        sentinel: run as a sentinel, whose directives are in a file that it rewrites.
         config: further directives, such as ``{"appendonly": "yes", "maxmemory": "10mb"}``.
 
     Attributes:
@@ -111,6 +113,7 @@ class Server:
         tls: Certificates | bool = False,
         password: str | None = None,
         users: Sequence[str] = (),
+        sentinel: bool = False,
         config: Mapping[str, ConfigValue] | None = None,
     ) -> None:
         self.binary = Path(binary) if binary is not None else _any_server()
@@ -123,6 +126,7 @@ class Server:
         self.certificates = make_certificates(self.folder) if tls is True else tls or None
         self.password = password
         self._users = users
+        self._sentinel_file = self.folder / "sentinel.conf" if sentinel else None
         self._config = dict(config or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._at_exit: weakref.finalize[Any, Server] | None = None
@@ -182,6 +186,8 @@ class Server:
             if not (self._port_is_free_choice and "Address already in use" in self.log):
                 break
             self.port = free_port()
+            if self._sentinel_file is not None:
+                self._sentinel_file.unlink()
         raise ServerError(f"{self} did not start; its log:\n{self.log}")
 
     def stop(self) -> None:
@@ -254,6 +260,10 @@ class Server:
         self._at_exit = weakref.finalize(self, _end, self._process)
 
     def _arguments(self) -> list[str]:
+        if self._sentinel_file is not None:
+            if not self._sentinel_file.exists():
+                self._write_sentinel_file(self._sentinel_file)
+            return [str(self._sentinel_file), "--sentinel"]
         plain = self.port if self.certificates is None and self.port is not None else 0
         config: dict[str, ConfigValue] = {
             "port": plain,
@@ -279,6 +289,16 @@ class Server:
         for user in self._users:
             arguments += ["--user", *user.split(" ")]
         return arguments
+
+    def _write_sentinel_file(self, path: Path) -> None:
+        config: dict[str, ConfigValue] = {"port": self.port or 0, "bind": HOST, "dir": str(self.folder)}
+        if self.password is not None:
+            config["requirepass"] = self.password
+        lines = [
+            f"{name} {value if isinstance(value, str | int) else ' '.join(value)}\n"
+            for name, value in (config | self._config).items()
+        ]
+        path.write_text("".join(lines))
 
     def _wait_for_pong(self) -> bool:
         until = time.monotonic() + START_TIMEOUT
@@ -320,12 +340,16 @@ class Server:
 def free_port() -> int:
     """A loopback port that no one listens on at the moment, fit for a cluster's node too."""
     while True:
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port: int = probe.getsockname()[1]
-        # A cluster's nodes speak to each other on the port that is higher by 10,000.
-        if port + 10_000 < 65_536:
-            return port
+        # Below those that the system gives to outgoing connections: one of them could have taken the port
+        # when a killed server is started again. A cluster's nodes speak to each other 10,000 higher.
+        port = random.randrange(11_000, 22_000)
+        try:
+            for probed in (port, port + 10_000):
+                with socket.socket() as probe:
+                    probe.bind((HOST, probed))
+        except OSError:
+            continue
+        return port
 
 
 def make_certificates(

@@ -47,7 +47,7 @@ async def another(url: str) -> AsyncIterator[Backend]:
 
 async def expiries(backend: RedisBackend) -> dict[bytes, Any]:
     """When each key of the namespace expires, in the server's milliseconds."""
-    node = backend._node
+    node = backend._executor
     names = await node.execute("KEYS", f"{backend._keys.start}*")
     return {name: await node.execute("PEXPIRETIME", name) for name in names}
 
@@ -119,8 +119,8 @@ async def test_names_that_are_no_text_and_other_kinds_of_keys_are_passed_over(
     backend: RedisBackend,
 ) -> None:
     start = backend._keys.cached("")
-    await backend._node.execute("SET", start.encode() + b"\xff\xfe", b"x")
-    await backend._node.execute("RPUSH", f"{start}list", b"x")
+    await backend._executor.execute("SET", start.encode() + b"\xff\xfe", b"x")
+    await backend._executor.execute("RPUSH", f"{start}list", b"x")
     await backend.cache_set([("key", b"x", None)])
 
     found: list[tuple[str, bytes]] = []

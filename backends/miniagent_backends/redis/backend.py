@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from miniagent_backends.redis import staging
+from miniagent_backends.redis.executor import Answer, Executor
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
 from miniagent_backends.redis.known import FastAppend, KnownSessions
-from miniagent_backends.redis.node import Node
-from miniagent_backends.redis.refusals import refuse
+from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.schema import (
     BUCKETS,
@@ -36,6 +37,7 @@ from miniagent_store.backend import (
     Commit,
     CommitIdentity,
     CommitResult,
+    ConnectionEvent,
     Create,
     Expired,
     LeaseGrant,
@@ -56,7 +58,7 @@ from miniagent_store.backend import (
     Subscription,
     Topic,
 )
-from miniagent_store.errors import OutcomeUnknownError, SessionNotFoundError
+from miniagent_store.errors import DurabilityError, OutcomeUnknownError, SessionNotFoundError
 
 # Reads of more entries than this go over connections of their own, so that commits do not wait for them.
 LARGE_READ = 200
@@ -64,10 +66,10 @@ SWEEP_CHUNK = 500
 
 
 class RedisBackend(Backend):
-    """Sessions in one Redis or Valkey.
+    """Sessions in Redis or Valkey: one server, behind Sentinel, or a Cluster.
 
     Args:
-        node: the server.
+        executor: brings commands to where their keys are.
         keys: names of keys.
         heartbeat: seconds after which the connection of wake-ups is looked after.
     """
@@ -75,20 +77,24 @@ class RedisBackend(Backend):
     name = "redis"
     capabilities = Capabilities(durable=True, shared=True)
 
-    def __init__(self, node: Node, keys: Keys, *, heartbeat: float = 10.0) -> None:
-        self._node, self._keys = node, keys
-        self._wake_ups = WakeUps(node, keys, heartbeat)
+    def __init__(self, executor: Executor, keys: Keys, *, heartbeat: float = 10.0) -> None:
+        self._executor, self._keys = executor, keys
+        self._wake_ups = WakeUps(executor, keys, heartbeat)
+        executor.events.listener = self._tell
         self._known = KnownSessions(keys)
 
     async def open(self) -> None:
-        await self._node.connection()
+        await self._executor.open()
 
     async def close(self) -> None:
         await self._wake_ups.close()
-        await self._node.close()
+        await self._executor.close()
+
+    def _tell(self, event: ConnectionEvent) -> None:
+        self.tell(event)
 
     def now_ms(self) -> int:
-        return self._node.now_ms()
+        return self._executor.now_ms()
 
     def _session_keys(self, session_id: str) -> tuple[str, dict[str, str]]:
         return self._keys.record(session_id), self._keys.parts(session_id)
@@ -109,13 +115,15 @@ class RedisBackend(Backend):
         except BaseException:
             self._known.forget(commit.session_id)
             raise
-        self._after_commit(result, changed=not commit.changes_nothing or result.created)
+        if (not commit.changes_nothing or result.created) and (commit.retry or not result.replayed):
+            self._after_commit(result, created=result.created or (result.replayed and bool(commit.create)))
         return result
 
     async def _append(self, fast: FastAppend) -> CommitResult | None:
         """The fast path; None if the session is not as it was expected to be."""
-        applied = await self._node.script("append", fast.keys, *fast.arguments)
-        if applied:
+        answer = await self._executor.write("append", fast.keys, *fast.arguments)
+        if answer.reply:
+            _check_acknowledged(fast.result.record.session_id, answer)
             return fast.result
         self._known.forget(fast.result.record.session_id)
         return None
@@ -124,14 +132,17 @@ class RedisBackend(Backend):
         record_key, parts = self._session_keys(commit.session_id)
         packed = pack_commit(commit, parts, os.urandom(24), os.urandom(8).hex())
         places = await self._places_before(commit)
-        reply, problem = await self._node.script_after(places, "commit", [record_key], packed)
+        with understanding(commit.session_id, "a part"):
+            answer = await self._executor.write("commit", [record_key], packed, before=places)
+        reply = answer.reply
         if reply[0] != b"OK":
             raise refuse(commit.session_id, str(commit.identity), reply, commit.fence)
         result = result_of(commit.session_id, reply)
-        if problem is not None and result.created:
+        if answer.problem is not None and result.created:
             # All or nothing: a session that no listing shows is taken back.
             await self.delete(commit.session_id, result.record.incarnation)
-            raise problem
+            raise answer.problem
+        _check_acknowledged(commit.session_id, answer)
         if len(reply) > 8:
             self._known.learn(commit.identity.writer, result.record, reply[2], reply[8])
         return result
@@ -159,84 +170,91 @@ class RedisBackend(Backend):
         ]
         return [*places, ("SADD", self._keys.kinds(), draft.kind)]
 
-    def _after_commit(self, result: CommitResult, *, changed: bool) -> None:
-        if result.replayed or not changed:
-            return
+    def _after_commit(self, result: CommitResult, *, created: bool) -> None:
+        """Tell listings and watchers; after a retry too, since its first try may not have come so far."""
         commands = list(index_commands(self._keys, result.record))
-        if result.created:
+        if created:
             commands += owner_commands(self._keys, result.record)
-        self._node.notify(*commands)
-        note(self._node, self._keys, result.record)
+        self._executor.notify(*commands)
+        note(self._executor, self._keys, result.record)
 
     async def read(self, plan: ReadPlan) -> ReadResult:
         record_key, parts = self._session_keys(plan.session_id)
         large = any(_is_large(each) for each in plan.ranges)
-        purpose = self._node.purpose_of_large_reads() if large else "commands"
-        reply = await self._node.script("read", [record_key], pack_plan(plan, parts), purpose=purpose)
+        packed_plan = pack_plan(plan, parts)
+        with understanding(plan.session_id, "a part"):
+            reply = await self._executor.script("read", [record_key], packed_plan, large=large)
         if not reply:
             return ReadResult(None)
         if reply[0] == b"DAMAGED":
             raise refuse(plan.session_id, "", reply, None)
         token, packed, expires, fence, ranges, values, scans, resets = reply
-        entries: list[tuple[StoredEntry, ...]] = []
-        for wanted, (first, elements) in zip(plan.ranges, ranges, strict=True):
-            if wanted.not_before_ms is None:
-                entries.append(tuple(entry_of(first + at, each) for at, each in enumerate(elements)))
-            else:
-                entries.append(tuple(entry_of(seq, each) for seq, each in elements))
+        with understanding(plan.session_id, "a log"):
+            entries = [
+                await _entries_of(enumerate(elements, first) if wanted.not_before_ms is None else elements)
+                for wanted, (first, elements) in zip(plan.ranges, ranges, strict=True)
+            ]
+        with understanding(plan.session_id, "the state"):
+            found = tuple(map(value_of, values))
+            scanned = tuple(tuple(map(value_of, scan)) for scan in scans)
+        with understanding(plan.session_id, "the record"):
+            record = record_of(plan.session_id, token, packed, expires, fence)
         return ReadResult(
-            record_of(plan.session_id, token, packed, expires, fence),
-            tuple(entries),
-            tuple(map(value_of, values)),
-            tuple(tuple(map(value_of, scan)) for scan in scans),
-            {log.decode(): seq for log, seq in resets},
+            record, tuple(entries), found, scanned, {log.decode(): seq for log, seq in resets}
         )
 
     async def touch(self, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
         record_key, parts = self._session_keys(session_id)
         packed = pack({"keys": parts, "keep": keep_ttl, "ttl": ttl_ms or False, "guard": os.urandom(8)})
-        reply = await self._node.script("touch", [record_key], packed)
+        with understanding(session_id, "the record"):
+            answer = await self._executor.write("touch", [record_key], packed)
+        reply = answer.reply
         if not reply:
             raise SessionNotFoundError(session_id)
+        _check_acknowledged(session_id, answer)
         return record_of(session_id, *reply)
 
     async def list(self, query: ListQuery) -> ListResult:
-        return await list_sessions(self._node, self._keys, query)
+        return await list_sessions(self._executor, self._keys, query)
 
     async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
         record_key, parts = self._session_keys(session_id)
         packed = pack({"keys": parts, "incarnation": incarnation or False})
-        reply = await self._node.script("delete", [record_key], packed)
-        if not reply[0]:
+        with understanding(session_id, "the record"):
+            answer = await self._executor.write("delete", [record_key], packed)
+        if not answer.reply[0]:
             return False
-        record = record_of(session_id, b"", reply[1], b"", 0)
-        unindex(self._node, self._keys, record)
-        note(self._node, self._keys, record)
+        record = record_of(session_id, b"", answer.reply[1], b"", 0)
+        unindex(self._executor, self._keys, record)
+        note(self._executor, self._keys, record)
+        _check_acknowledged(session_id, answer)
         return True
 
     # Staged writes
 
     async def stage(self, write: StageWrite) -> None:
-        await staging.stage(self._node, self._keys, write)
+        await staging.stage(self._executor, self._keys, write)
 
     async def publish(self, publish: StagePublish) -> CommitResult:
         try:
             draft = _record_to_be(publish.session_id, publish.create, publish.time_ms)
-            reply, problem = await staging.publish(self._node, self._keys, publish, self._places(draft))
+            answer = await staging.publish(self._executor, self._keys, publish, self._places(draft))
         except OutcomeUnknownError as error:
             raise _in_doubt(publish.session_id, publish.identity, error) from error
+        reply = answer.reply
         if reply[0] != b"OK":
             await self.discard(publish.session_id, publish.stage)
             raise refuse(publish.session_id, str(publish.identity), reply, None)
         result = result_of(publish.session_id, reply)
-        if problem is not None and result.created:
+        if answer.problem is not None and result.created:
             await self.delete(publish.session_id, result.record.incarnation)
-            raise problem
-        self._after_commit(result, changed=True)
+            raise answer.problem
+        _check_acknowledged(publish.session_id, answer)
+        self._after_commit(result, created=True)
         return result
 
     async def discard(self, session_id: str, stage: str) -> None:
-        await staging.discard(self._node, self._keys, session_id, stage)
+        await staging.discard(self._executor, self._keys, session_id, stage)
 
     # Leases
 
@@ -248,7 +266,8 @@ class RedisBackend(Backend):
 
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
         keys, channel = self._lease_keys(request)
-        reply = await self._node.script(
+        # Durably, or a master that is promoted at this moment would not know who has it.
+        answer = await self._executor.write(
             "lease",
             keys,
             "take",
@@ -260,10 +279,12 @@ class RedisBackend(Backend):
             "1" if request.must_exist else "0",
             channel,
         )
+        reply = answer.reply
         if reply[0] == b"NOTFOUND":
             return LeaseGrant(0, 0, ReadResult(None))
         if reply[0] == b"HELD":
             return LeaseHeld(reply[1].decode() or "another holder", reply[2])
+        _check_acknowledged(request.name, answer)
         grant = LeaseGrant(reply[1], reply[2])
         return replace(grant, read=await self.read(request.plan)) if request.plan else grant
 
@@ -275,7 +296,7 @@ class RedisBackend(Backend):
 
     async def _lease(self, what: str, request: LeaseRequest, fence: int) -> bool:
         keys, channel = self._lease_keys(request)
-        reply = await self._node.script(
+        reply = await self._executor.script(
             "lease", keys[:1], what, request.owner, request.ttl_ms, request.holder, fence, b"", "0", channel
         )
         return bool(reply)
@@ -285,12 +306,14 @@ class RedisBackend(Backend):
     async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         if not keys:
             return []
-        found: list[bytes | None] = await self._node.execute("MGET", *map(self._keys.cached, keys))
-        return found
+        # One by one, since their slots differ; together all the same, since they share a write.
+        # MGET, since a GET of what is no string is an error.
+        rows = await self._executor.run(*(("MGET", self._keys.cached(key)) for key in keys))
+        return [value for (value,) in rows]
 
     async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
         if items:
-            await self._node.run(
+            await self._executor.run(
                 *(
                     ("SET", self._keys.cached(key), value, *(() if ttl_ms is None else ("PX", ttl_ms)))
                     for key, value, ttl_ms in items
@@ -298,21 +321,23 @@ class RedisBackend(Backend):
             )
 
     async def cache_delete(self, keys: Sequence[str]) -> int:
-        return int(await self._node.execute("UNLINK", *map(self._keys.cached, keys))) if keys else 0
+        return await self._unlink([self._keys.cached(key) for key in keys])
+
+    async def _unlink(self, keys: Sequence[str | bytes]) -> int:
+        return sum(await self._executor.run(*(("UNLINK", key) for key in keys)))
 
     async def cache_clear(self, prefix: str) -> int:
         pattern = _escape(self._keys.cached(prefix)) + "*"
-        cursor, gone = b"0", 0
+        cursor, gone = None, 0
         while True:
-            cursor, found = await self._node.execute("SCAN", cursor, "MATCH", pattern, "COUNT", 500)
-            if found:
-                gone += await self._node.execute("UNLINK", *found)
-            if int(cursor) == 0:
+            found, cursor = await self._executor.scan(cursor, pattern, SWEEP_CHUNK)
+            gone += await self._unlink(found)
+            if cursor is None:
                 return gone
 
     async def rate_limit(self, step: RateStep) -> RateResult:
         key = self._keys.rate(f"{step.algorithm}/{step.key}")
-        reply = await self._node.script(
+        reply = await self._executor.script(
             "rate", [key], step.algorithm, step.limit, step.period_ms, step.cost
         )
         return RateResult(bool(reply[0]), reply[1], reply[2])
@@ -326,21 +351,23 @@ class RedisBackend(Backend):
         await self._wake_ups.unsubscribe(topic, subscription)
 
     async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
-        return await read_changes(self._node, self._keys, after, limit)
+        return await read_changes(self._executor, self._keys, after, limit)
 
     # Writing stored bytes anew
 
     async def kinds(self) -> Sequence[str]:
-        return sorted({kind.decode() for kind in await self._node.execute("SMEMBERS", self._keys.kinds())})
+        return sorted(
+            {kind.decode() for kind in await self._executor.execute("SMEMBERS", self._keys.kinds())}
+        )
 
     async def session_ids(
         self, kind: str, cursor: str | None, limit: int
     ) -> tuple[Sequence[str], str | None]:
-        return await session_ids(self._node, self._keys, kind, cursor, limit)
+        return await session_ids(self._executor, self._keys, kind, cursor, limit)
 
     async def rewrite(self, rewrite: Rewrite) -> RewriteResult:
         record_key, parts = self._session_keys(rewrite.session_id)
-        replaced = await self._node.script(
+        replaced = await self._executor.script(
             "rewrite", [record_key], pack_rewrite(rewrite, parts, os.urandom(8))
         )
         return RewriteResult(replaced, rewrite.parts - replaced)
@@ -349,23 +376,25 @@ class RedisBackend(Backend):
         self, cursor: str | None, limit: int
     ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
         start = self._keys.cached("")
-        position, found = await self._node.execute(
-            "SCAN", cursor or "0", "MATCH", f"{_escape(start)}*", "COUNT", limit
-        )
+        found, next_cursor = await self._executor.scan(cursor, f"{_escape(start)}*", limit)
         # A name that is no text is not ours, and will not be found.
         names = [key.decode(errors="replace").removeprefix(start) for key in found]
         values = zip(names, await self.cache_get(names), strict=True)
         page = [(name, value) for name, value in values if value is not None]
-        return page, str(int(position)) if int(position) else None
+        return page, next_cursor
 
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
-        return bool(await self._node.script("cache_replace", [self._keys.cached(key)], old, new))
+        return bool(await self._executor.script("cache_replace", [self._keys.cached(key)], old, new))
 
     # Running it
 
     async def ping(self) -> dict[str, Any]:
-        replies = await self._node.run(("PING",), ("INFO", "server"), ("INFO", "memory"), ("ROLE",))
-        details: dict[str, Any] = {"server": self._node.name, "role": replies[3][0].decode()}
+        masters = self._executor.masters()
+        replies = await masters[0].run(("PING",), ("INFO", "server"), ("INFO", "memory"), ("ROLE",))
+        details: dict[str, Any] = {
+            "server": ", ".join(node.name for node in masters),
+            "role": replies[3][0].decode(),
+        }
         wanted = {
             "redis_version",
             "valkey_version",
@@ -416,13 +445,13 @@ class RedisBackend(Backend):
         gone: list[Expired] = []
         start = 0
         while len(gone) < limit:
-            members = await self._node.execute(
+            members = await self._executor.execute(
                 "ZRANGE", index, start, start + SWEEP_CHUNK - 1, "WITHSCORES"
             )
             pairs = pairs_of(members)
             if not pairs:
                 break
-            rows = await self._node.run(
+            rows = await self._executor.run(
                 *(("HGET", self._keys.record(member.decode()), "x") for member, _ in pairs),
                 *(("EXISTS", self._keys.record(member.decode())) for member, _ in pairs),
             )
@@ -434,7 +463,7 @@ class RedisBackend(Backend):
                 if not exists or (expires is not None and int(expires) <= now):
                     dead += [member, score]
             dead = dead[: 2 * (limit - len(gone))]
-            claimed = await self._node.script("forget", [index], *dead) if dead else []
+            claimed = await self._executor.script("forget", [index], *dead) if dead else []
             gone += await self._expired(bucket, kind, claimed)
             start += len(pairs) - len(claimed)
         return gone
@@ -443,11 +472,26 @@ class RedisBackend(Backend):
         if not members:
             return []
         owners = self._keys.owners(bucket)
-        users, _ = await self._node.run(("HMGET", owners, *members), ("HDEL", owners, *members))
+        users, _ = await self._executor.run(("HMGET", owners, *members), ("HDEL", owners, *members))
         return [
             Expired(member.decode(), kind, user and user.decode())
             for member, user in zip(members, users, strict=True)
         ]
+
+
+async def _entries_of(elements: Iterable[tuple[int, bytes]]) -> tuple[StoredEntry, ...]:
+    """Entries from sequences and elements, giving way to other tasks in between."""
+    entries: list[StoredEntry] = []
+    for seq, element in elements:
+        entries.append(entry_of(seq, element))
+        if len(entries) % LARGE_READ == 0:
+            await asyncio.sleep(0)
+    return tuple(entries)
+
+
+def _check_acknowledged(session_id: str, answer: Answer) -> None:
+    if answer.acknowledged < answer.asked:
+        raise DurabilityError(session_id, acknowledged=answer.acknowledged, asked=answer.asked)
 
 
 def _is_large(wanted: Any) -> bool:

@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
     Args:
         timeout: seconds a command may wait for its reply, from when it was queued.
         on_push: called soon with what the server says unasked; one that raises harms no command.
+        on_lost: called when it ends without our doing.
         **target: as `make_connection` takes it.
     """
 
@@ -45,10 +46,11 @@ class Connection(asyncio.Protocol):
         timeout: float = 5.0,
         connect_timeout: float = 2.0,
         on_push: Callable[[list[Any]], None] | None = None,
+        on_lost: Callable[[Exception], None] | None = None,
         **target: Any,
     ) -> None:
         self._timeout, self._connect_timeout = timeout, connect_timeout
-        self._on_push = on_push
+        self._on_push, self._on_lost = on_push, on_lost
         self._connection = make_connection(connect_timeout=connect_timeout, **target)
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_NOT_ENOUGH)
@@ -64,6 +66,8 @@ class Connection(asyncio.Protocol):
         self._sent_count = self._settled_count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._heard_at = self._asked_at = self._loop.time()
+        self._aborted = False
 
     # Life cycle
 
@@ -97,6 +101,18 @@ class Connection(asyncio.Protocol):
         """Whether commands have no reply yet."""
         return bool(self._written or self._queued)
 
+    @property
+    def idle_for(self) -> float:
+        """Seconds since something was heard."""
+        return self._loop.time() - self._heard_at
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds that the oldest command has waited while nothing was heard; 0 if none waits."""
+        if not self.is_waiting or not self.is_open:
+            return 0.0
+        return self._loop.time() - max(self._heard_at, self._asked_at)
+
     def retire(self) -> None:
         """Close when what was sent is answered, or given up."""
         self._is_retired = True
@@ -107,6 +123,7 @@ class Connection(asyncio.Protocol):
         """Close now; commands without a reply fail."""
         if self._transport is None:
             return
+        self._aborted = True
         self._fail(ConnectionResetError("closed"))
         let_go(self._connection)
         if not self._ended.done():
@@ -132,10 +149,13 @@ class Connection(asyncio.Protocol):
         if len(self._queued) >= MOST_QUEUED:
             raise Busy(f"{MOST_QUEUED} commands wait for the server")
         futures = [self._loop.create_future() for _ in commands]
+        now = self._loop.time()
+        if not self._written and not self._queued:
+            self._asked_at = now
         piece = commands[0] if len(commands) == 1 else b"".join(commands)
         self._queued.append(piece)
         self._queued_futures.append(futures)
-        self._queued_at.append(self._loop.time())
+        self._queued_at.append(now)
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout / 4, self._check_time)
         if self._paused_at is None and not self._flushing:
@@ -199,6 +219,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         reader, written = self._reader, self._written
         self._is_stalled = False
+        self._heard_at = self._loop.time()
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _NOT_ENOUGH:
@@ -234,7 +255,10 @@ class Connection(asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(exc or ConnectionResetError("the server closed the connection"))
+        cause = exc or ConnectionResetError("the server closed the connection")
+        self._fail(cause)
+        if self._on_lost is not None and not self._aborted:
+            self._on_lost(cause)
         # Else redis-py would warn of it when it is dropped without having been closed.
         let_go(self._connection)
         if not self._ended.done():

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from miniagent_backends.redis.connection import Arg
-from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.executor import Executor
+from miniagent_backends.redis.refusals import understanding
 from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, pairs_of, record_of
 from miniagent_store.backend import ListQuery, ListResult, Record
 from miniagent_store.rules import is_expired
@@ -39,15 +40,15 @@ def owner_commands(keys: Keys, record: Record) -> Iterator[tuple[Arg, ...]]:
         yield ("HSET", keys.owners(bucket_of(record.session_id)), record.session_id, record.user_id)
 
 
-def unindex(node: Node, keys: Keys, record: Record) -> None:
+def unindex(executor: Executor, keys: Keys, record: Record) -> None:
     """Take a session that was deleted out of its indexes; nobody waits for it.
 
     Only where its score stands: it may have been created again meanwhile.
     """
     for key in index_keys(keys, record):
-        node.notify_script("forget", [key], record.session_id, record.last_activity_ms)
+        executor.notify_script("forget", [key], record.session_id, record.last_activity_ms)
     if record.user_id is not None:
-        node.notify(("HDEL", keys.owners(bucket_of(record.session_id)), record.session_id))
+        executor.notify(("HDEL", keys.owners(bucket_of(record.session_id)), record.session_id))
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ class _Source:
     is_at_end: bool = False
 
 
-async def list_sessions(node: Node, keys: Keys, query: ListQuery) -> ListResult:
+async def list_sessions(executor: Executor, keys: Keys, query: ListQuery) -> ListResult:
     """See `Backend.list`."""
     if query.tags:
         names = [f"tag:{query.tags[0]}"]
@@ -73,8 +74,8 @@ async def list_sessions(node: Node, keys: Keys, query: ListQuery) -> ListResult:
     found: list[tuple[Place, Record]] = []
     cursor = query.cursor
     while len(found) <= query.limit:
-        places, cursor, at_end = await _walk(node, index, query.ascending, cursor)
-        found += await _look(node, keys, query, places)
+        places, cursor, at_end = await _walk(executor, index, query.ascending, cursor)
+        found += await _look(executor, keys, query, places)
         if at_end:
             break
     page = found[: query.limit]
@@ -83,7 +84,7 @@ async def list_sessions(node: Node, keys: Keys, query: ListQuery) -> ListResult:
 
 
 async def _walk(
-    node: Node, index: list[str], ascending: bool, cursor: Place | None
+    executor: Executor, index: list[str], ascending: bool, cursor: Place | None
 ) -> tuple[list[tuple[str, Place]], Place | None, bool]:
     """The next members of all sets in order; where they end, and whether that is the end."""
     command, edge = ("ZRANGEBYSCORE", "+inf") if ascending else ("ZREVRANGEBYSCORE", "-inf")
@@ -92,7 +93,7 @@ async def _walk(
     sources: list[_Source] = []
     offset = 0
     while True:
-        replies = await node.run(
+        replies = await executor.run(
             *((command, key, start, edge, "WITHSCORES", "LIMIT", offset, CHUNK) for key in index)
         )
         sources = []
@@ -105,7 +106,9 @@ async def _walk(
         offset += CHUNK
     if offset:
         # A whole chunk of one score was passed over in some set: walk them one by one, slowly and surely.
-        sources = [await _walk_past(node, key, command, start, edge, cursor, ascending) for key in index]
+        sources = [
+            await _walk_past(executor, key, command, start, edge, cursor, ascending) for key in index
+        ]
     # Beyond the last member of a set that has more, others of it may come first.
     ends = [source.found[-1] for source in sources if not source.is_at_end]
     limit = (min(ends) if ascending else max(ends)) if ends else None
@@ -119,11 +122,11 @@ async def _walk(
 
 
 async def _walk_past(
-    node: Node, key: str, command: str, start: Arg, edge: str, cursor: Place | None, ascending: bool
+    executor: Executor, key: str, command: str, start: Arg, edge: str, cursor: Place | None, ascending: bool
 ) -> _Source:
     offset = 0
     while True:
-        reply = await node.execute(command, key, start, edge, "WITHSCORES", "LIMIT", offset, CHUNK)
+        reply = await executor.execute(command, key, start, edge, "WITHSCORES", "LIMIT", offset, CHUNK)
         places = _places(reply)
         beyond = [place for place in places if cursor is None or _is_beyond(place, cursor, ascending)]
         if beyond or len(places) < CHUNK:
@@ -140,18 +143,21 @@ def _is_beyond(place: Place, cursor: Place, ascending: bool) -> bool:
 
 
 async def _look(
-    node: Node, keys: Keys, query: ListQuery, places: list[tuple[str, Place]]
+    executor: Executor, keys: Keys, query: ListQuery, places: list[tuple[str, Place]]
 ) -> list[tuple[Place, Record]]:
     """The records that stand there and are wanted; what is stale is forgotten."""
     if not places:
         return []
-    now = node.now_ms()
-    rows = await node.run(
+    now = executor.now_ms()
+    rows = await executor.run(
         *(("HMGET", keys.record(session_id), "t", "m", "x", "f") for _, (_, session_id) in places)
     )
     found, stale, behind = [], [], []
     for (key, place), (token, packed, expires, fence) in zip(places, rows, strict=True):
-        record = record_of(place[1], token, packed, expires, int(fence or 0)) if token and packed else None
+        record = None
+        if token and packed is not None:
+            with understanding(place[1], "the record"):
+                record = record_of(place[1], token, packed, expires, int(fence or 0))
         if record is None or is_expired(record.expires_ms, now):
             # Its own bucket keeps what has expired, for the sweep that tells of it.
             if not key.endswith("}"):
@@ -164,9 +170,9 @@ async def _look(
                 # Whoever was to write the score has not, or was overtaken by an older one.
                 behind.append(("ZADD", key, "XX", record.last_activity_ms, place[1]))
     if behind:
-        node.notify(*behind)
+        executor.notify(*behind)
     for key, (score, session_id) in stale:
-        await node.script("forget", [key], session_id, score)
+        await executor.script("forget", [key], session_id, score)
     return found
 
 

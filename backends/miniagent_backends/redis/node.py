@@ -1,24 +1,24 @@
-"""One node: its connections, made on first need and again when they were lost; errors as the store's."""
+"""One server: its connections, made on first need and again when they were lost."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
+from miniagent_backends.redis.circuit import Circuit
+from miniagent_backends.redis.clock import ServerClock
 from miniagent_backends.redis.connection import Arg, Connection, pack
-from miniagent_backends.redis.replies import Meaning, NotSent, ReplyError, SentUnknown, meaning_of
-from miniagent_backends.redis.scripts import digest_of, source_of
-from miniagent_backends.redis.tls import explain
+from miniagent_backends.redis.durable import DurableLane
+from miniagent_backends.redis.events import Events
+from miniagent_backends.redis.failures import error_of, problem_of_connecting
+from miniagent_backends.redis.readers import Readers
+from miniagent_backends.redis.replies import NotSent, ReplyError, SentUnknown
+from miniagent_backends.redis.waiting import replies
 from miniagent_store.errors import (
-    AccessDeniedError,
     BackendUnavailableError,
-    CapacityError,
-    ConfigurationError,
     OutcomeUnknownError,
     StoreClosedError,
     StoreError,
@@ -30,7 +30,7 @@ FAREWELL = 1.0
 
 
 class Node:
-    """Commands to one server over a shared connection; large reads over another.
+    """Commands to one server over a shared connection; durable commits and large reads over others.
 
     Args:
         name: for messages, without secrets.
@@ -38,6 +38,9 @@ class Node:
         timeout: seconds a command may wait for its reply.
         connect_timeout: seconds for connecting and shaking hands.
         max_readers: connections for large reads, made as they are needed.
+        clock: learns the server's; None for a sentinel, which has no TIME.
+        events: is told what becomes of connections.
+        replicas: how many of its replicas are to acknowledge a durable commit; asked at each write.
     """
 
     def __init__(
@@ -47,38 +50,46 @@ class Node:
         *,
         timeout: float,
         connect_timeout: float,
-        max_readers: int,
+        max_readers: int = 1,
+        clock: ServerClock | None,
+        events: Events,
+        replicas: Callable[[Node], int] = lambda node: 0,
     ) -> None:
         self.name = name
-        self._max_readers = max_readers
+        self.readers = Readers(max_readers)
+        self.circuit = Circuit()
         self._target, self._timeout, self._connect_timeout = target, timeout, connect_timeout
+        self._clock, self._events = clock, events
         self._connections: dict[str, Connection] = {}
         self._retired: list[Connection] = []
         self._connecting: dict[str, asyncio.Lock] = {}
-        # Until the server has told its own: this machine's.
-        self._offset_ms = (time.time_ns() - time.monotonic_ns()) // 1_000_000
+        self._durable = DurableLane(lambda: self.connection("durable"), lambda: replicas(self))
+        self.host = str(target.get("host", "localhost"))
         self._pid = os.getpid()
         self._closed = self._told = False
+        self._abandoned: str | None = None
 
-    def now_ms(self) -> int:
-        """The server's clock as it was when we connected, and the time since; no step of ours moves it."""
-        return time.monotonic_ns() // 1_000_000 + self._offset_ms
-
-    def purpose_of_large_reads(self) -> str:
-        """The first connection for large reads that is idle; the first of all if none is."""
-        names = [f"reads-{number}" for number in range(self._max_readers)]
-        idle = (
-            name for name in names if (there := self._connections.get(name)) is None or not there.is_waiting
-        )
-        return next(idle, names[0])
+    def __repr__(self) -> str:
+        return f"Node({self.name!r})"
 
     async def close(self) -> None:
         """Close all connections; may be called twice."""
+        if not self._abandoned:
+            await self._finish_telling()
         self._closed = True
-        await self._finish_telling()
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """Close all connections; the next command makes new ones."""
         connections, self._connections = self._connections, {}
         for connection in [*connections.values(), *self._retired]:
             await connection.close()
+
+    def abandon(self, why: str) -> None:
+        """Cut all connections: it no longer serves, and what waits for it is to go elsewhere."""
+        self._abandoned = why
+        for connection in [*self._connections.values(), *self._retired]:
+            connection.abort()
 
     async def _finish_telling(self) -> None:
         # What was told to no one who waits would be dropped with the connection.
@@ -90,10 +101,12 @@ class Node:
             async with asyncio.timeout(FAREWELL):
                 await connection.execute("PING")
 
+    # Connections
+
     async def connection(
         self, purpose: str = "commands", on_push: Callable[[list[Any]], None] | None = None
     ) -> Connection:
-        """The connection for a purpose: "commands", "wake-ups", or as `purpose_of_large_reads` says.
+        """The connection for a purpose: "commands", "durable", "wake-ups", or a name of `readers`.
 
         Raises:
             AccessDeniedError, BackendUnavailableError, ConfigurationError: it cannot be made; says why.
@@ -101,6 +114,8 @@ class Node:
         there = self._connections.get(purpose)
         if there is not None and there.is_open and not there.is_stalled:
             return there
+        if self._abandoned is not None:
+            raise BackendUnavailableError(f"{self.name} {self._abandoned}")
         if self._closed:
             raise StoreClosedError("this store's connection")
         if self._pid != os.getpid():
@@ -109,11 +124,12 @@ class Node:
             there = self._connections.get(purpose)
             if there is not None and there.is_open and not there.is_stalled:
                 return there
+            if self._abandoned is not None:
+                raise BackendUnavailableError(f"{self.name} {self._abandoned}")
+            self.circuit.check()
             return await self._connect(purpose, on_push)
 
     async def _connect(self, purpose: str, on_push: Callable[[list[Any]], None] | None) -> Connection:
-        from redis import exceptions
-
         old = self._connections.pop(purpose, None)
         if old is not None:
             # What others have under way on it may still be answered.
@@ -123,212 +139,158 @@ class Node:
         # Pushes, which wake-ups come as, exist in RESP3 only.
         target = {**self._target, "protocol": 3} if on_push else self._target
         connection = Connection(
-            timeout=self._timeout, connect_timeout=self._connect_timeout, on_push=on_push, **target
+            timeout=self._timeout,
+            connect_timeout=self._connect_timeout,
+            on_push=on_push,
+            on_lost=self._lost,
+            **target,
         )
-        problem: StoreError
         try:
             await connection.connect()
-            seconds, micros = await connection.execute("TIME")
-        except (
-            exceptions.AuthenticationError,
-            exceptions.AuthorizationError,
-            exceptions.NoPermissionError,
-        ):
-            problem = AccessDeniedError(
-                f"{self.name} refused the user name or password; check them in the URL"
-            )
-        except exceptions.ResponseError as error:
-            problem = self._of_text(str(error))
-        except (exceptions.RedisError, OSError, TimeoutError) as error:
-            problem = await self._unreachable(error)
-        except ReplyError as error:
-            problem = self.translate(error)
-        except ConfigurationError as error:
-            problem = error
-        except (NotSent, SentUnknown) as error:
-            problem = await self._unreachable(error)
-        else:
-            self._offset_ms = int(seconds) * 1000 + int(micros) // 1000 - time.monotonic_ns() // 1_000_000
-            self._connections[purpose] = connection
-            return connection
-        await connection.close()
-        raise problem
+            if self._clock is not None:
+                seconds, micros = await connection.execute("TIME")
+                self._clock.learn(self.name, int(seconds), int(micros))
+        except BaseException as error:
+            await connection.close()
+            problem = await problem_of_connecting(self.name, self._target, error, self._connect_timeout)
+            if problem is None:
+                raise
+            if self.circuit.problem is None:
+                self._events.tell("unreachable", self.name, str(problem))
+            self.circuit.failed(problem)
+            raise problem from None
+        self.circuit.succeeded()
+        self._connections[purpose] = connection
+        if purpose == "commands":
+            self._events.tell("connected", self.name)
+        if self._abandoned is not None or self._closed:
+            await connection.close()
+            raise BackendUnavailableError(f"{self.name} {self._abandoned or 'is closed'}")
+        return connection
 
-    def _of_text(self, text: str) -> StoreError:
-        if any(word in text for word in ("NOAUTH", "WRONGPASS", "invalid username", "Authentication")):
-            return AccessDeniedError(
-                f"{self.name} refused the user name or password; check them in the URL"
-            )
-        return self.translate(ReplyError(text))
+    def _lost(self, cause: Exception) -> None:
+        if not self._closed and self._abandoned is None:
+            self._events.tell("lost", self.name, str(cause))
 
-    async def _unreachable(self, error: BaseException) -> StoreError:
-        told = await explain(self.name, self._target, error, self._connect_timeout)
-        if told is not None:
-            return told
-        why = "no answer in time" if isinstance(error, TimeoutError) else str(error.__cause__ or error)
-        return BackendUnavailableError(f"{self.name} cannot be reached ({why}); is the server running?")
+    def is_silent(self, seconds: float) -> bool:
+        """Whether a command has waited for longer than this, and nothing was heard meanwhile."""
+        return any(connection.silent_for > seconds for connection in self._connections.values())
+
+    async def look_after_idle(self, seconds: float) -> None:
+        """Ask connections that were idle for so long whether they work; those that do not are closed."""
+        for connection in list(self._connections.values()):
+            if connection.is_open and not connection.is_waiting and connection.idle_for > seconds:
+                try:
+                    async with asyncio.timeout(self._connect_timeout):
+                        await connection.execute("PING")
+                except (NotSent, SentUnknown, ReplyError, TimeoutError):
+                    connection.abort()
 
     # Commands
 
-    async def run(self, *commands: Sequence[Arg], purpose: str = "commands") -> list[Any]:
-        """Commands written back to back, and their replies.
+    async def exchange(
+        self, commands: Sequence[Sequence[Arg]], purpose: str = "commands", *, asking: bool = False
+    ) -> list[Any]:
+        """Commands written back to back, and their replies, error replies among them.
 
         Once begun it ends, even if the caller is cancelled: the outcome is known before that goes on.
+
+        Args:
+            commands: each as its words.
+            purpose: as `connection` takes it.
+            asking: each behind an ASKING, for a slot that is on its way to this node.
 
         Raises:
             BackendUnavailableError: nothing was sent.
             OutcomeUnknownError: it was sent, and no reply came.
-            StoreError: what the first error reply means; all have been answered.
+            StoreError: the connection cannot be made.
         """
-        replies = await self._exchange(commands, purpose)
-        for reply in replies:
-            if isinstance(reply, ReplyError):
-                raise self.translate(reply)
-        return replies
-
-    async def _exchange(self, commands: Sequence[Sequence[Arg]], purpose: str) -> list[Any]:
-        """As `run`, with error replies among the replies."""
         connection = await self.connection(purpose)
         try:
-            futures = connection.send(*(pack(*command) for command in commands))
-            return await _replies(futures)
+            futures = connection.send(*_packed(commands, asking))
+            return _unasked(await replies(futures), asking)
         except NotSent as error:
             raise BackendUnavailableError(f"{self.name} did not take the command: {error}") from None
         except SentUnknown as error:
             raise OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {error}") from None
 
+    async def exchange_durably(
+        self, commands: Sequence[Sequence[Arg]], *, asking: bool = False
+    ) -> tuple[list[Any], int, int]:
+        """As `exchange`, with a WAIT behind: also how many replicas acknowledged, and how many were to.
+
+        Raises:
+            BackendUnavailableError, OutcomeUnknownError, StoreError: as `exchange`.
+        """
+        try:
+            got, acknowledged, wanted = await self._durable.exchange(_packed(commands, asking))
+        except NotSent as error:
+            raise BackendUnavailableError(f"{self.name} did not take the command: {error}") from None
+        except SentUnknown as error:
+            raise OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {error}") from None
+        except ReplyError as error:
+            raise self.translate(error) from None
+        return _unasked(got, asking), acknowledged, wanted
+
+    async def run(self, *commands: Sequence[Arg], purpose: str = "commands") -> list[Any]:
+        """Commands written back to back, and their replies.
+
+        Raises:
+            StoreError: as `exchange`, and what the first error reply means; all have been answered.
+        """
+        got = await self.exchange(commands, purpose)
+        for reply in got:
+            if isinstance(reply, ReplyError):
+                raise self.translate(reply)
+        return got
+
     async def execute(self, *command: Arg, purpose: str = "commands") -> Any:
         """One command and its reply.
 
         Raises:
-            StoreError: as `run`, and what an error reply means.
+            StoreError: as `run`.
         """
         (reply,) = await self.run(command, purpose=purpose)
         return reply
 
-    def notify(self, *commands: Sequence[Arg]) -> None:
-        """Send commands and do not wait; what becomes of them changes nothing that is promised."""
-        connection = self._connections.get("commands")
-        if connection is None or not connection.is_open:
-            return
-        try:
-            for future in connection.send(*(pack(*command) for command in commands)):
-                future.add_done_callback(_look_away)
-            self._told = True
-        except NotSent:
-            return
-
-    def notify_script(self, name: str, keys: Sequence[str], *args: Arg) -> None:
-        """As `notify`, for a script."""
-        connection = self._connections.get("commands")
-        if connection is None or not connection.is_open:
-            return
-        tail = (len(keys), *keys, *args)
-
-        def answered(future: asyncio.Future[Any]) -> None:
-            error = None if future.cancelled() else future.exception()
-            if isinstance(error, ReplyError) and error.word == "NOSCRIPT":
-                self.notify(("EVAL", source_of(name), *tail))
-
-        try:
-            connection.send(pack("EVALSHA", digest_of(name), *tail))[0].add_done_callback(answered)
-        except NotSent:
-            return
-
-    async def script(
-        self,
-        name: str,
-        keys: Sequence[str],
-        *args: Arg,
-        purpose: str = "commands",
-    ) -> Any:
-        """Run a script.
+    async def probe(self, *command: Arg, timeout: float) -> Any:
+        """As `execute` for a command that changes nothing; gives up after `timeout` seconds.
 
         Raises:
-            StoreError: as `execute`.
+            StoreError: as `run`; a server that says nothing is a `BackendUnavailableError`.
         """
-        reply, _ = await self.script_after((), name, keys, *args, purpose=purpose)
-        return reply
+        try:
+            async with asyncio.timeout(timeout):
+                connection = await self.connection()
+                return await connection.execute(*command)
+        except ReplyError as error:
+            raise self.translate(error) from None
+        except (NotSent, SentUnknown, TimeoutError) as error:
+            why = str(error) or f"no answer within {timeout:g} s"
+            raise BackendUnavailableError(f"{self.name} cannot be reached ({why})") from None
 
-    async def script_after(
-        self,
-        before: Sequence[Sequence[Arg]],
-        name: str,
-        keys: Sequence[str],
-        *args: Arg,
-        purpose: str = "commands",
-    ) -> tuple[Any, StoreError | None]:
-        """Run a script behind other commands, in one write: its reply, and what went wrong before it.
+    def tell(self, commands: Sequence[Sequence[Arg]]) -> list[asyncio.Future[Any]]:
+        """Send commands on the connection that is there, and do not wait: futures of their replies.
 
         Raises:
-            StoreError: as `execute`, of the script.
+            NotSent: there is none.
         """
-        tail = (len(keys), *keys, *args)
-        *first, reply = await self._exchange((*before, ("EVALSHA", digest_of(name), *tail)), purpose)
-        if isinstance(reply, ReplyError):
-            if reply.word != "NOSCRIPT":
-                raise self.translate(reply)
-            reply = await self.execute("EVAL", source_of(name), *tail, purpose=purpose)
-        problem = next((each for each in first if isinstance(each, ReplyError)), None)
-        return reply, None if problem is None else self.translate(problem)
+        connection = self._connections.get("commands")
+        if connection is None:
+            raise NotSent("there is no connection")
+        futures = connection.send(*_packed(commands, False))
+        self._told = True
+        return futures
 
     def translate(self, error: ReplyError) -> StoreError:
         """What an error reply means to the caller."""
-        text = error.text
-        match meaning_of(error):
-            case Meaning.DENIED:
-                return AccessDeniedError(
-                    f"{self.name} denied it: {text}; give the user the right in its ACL"
-                )
-            case Meaning.WRONG_TYPE:
-                return ConfigurationError(
-                    f"{self.name} holds something else under a key of ours (data of the seed, perhaps); "
-                    "use another namespace= or database"
-                )
-            case Meaning.CAPACITY:
-                return CapacityError(f"{self.name} has no room or cannot save: {text}; nothing was changed")
-            case Meaning.AGAIN_AT_ONCE | Meaning.AGAIN_LATER:
-                return BackendUnavailableError(f"{self.name} does not serve for now: {text}")
-            case Meaning.AMBIGUOUS:
-                return OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {text}")
-            case _:
-                return ConfigurationError(f"{self.name} did not understand: {text}")
+        return error_of(self.name, error)
 
 
-async def _replies(futures: list[asyncio.Future[Any]]) -> list[Any]:
-    """Wait for all futures, whatever becomes of the caller; error replies are among the replies.
-
-    Raises:
-        NotSent, SentUnknown: of the last that has no reply.
-    """
-    cancelled: asyncio.CancelledError | None = None
-    # They are settled in the order in which they were written.
-    last = futures[-1]
-    while not last.done():
-        # A future of our own: a cancellation would cancel the one that was awaited.
-        done = asyncio.get_running_loop().create_future()
-        last.add_done_callback(partial(_settle, done))
-        try:
-            await done
-        except asyncio.CancelledError as interruption:
-            cancelled = interruption
-    problems = [future.exception() for future in futures]
-    if cancelled is not None:
-        raise cancelled
-    for problem in reversed(problems):
-        if problem is not None and not isinstance(problem, ReplyError):
-            raise problem
-    return [
-        problem if problem is not None else future.result()
-        for future, problem in zip(futures, problems, strict=True)
-    ]
+def _packed(commands: Sequence[Sequence[Arg]], asking: bool) -> list[bytes]:
+    packed = [pack(*command) for command in commands]
+    return [each for command in packed for each in (pack("ASKING"), command)] if asking else packed
 
 
-def _settle(waiter: asyncio.Future[None], _: asyncio.Future[Any]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-def _look_away(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
+def _unasked(got: list[Any], asking: bool) -> list[Any]:
+    return got[1::2] if asking else got

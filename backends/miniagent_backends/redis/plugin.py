@@ -7,11 +7,22 @@ from collections.abc import Iterable
 from miniagent_store.hookspecs import BackendFactory, hookimpl
 from miniagent_store.provider import Provider
 
-SCHEMES = ("redis", "rediss", "unix", "redis+unix", "valkey", "valkeys", "valkey+unix")
+ONE = "one Redis or Valkey"
+SENTINEL = "Redis or Valkey behind Sentinel"
+CLUSTER = "a Redis or Valkey Cluster"
+SCHEMES = {
+    **dict.fromkeys(("redis", "rediss", "unix", "redis+unix", "valkey", "valkeys", "valkey+unix"), ONE),
+    **dict.fromkeys(("redis+sentinel", "rediss+sentinel", "valkey+sentinel", "valkeys+sentinel"), SENTINEL),
+    **dict.fromkeys(("redis+cluster", "rediss+cluster", "valkey+cluster", "valkeys+cluster"), CLUSTER),
+}
 OPTIONS = frozenset(
     {
         "db",
         "protocol",
+        "replicas",
+        "sentinel_username",
+        "sentinel_password",
+        "address_remap",
         "max_connections",
         "socket_timeout",
         "health_check_interval",
@@ -31,7 +42,7 @@ def _load() -> BackendFactory:
     import hiredis  # noqa: F401 - named here, where what is missing is told
     import redis  # noqa: F401
 
-    from miniagent_backends.redis.standalone import open_redis
+    from miniagent_backends.redis.opening import open_redis
 
     return open_redis
 
@@ -43,9 +54,9 @@ def provide_backends() -> Iterable[Provider[BackendFactory]]:
             scheme,
             _load,
             options=OPTIONS,
-            summary="one Redis or Valkey",
+            summary=summary,
             package="redis",
             extra="redis",
         )
-        for scheme in SCHEMES
+        for scheme, summary in SCHEMES.items()
     ]

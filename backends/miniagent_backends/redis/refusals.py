@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from miniagent_backends.redis.failures import ScriptFailedError
 from miniagent_store.backend import Fence
 from miniagent_store.errors import (
     BackendUnavailableError,
@@ -58,3 +62,25 @@ def refuse(session_id: str, commit_id: str, reply: list[Any], fence: Fence | Non
             return BackendUnavailableError("what was staged is gone: its time was up; fork or import again")
         case _:
             return SessionDamagedError(session_id, part=told[0], problem=told[1])
+
+
+@contextmanager
+def understanding(session_id: str, part: str) -> Iterator[None]:
+    """For what takes stored bytes apart, here or in a script: those that we do not write are damage.
+
+    Args:
+        session_id: whose they are.
+        part: which part of the session, in words.
+
+    Raises:
+        SessionDamagedError: they are not.
+    """
+    try:
+        yield
+    except (ScriptFailedError, struct.error, ValueError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, StoreError) and not isinstance(error, ScriptFailedError):
+            raise
+        # Without the cause, which may show what was stored.
+        raise SessionDamagedError(
+            session_id, part=part, problem="holds bytes that cannot be understood"
+        ) from None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.executor import Executor
 from miniagent_backends.redis.schema import BUCKETS, Keys, pairs_of
 
 
 async def session_ids(
-    node: Node, keys: Keys, kind: str, cursor: str | None, limit: int
+    executor: Executor, keys: Keys, kind: str, cursor: str | None, limit: int
 ) -> tuple[Sequence[str], str | None]:
     """See `Backend.session_ids`: one bucket of the index after the other.
 
@@ -18,7 +18,7 @@ async def session_ids(
     """
     bucket, _, position = (cursor or "0:0").partition(":")
     index = keys.index(kind, f"index:{{{bucket}}}")
-    next_position, found = await node.execute("ZSCAN", index, position, "COUNT", limit)
+    next_position, found = await executor.execute("ZSCAN", index, position, "COUNT", limit)
     ids = [member.decode() for member, _ in pairs_of(found)]
     if int(next_position):
         return ids, f"{bucket}:{int(next_position)}"

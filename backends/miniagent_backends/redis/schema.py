@@ -10,6 +10,7 @@ from zlib import crc32
 
 import msgpack  # type: ignore[import-untyped]
 
+from miniagent_backends.redis.slots import same_slot
 from miniagent_store.backend import (
     FORGET_WRITER_MS,
     KEPT_EPOCHS,
@@ -43,6 +44,8 @@ BUCKETS = 16
 _HEAD = struct.Struct(">IB12sHI")
 _VALUE = struct.Struct(">BIQ")
 REDACTED, HAS_CALLER_ID, COUNTER = 1, 2, 1
+# The end of the year 9999, after which there is no datetime.
+LAST_TIME_MS = 253_402_300_799_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,8 @@ class Keys:
         return f"{self.start}{self.session}{session_id}"
 
     def parts(self, session_id: str) -> dict[str, str]:
-        """The other keys of a session; the record's whole name is their hash tag, so the slot is one."""
-        start, tag = self.start, "{" + self.record(session_id) + "}"
+        """The other keys of a session, in the record's slot."""
+        start, tag = self.start, same_slot(self.record(session_id))
         return {
             "thread": f"{start}{self.thread}{tag}",
             "events": f"{start}events:{tag}",
@@ -84,7 +87,7 @@ class Keys:
 
     def stage(self, session_id: str, stage: str) -> str:
         """What all keys of a stage start with."""
-        return f"{self.start}stage:{{{self.record(session_id)}}}:{stage}:"
+        return f"{self.start}stage:{same_slot(self.record(session_id))}:{stage}:"
 
     def lease(self, name: str) -> str:
         return f"{self.start}{self.lock}{{{name}}}"
@@ -170,6 +173,8 @@ def entry_of(seq: int, element: bytes) -> StoredEntry:
         digest = element[at + 1 : at + 1 + element[at]] or None
         at += 1 + element[at]
     time_ms = time_high << 32 | time_low
+    if time_ms > LAST_TIME_MS:
+        raise ValueError("an entry of a time that there is not")
     return StoredEntry(
         seq, version, entry_id, time_ms, element[at:], bool(flags & REDACTED), caller_id, digest
     )

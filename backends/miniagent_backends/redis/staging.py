@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from miniagent_backends.redis.connection import Arg
-from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.executor import Answer, Executor
 from miniagent_backends.redis.schema import (
     Keys,
     blob_of,
@@ -17,17 +16,16 @@ from miniagent_backends.redis.schema import (
     pack_create,
 )
 from miniagent_store.backend import StagePublish, StageWrite
-from miniagent_store.errors import StoreError
 
 MARK, BYTES = "\0", "\0bytes"
 
 
-async def stage(node: Node, keys: Keys, write: StageWrite) -> None:
+async def stage(executor: Executor, keys: Keys, write: StageWrite) -> None:
     """See `Backend.stage`."""
     start = keys.stage(write.session_id, write.stage)
     commands = list(_commands(start, write))
     touched = sorted({str(command[1]) for command in commands})
-    await node.run(*commands, *(("PEXPIRE", key, write.ttl_ms) for key in touched))
+    await executor.run(*commands, *(("PEXPIRE", key, write.ttl_ms) for key in touched))
 
 
 def _commands(start: str, write: StageWrite) -> Iterator[tuple[Arg, ...]]:
@@ -55,9 +53,9 @@ def _commands(start: str, write: StageWrite) -> Iterator[tuple[Arg, ...]]:
 
 
 async def publish(
-    node: Node, keys: Keys, publish: StagePublish, before: Sequence[Sequence[Arg]]
-) -> tuple[list[Any], StoreError | None]:
-    """Run publish.lua behind other commands: its reply, and what went wrong before it."""
+    executor: Executor, keys: Keys, publish: StagePublish, before: Sequence[Sequence[Arg]]
+) -> Answer:
+    """Run publish.lua behind other commands."""
     start, identity = keys.stage(publish.session_id, publish.stage), publish.identity
     packed = pack(
         {
@@ -76,13 +74,14 @@ async def publish(
         }
     )
     names = [f"{start}{part}" for part in ("state", "count", "names", "ids", "logs")]
-    return await node.script_after(before, "publish", [keys.record(publish.session_id), *names], packed)
+    record_key = keys.record(publish.session_id)
+    return await executor.write("publish", [record_key, *names], packed, before=before)
 
 
-async def discard(node: Node, keys: Keys, session_id: str, stage: str) -> None:
+async def discard(executor: Executor, keys: Keys, session_id: str, stage: str) -> None:
     """See `Backend.discard`."""
     start = keys.stage(session_id, stage)
-    logs = await node.execute("HKEYS", f"{start}logs")
+    logs = await executor.execute("HKEYS", f"{start}logs")
     lists = [f"{start}log:{name.decode()}" for name in logs if not name.startswith(b"\0")]
     parts = [f"{start}{part}" for part in ("state", "count", "names", "ids", "logs")]
-    await node.execute("UNLINK", *parts, *lists)
+    await executor.execute("UNLINK", *parts, *lists)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from miniagent_backends.redis.connection import Connection, pack
-from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.executor import Executor
+from miniagent_backends.redis.failures import error_of
 from miniagent_backends.redis.replies import NotSent, ReplyError, SentUnknown
 from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, pairs_of, unpack
 from miniagent_store.backend import Change, Record, Subscription, Topic
@@ -20,10 +21,10 @@ KEPT_MICROSECONDS = 3_600_000_000
 LOOK_SECONDS = 0.5
 
 
-def note(node: Node, keys: Keys, record: Record) -> None:
+def note(executor: Executor, keys: Keys, record: Record) -> None:
     """Tell who watches a user or the store; after the commit, and nobody waits for it."""
     member = json.dumps([record.session_id, record.kind, record.user_id])
-    node.notify_script(
+    executor.notify_script(
         "note",
         [keys.changes(bucket_of(record.session_id))],
         member,
@@ -33,16 +34,16 @@ def note(node: Node, keys: Keys, record: Record) -> None:
 
 
 async def read_changes(
-    node: Node, keys: Keys, after: str | None, limit: int
+    executor: Executor, keys: Keys, after: str | None, limit: int
 ) -> tuple[Sequence[Change], str]:
     """See `Backend.changes`. The cursor is a time of the server for each bucket."""
     if after is None:
-        newest = await node.run(
+        newest = await executor.run(
             *(("ZRANGE", keys.changes(bucket), -1, -1, "WITHSCORES") for bucket in range(BUCKETS))
         )
         return [], ",".join(str(pairs_of(reply)[-1][1] if reply else 0) for reply in newest)
     times = [int(time) for time in after.split(",")]
-    replies = await node.run(
+    replies = await executor.run(
         *(
             ("ZRANGEBYSCORE", keys.changes(bucket), f"({time}", "+inf", "WITHSCORES", "LIMIT", 0, limit)
             for bucket, time in enumerate(times)
@@ -52,14 +53,16 @@ async def read_changes(
         (time, bucket, member) for bucket, reply in enumerate(replies) for member, time in pairs_of(reply)
     )[:limit]
     rows = (
-        await node.run(*(("HMGET", keys.record(json.loads(member)[0]), "m", "x") for _, _, member in found))
+        await executor.run(
+            *(("HMGET", keys.record(json.loads(member)[0]), "m", "x") for _, _, member in found)
+        )
         if found
         else []
     )
     changes = []
     for (time, bucket, member), (packed, expires) in zip(found, rows, strict=True):
         session_id, kind, user_id = json.loads(member)
-        if packed is None or (expires is not None and int(expires) <= node.now_ms()):
+        if packed is None or (expires is not None and int(expires) <= executor.now_ms()):
             changes.append(Change(session_id, kind, user_id, 0, deleted=True))
         else:
             changes.append(Change(session_id, kind, user_id, _version(packed)))
@@ -79,8 +82,8 @@ class WakeUps:
         heartbeat: seconds after which the server is asked whether it is still there.
     """
 
-    def __init__(self, node: Node, keys: Keys, heartbeat: float) -> None:
-        self._node, self._keys, self._heartbeat = node, keys, heartbeat
+    def __init__(self, executor: Executor, keys: Keys, heartbeat: float) -> None:
+        self._executor, self._keys, self._heartbeat = executor, keys, heartbeat
         self._waiting: dict[str, list[Subscription]] = {}
         self._connection: Connection | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -132,7 +135,8 @@ class WakeUps:
 
     async def _connected(self) -> Connection:
         if self._is_lost:
-            connection = await self._node.connection("wake-ups", self._heard)
+            # Whatever node: a Cluster brings what is published on one to all of them.
+            connection = await self._executor.any_node().connection("wake-ups", self._heard)
             if self._waiting:
                 await self._send(connection, "SUBSCRIBE", *self._waiting)
             self._connection = connection
@@ -168,9 +172,9 @@ class WakeUps:
         except ReplyError as error:
             # The PING's own answer is still to come: no one could tell the answers apart any more.
             connection.abort()
-            raise self._node.translate(error) from None
+            raise error_of("the server of wake-ups", error) from None
         except (NotSent, SentUnknown) as error:
-            raise BackendUnavailableError(f"{self._node.name} cannot wake who waits: {error}") from None
+            raise BackendUnavailableError(f"no server can wake who waits: {error}") from None
 
     def _heard(self, push: list[Any]) -> None:
         if push and push[0] == b"message":

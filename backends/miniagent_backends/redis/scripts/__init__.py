@@ -18,3 +18,12 @@ def digest_of(name: str) -> str:
     """What EVALSHA calls a script by."""
     # Not for security: it is the server's own name for the script.
     return hashlib.sha1(source_of(name), usedforsecurity=False).hexdigest()
+
+
+@cache
+def source_of_digest(digest: str) -> bytes:
+    """The text of the script that EVALSHA calls by `digest`."""
+    names = (
+        each.name.removesuffix(".lua") for each in files(__name__).iterdir() if each.name.endswith(".lua")
+    )
+    return next(source_of(name) for name in names if digest_of(name) == digest)

@@ -1,0 +1,362 @@
+"""The one path of all commands: route, send, follow where the server points, and say what came of it.
+
+Whether to try again is for the caller to decide, who knows the deadline and the identity; what was not
+applied is a `BackendUnavailableError`, what may have been an `OutcomeUnknownError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from miniagent_backends.redis.addresses import Address, parse_address
+from miniagent_backends.redis.clock import ServerClock
+from miniagent_backends.redis.connection import Arg
+from miniagent_backends.redis.events import Events
+from miniagent_backends.redis.node import FAREWELL, Node
+from miniagent_backends.redis.replies import Meaning, NotSent, ReplyError, meaning_of
+from miniagent_backends.redis.scripts import digest_of, source_of_digest
+from miniagent_backends.redis.topology import Topology
+from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError, StoreError
+
+Command = Sequence[Arg]
+DURABLE = "durable"
+# Redirections of one command that are followed before its caller is told.
+MOST_HOPS = 5
+# What is told to no one who waits, and is to be told again, at the most.
+MOST_RETOLD = 1000
+# Seconds between looks at connections, and after which a server that says nothing is asked about.
+LOOK_SECONDS, SILENCE = 0.25, 1.0
+# Seconds between looks at which replicas are reachable, where all of them are to acknowledge.
+REPLICAS_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a script.
+
+    Attributes:
+        reply: its reply.
+        problem: what went wrong with the commands before it.
+        acknowledged, asked: replicas; the first is below the second where a commit is not as safe as asked.
+    """
+
+    reply: Any
+    problem: StoreError | None = None
+    acknowledged: int = 0
+    asked: int = 0
+
+
+class Executor:
+    """Commands to wherever their keys are.
+
+    Args:
+        topology: knows the nodes.
+        clock: of the servers.
+        events: as its parts tell them.
+        durable: whether replicas are to acknowledge commits.
+        counts_replicas: whether how many those are changes with who is reachable.
+        heartbeat: seconds after which an idle connection is looked after.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        clock: ServerClock,
+        events: Events,
+        durable: bool = False,
+        counts_replicas: bool = False,
+        heartbeat: float = 10.0,
+    ) -> None:
+        self._topology, self._clock, self.events = topology, clock, events
+        self._is_durable, self._counts_replicas, self._heartbeat = durable, counts_replicas, heartbeat
+        self._keeper: asyncio.Task[None] | None = None
+        self._retelling: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            StoreError: it is not possible; says what to do.
+        """
+        await self._topology.open()
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def close(self) -> None:
+        """Close all connections; may be called twice."""
+        if self._retelling:
+            await asyncio.wait(self._retelling, timeout=FAREWELL)
+        keeper, self._keeper = self._keeper, None
+        tasks = [*self._retelling, *((keeper,) if keeper is not None else ())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._topology.close()
+
+    def now_ms(self) -> int:
+        """The servers' clock."""
+        return self._clock.now_ms()
+
+    def masters(self) -> Sequence[Node]:
+        """All nodes that keys are on, in a fixed order."""
+        return self._topology.masters()
+
+    async def node_of(self, key: str | bytes) -> Node:
+        """The node of a key.
+
+        Raises:
+            StoreError: none serves it for now.
+        """
+        return self._topology.route(key) or await self._topology.find(key)
+
+    def any_node(self) -> Node:
+        """A node that serves, as far as is known."""
+        nodes = self.masters()
+        return next((node for node in nodes if node.circuit.problem is None), nodes[0])
+
+    async def _keep(self) -> None:
+        """Look after connections that nobody waits on, and servers that say nothing to those who wait."""
+        loop = asyncio.get_running_loop()
+        looked_after = counted = loop.time()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = loop.time()
+            nodes = self._topology.masters()
+            due = self._counts_replicas and now - counted >= REPLICAS_SECONDS
+            if due or any(node.is_silent(SILENCE) for node in nodes):
+                counted = now
+                with contextlib.suppress(StoreError):  # who waits for an answer is told by itself
+                    await self._topology.look()
+            if now - looked_after >= self._heartbeat / 2:
+                looked_after = now
+                await asyncio.gather(*(node.look_after_idle(self._heartbeat) for node in nodes))
+
+    # Commands
+
+    async def run(self, *commands: Command) -> list[Any]:
+        """Commands, and their replies in their order; back to back where one node has their keys.
+
+        Raises:
+            BackendUnavailableError: one was not applied.
+            OutcomeUnknownError: one may have been applied.
+            StoreError: what the first error reply means; all have been answered.
+        """
+        replies = await self._exchange(commands)
+        for reply in replies:
+            if isinstance(reply, StoreError):
+                raise reply
+        return replies
+
+    async def execute(self, *command: Arg) -> Any:
+        """One command and its reply.
+
+        Raises:
+            StoreError: as `run`.
+        """
+        (reply,) = await self.run(command)
+        return reply
+
+    async def script(self, name: str, keys: Sequence[str], *args: Arg, large: bool = False) -> Any:
+        """Run a script.
+
+        Args:
+            name, keys, args: of the script; all keys are in one slot.
+            large: the reply may be large: read it over a connection where no commit waits behind it.
+
+        Raises:
+            StoreError: as `run`.
+        """
+        command = _call(name, keys, args)
+        node = await self.node_of(keys[0])
+        if not large:
+            return _value((await self._exchange_on(node, [command]))[0])
+        async with node.readers.one() as purpose:
+            return _value((await self._exchange_on(node, [command], purpose))[0])
+
+    async def write(
+        self, name: str, keys: Sequence[str], *args: Arg, before: Sequence[Command] = ()
+    ) -> Answer:
+        """Run a script that changes a session, behind other commands; with ``replicas=``, durably.
+
+        Raises:
+            StoreError: as `run`, of the script.
+        """
+        command = _call(name, keys, args)
+        node = await self.node_of(keys[0])
+        if not self._is_durable and all(self._topology.route(_key_of(each)) is node for each in before):
+            *first, reply = await self._exchange_on(node, [*before, command])
+            return Answer(_value(reply), _problem(first))
+        # Before it in time, since they go another way.
+        first = await self._exchange(before)
+        purpose = DURABLE if self._is_durable else "commands"
+        answer = await self._send(node, [command], purpose)
+        answer = await self._follow(node, command, replace(answer, reply=answer.reply[0]), purpose)
+        return replace(answer, reply=_value(answer.reply), problem=_problem(first))
+
+    async def scan(
+        self, cursor: str | None, pattern: str, count: int
+    ) -> tuple[Sequence[bytes], str | None]:
+        """Some keys that match, node by node; and where to go on, None at the end.
+
+        Raises:
+            StoreError: as `run`.
+        """
+        name, _, position = (cursor or "").rpartition("|")
+        # A node that is gone meanwhile has left its keys to others: on with the next name.
+        nodes = [node for node in self.masters() if node.name >= name]
+        if not nodes:
+            return [], None
+        node = nodes[0]
+        start = position if node.name == name else "0"
+        following, found = await node.execute("SCAN", start, "MATCH", pattern, "COUNT", count)
+        if int(following):
+            return found, f"{node.name}|{int(following)}"
+        return found, f"{nodes[1].name}|0" if len(nodes) > 1 else None
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """Replies in the order of the commands, errors of the store among them."""
+        if not commands:
+            return []
+        nodes = [await self.node_of(_key_of(command)) for command in commands]
+        if all(node is nodes[0] for node in nodes):
+            return await self._exchange_on(nodes[0], commands)
+        places: dict[Node, list[int]] = {}
+        for at, node in enumerate(nodes):
+            places.setdefault(node, []).append(at)
+        groups = await asyncio.gather(
+            *(self._exchange_on(node, [commands[at] for at in found]) for node, found in places.items()),
+            return_exceptions=True,
+        )
+        replies: list[Any] = [None] * len(commands)
+        for found, group in zip(places.values(), groups, strict=True):
+            if isinstance(group, BaseException):
+                raise group
+            for at, reply in zip(found, group, strict=True):
+                replies[at] = reply
+        return replies
+
+    async def _exchange_on(
+        self, node: Node, commands: Sequence[Command], purpose: str = "commands"
+    ) -> list[Any]:
+        replies: list[Any] = (await self._send(node, commands, purpose)).reply
+        for at, reply in enumerate(replies):
+            # One after the other: what comes later may stand on what came before.
+            if isinstance(reply, ReplyError):
+                replies[at] = (await self._follow(node, commands[at], Answer(reply), purpose)).reply
+        return replies
+
+    async def _send(
+        self, node: Node, commands: Sequence[Command], purpose: str, *, asking: bool = False
+    ) -> Answer:
+        try:
+            if purpose == DURABLE:
+                replies, acknowledged, asked = await node.exchange_durably(commands, asking=asking)
+                return Answer(replies, None, acknowledged, asked)
+            return Answer(await node.exchange(commands, purpose, asking=asking))
+        except (BackendUnavailableError, OutcomeUnknownError):
+            self._topology.suspect(node)
+            raise
+
+    async def _follow(self, node: Node, command: Command, answer: Answer, purpose: str) -> Answer:
+        """Send a command to where its error reply points, until there is an answer, or an error to tell."""
+        asking = False
+        for _ in range(MOST_HOPS):
+            error = answer.reply
+            if not isinstance(error, ReplyError):
+                if answer.acknowledged < answer.asked:
+                    # The master may be one that has been replaced and does not know.
+                    self._topology.suspect(node)
+                return answer
+            if error.word == "NOSCRIPT" and command[0] == "EVALSHA":
+                command = ("EVAL", source_of_digest(str(command[1])), *command[2:])
+            elif (there := self._redirected(node, error)) is not None:
+                node, asking = there, error.word == "ASK"
+            else:
+                break
+            sent = await self._send(node, [command], purpose, asking=asking)
+            answer = replace(sent, reply=sent.reply[0])
+        if isinstance(answer.reply, ReplyError):
+            if meaning_of(answer.reply) is Meaning.AGAIN_LATER:
+                self._topology.suspect(node)
+            return replace(answer, reply=node.translate(answer.reply))
+        return answer
+
+    def _redirected(self, node: Node, error: ReplyError) -> Node | None:
+        """The node that MOVED or ASK names (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)."""
+        if error.word not in {"MOVED", "ASK"}:
+            return None
+        _, slot, where = error.text.split()
+        # Without a host it is the one that was asked.
+        address: Address = parse_address(where if not where.startswith(":") else f"{node.host}{where}")
+        if error.word == "ASK":
+            return self._topology.node_at(address)
+        return self._topology.moved(int(slot), address)
+
+    # Without waiting
+
+    def notify(self, *commands: Command) -> None:
+        """Send commands and do not wait; what becomes of them changes nothing that is promised."""
+        places: dict[Node | None, list[Command]] = {}
+        for command in commands:
+            places.setdefault(self._topology.route(_key_of(command)), []).append(command)
+        for node, group in places.items():
+            try:
+                if node is None:
+                    raise NotSent("it has to be looked for")
+                futures = node.tell(group)
+            except NotSent:
+                for command in group:
+                    self._tell_again(command)
+                continue
+            for command, future in zip(group, futures, strict=True):
+                future.add_done_callback(partial(self._told, command))
+
+    def notify_script(self, name: str, keys: Sequence[str], *args: Arg) -> None:
+        """As `notify`, for a script."""
+        self.notify(_call(name, keys, args))
+
+    def _told(self, command: Command, future: asyncio.Future[Any]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, ReplyError):
+            if meaning_of(error) in {Meaning.AGAIN_AT_ONCE, Meaning.AGAIN_LATER}:
+                self._tell_again(command)
+        elif error is not None:
+            self._tell_again(command)
+
+    def _tell_again(self, command: Command) -> None:
+        """Once more, on the way that is waited for; all that is told may be told twice."""
+        if self._keeper is None or len(self._retelling) >= MOST_RETOLD:
+            return
+        task = asyncio.get_running_loop().create_task(self._retell(command))
+        self._retelling.add(task)
+        task.add_done_callback(self._retelling.discard)
+
+    async def _retell(self, command: Command) -> None:
+        with contextlib.suppress(StoreError):  # repaired by the reads that find it missing
+            await self._exchange([command])
+
+
+def _call(name: str, keys: Sequence[str], args: Sequence[Arg]) -> Command:
+    return ("EVALSHA", digest_of(name), len(keys), *keys, *args)
+
+
+def _key_of(command: Command) -> str | bytes:
+    """The key that says where a command goes: a script's first, else the word behind the command's name."""
+    key = command[3] if command[0] == "EVALSHA" else command[1]
+    assert isinstance(key, str | bytes)
+    return key
+
+
+def _value(reply: Any) -> Any:
+    if isinstance(reply, StoreError):
+        raise reply
+    return reply
+
+
+def _problem(replies: Sequence[Any]) -> StoreError | None:
+    return next((reply for reply in replies if isinstance(reply, StoreError)), None)
