@@ -522,7 +522,8 @@ class Store(SessionStore):
             raise
         except StoreError as error:
             what, _, cure = str(error).partition("; ")
-            return Health(False, name, problems=(str(error),), findings=(Finding("error", what, cure),))
+            finding = Finding("error", what, cure or "see whether the server is running")
+            return Health(False, name, problems=(str(error),), findings=(finding,))
         problems = tuple(str(finding) for finding in findings if finding.level == "error")
         return Health(not problems, name, latency, problems, details, findings)
 

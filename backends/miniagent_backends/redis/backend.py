@@ -73,6 +73,8 @@ from miniagent_store.values import Finding
 # Reads of more entries than this go over connections of their own, so that commits do not wait for them.
 LARGE_READ = 200
 SWEEP_CHUNK = 500
+# For a server to answer to the question how it is.
+PROBE_SECONDS = 2.0
 # Names that are tried for a key on a certain node.
 MOST_CANARIES = 2000
 
@@ -413,8 +415,9 @@ class RedisBackend(Backend):
 
     async def ping(self) -> dict[str, Any]:
         masters = self._executor.masters()
-        await masters[0].execute("PING")
-        # They tell more; whoever is not allowed to ask is as well without.
+        # Not PING, which a server refuses that cannot save to its disk.
+        await masters[0].probe("TIME", timeout=PROBE_SECONDS)
+        # They tell more; who is not allowed to ask is as well without.
         role, *infos = await masters[0].exchange([("ROLE",), ("INFO", "server"), ("INFO", "memory")])
         details: dict[str, Any] = {"server": ", ".join(node.name for node in masters)}
         if isinstance(role, list):

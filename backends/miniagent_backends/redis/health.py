@@ -10,7 +10,7 @@ from typing import Any
 from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.replies import ReplyError
 from miniagent_backends.redis.scripts import source_of
-from miniagent_store.errors import StoreError
+from miniagent_store.errors import OutcomeUnknownError, StoreError
 from miniagent_store.values import Finding
 
 # Seconds of a round trip, and bytes and seconds that a replica lags, which are worth a warning.
@@ -30,16 +30,19 @@ async def examine(node: Node, canary: str | None, replicas: int = 0) -> list[Fin
     """
     try:
         started = time.perf_counter()
-        await node.exchange([("PING",)])
+        # Not PING, which a server refuses that cannot save to its disk.
+        await node.exchange([("TIME",)])
         latency = time.perf_counter() - started
         value = os.urandom(8).hex()
         write = [("EVAL", source_of("canary"), 1, canary, value)] if canary else []
         role, info, fsync, save, *written = await node.exchange(
             [("ROLE",), ("INFO",), ("CONFIG", "GET", "appendfsync"), ("CONFIG", "GET", "save"), *write]
         )
+    except OutcomeUnknownError as error:
+        return [Finding("error", error.why, "see whether the server is running")]
     except StoreError as error:
         what, _, cure = str(error).partition("; ")
-        return [Finding("error", what, cure or "see to the server")]
+        return [Finding("error", what, cure or "see whether the server is running")]
     look = _Look(node.name, _fields(info), {**_setting(fsync), **_setting(save)})
     return [
         *look.latency(latency),
