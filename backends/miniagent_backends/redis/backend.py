@@ -210,6 +210,8 @@ class RedisBackend(Backend):
         reply = answer.reply
         if not reply:
             raise SessionNotFoundError(session_id)
+        if reply[0] == b"DAMAGED":
+            raise refuse(session_id, "", reply, None)
         _check_acknowledged(session_id, answer)
         return record_of(session_id, *reply)
 
