@@ -150,6 +150,10 @@ class ClusterGroup:
                 return server
         raise ServerError(f"no master that is up has slot {slot}")
 
+    def slots_of(self, master: Server) -> list[int]:
+        """The slots of a master, in their order."""
+        return sorted(next((node.slots for server, node in self._nodes() if server is master), ()))
+
     def node_id(self, server: Server) -> str:
         """What the cluster calls a node, which may be down."""
         for node in self._view():

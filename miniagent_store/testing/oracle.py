@@ -38,7 +38,7 @@ class Attempt:
     Attributes:
         writer: which writer.
         session_id: on which session.
-        kind: "append", "turn", "state", "counter" or "pop".
+        kind: "append", "turn", "state", "counter", "first" or "pop".
         number: of the writer's attempts, from 1.
         texts: of the messages that it appends, or has popped.
         outcome: what came of it.
@@ -170,8 +170,32 @@ async def _judge_session(
         ]
         if state.get(f"last-{writer}", 0) < max(sure_numbers, default=0):
             lost = max(lost, 1)
+    await _judge_firsts(store, session_id, [each for each in tried if each.kind == "first"], report)
     report.lost += lost
     report.doubled += doubled
+
+
+async def _judge_firsts(
+    store: SessionStore, session_id: str, tried: Sequence[Attempt], report: Report
+) -> None:
+    """What a commit has made for the first time is all there, once; or nothing, if it was not done."""
+    for attempt in tried:
+        name = name_of_first(attempt.writer, attempt.number)
+        state = await store.state(session_id).get_many({name, f"{COUNTER}-{name}"})
+        length = len(await store.entries(session_id, log=name))
+        found = (length, state.get(name), state.get(f"{COUNTER}-{name}"))
+        may_be_there = attempt.outcome is not Outcome.REFUSED
+        may_be_missing = attempt.outcome is not Outcome.ACKNOWLEDGED
+        if not (
+            (may_be_there and found == (1, attempt.number, 1))
+            or (may_be_missing and found == (0, None, None))
+        ):
+            report.problems.append(f"{session_id}: {attempt.outcome}, and of {name} there is {found}")
+
+
+def name_of_first(writer: int, number: int) -> str:
+    """What a writer calls the log and the state that it makes."""
+    return f"first-{writer}-{number}"
 
 
 def _compare_texts(

@@ -86,11 +86,12 @@ class Proxy:
 
     Attributes:
         port: where the proxy listens, once it is started.
+        accepted: how many connections have come in so far.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._upstream_port = host, port
-        self.port = 0
+        self.port = self.accepted = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._listener: socket.socket | None = None
@@ -203,7 +204,9 @@ class Proxy:
     def _accept(self) -> None:
         assert self._listener is not None
         with contextlib.suppress(OSError):  # the client may be gone already
-            task = asyncio.create_task(self._serve(self._listener.accept()[0]))
+            accepted, _ = self._listener.accept()
+            self.accepted += 1
+            task = asyncio.create_task(self._serve(accepted))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

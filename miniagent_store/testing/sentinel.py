@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -196,24 +196,38 @@ class SentinelGroup:
 
         The sentinels leave this alone for some seconds, then they link the replicas to the master again.
         """
+        with self.stallable_replication() as stall:
+            stall()
+            yield
+
+    @contextlib.contextmanager
+    def stallable_replication(self) -> Iterator[Callable[[], None]]:
+        """Within it the replicas follow the master through proxies, as `stall_replication`.
+
+        Returns:
+            A function that stalls the links, for ever.
+        """
         master = self.master()
         with contextlib.ExitStack() as stack:
-            behind = {
+            proxies = {
                 replica: stack.enter_context(Proxy(HOST, master.port or 0)) for replica in self.replicas()
             }
-            for replica, proxy in behind.items():
+            for replica, proxy in proxies.items():
                 _follow(replica, proxy.port)
             wait_until(
-                lambda: _first(_link_lacks(replica, proxy.port) for replica, proxy in behind.items()), 30.0
+                lambda: _first(_link_lacks(replica, proxy.port) for replica, proxy in proxies.items()), 30.0
             )
-            for proxy in behind.values():
-                proxy.inject(Action.BLACK_HOLE, on="reply", times=None)
+
+            def stall() -> None:
+                for proxy in proxies.values():
+                    proxy.inject(Action.BLACK_HOLE, on="reply", times=None)
+
             try:
-                yield
+                yield stall
             finally:
                 # Were the master down, a replica could be promoted at this moment.
                 if _is_master(master):
-                    for replica, proxy in behind.items():
+                    for replica, proxy in proxies.items():
                         if replica.running and _link(replica).get("master_port") == str(proxy.port):
                             _follow(replica, master.port)
 

@@ -29,11 +29,19 @@ from miniagent_store.errors import (
 )
 from miniagent_store.factory import open_store
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.testing.oracle import COUNTER, Attempt, Outcome, Report, judge, judge_expiry
+from miniagent_store.testing.oracle import (
+    COUNTER,
+    Attempt,
+    Outcome,
+    Report,
+    judge,
+    judge_expiry,
+    name_of_first,
+)
 from miniagent_store.testing.servers import Server
 from miniagent_store.values import Message
 
-Kind = Literal["append", "turn", "state", "counter", "pop"]
+Kind = Literal["append", "turn", "state", "counter", "first", "pop"]
 MIX: Sequence[Kind] = ("append", "turn", "state", "counter")
 # Seconds for which an unknown outcome is asked for again; longer than an identity is good for.
 ASK_AGAIN = 45.0
@@ -50,7 +58,7 @@ class Workload:
             n modulo sessions where there are fewer sessions than writers.
         writers: how many.
         writers_per_store: so many share an instance of the store.
-        mix: what each writer does, in turn.
+        mix: what each writer does, in turn; "first" makes a log, a state value and a counter.
         pause: seconds between two commits of a writer.
         prefix: of the sessions' ids.
         stores: instances to work with, which stay open; None for some of its own.
@@ -233,6 +241,12 @@ class Workload:
                 async with store.turn(session_id, last=1, commit_id=commit_id) as turn:
                     turn.append(*messages)
                     turn.append({"writer": writer}, log="events")
+            case "first":
+                name = name_of_first(writer, number)
+                async with store.turn(session_id, commit_id=commit_id) as turn:
+                    turn.append({"writer": writer}, log=name)
+                    turn.state.set(name, number)
+                    turn.state.add(f"{COUNTER}-{name}")
             case "state":
                 await store.state(session_id).set(f"last-{writer}", number, commit_id=commit_id)
             case "counter":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any, TypeVar
 
 from miniagent_store.testing.oracle import Report
 from miniagent_store.testing.workload import Workload
 from tests.faults.deployments import Deployment
+
+T = TypeVar("T")
 
 
 async def disturb(
@@ -37,3 +40,13 @@ async def tell_all(deployment: Deployment, *command: str | int, timeout: float =
     return await asyncio.gather(
         *(asyncio.to_thread(master.command, *command, timeout=timeout) for master in deployment.masters())
     )
+
+
+@asynccontextmanager
+async def in_thread(context: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave a context that takes its time, while writers go on."""
+    entered = await asyncio.to_thread(context.__enter__)
+    try:
+        yield entered
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)

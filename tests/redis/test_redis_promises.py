@@ -273,7 +273,7 @@ async def test_closing_leaves_no_task(url: str) -> None:
 
 
 def test_host_names_are_checked_unless_someone_says_otherwise() -> None:
-    from miniagent_backends.redis.opening import _tls
+    from miniagent_backends.redis.tls import tls_options
 
-    assert _tls({})["ssl_check_hostname"] is True
-    assert _tls({"ssl_check_hostname": "false"})["ssl_check_hostname"] is False
+    assert tls_options({})["ssl_check_hostname"] is True
+    assert tls_options({"ssl_check_hostname": "false"})["ssl_check_hostname"] is False

@@ -266,7 +266,8 @@ class RedisBackend(Backend):
 
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
         keys, channel = self._lease_keys(request)
-        reply = await self._executor.script(
+        # Durably, or a master that is promoted at this moment would not know who has it.
+        answer = await self._executor.write(
             "lease",
             keys,
             "take",
@@ -278,10 +279,12 @@ class RedisBackend(Backend):
             "1" if request.must_exist else "0",
             channel,
         )
+        reply = answer.reply
         if reply[0] == b"NOTFOUND":
             return LeaseGrant(0, 0, ReadResult(None))
         if reply[0] == b"HELD":
             return LeaseHeld(reply[1].decode() or "another holder", reply[2])
+        _check_acknowledged(request.name, answer)
         grant = LeaseGrant(reply[1], reply[2])
         return replace(grant, read=await self.read(request.plan)) if request.plan else grant
 

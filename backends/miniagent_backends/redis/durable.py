@@ -7,7 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from miniagent_backends.redis.connection import Connection, pack
-from miniagent_backends.redis.replies import ConnectionProblem, NotSent, ReplyError, SentUnknown
+from miniagent_backends.redis.replies import (
+    ConnectionProblem,
+    Meaning,
+    NotSent,
+    ReplyError,
+    SentUnknown,
+    meaning_of,
+)
 from miniagent_backends.redis.waiting import settled
 from miniagent_store.errors import StoreError
 
@@ -89,11 +96,14 @@ def _pass_on(
     elif unheard is None:
         if not done.done():
             done.set_result((replies, int(wait.result()), wanted))
-    elif isinstance(unheard, ReplyError):
-        # A server that refuses WAIT, by its ACL perhaps.
+    elif all(isinstance(each, ReplyError) for each in replies):
+        # Nothing was done, and each reply says why: of a master that was demoted, where to go.
+        if not done.done():
+            done.set_result((replies, 0, 0))
+    elif isinstance(unheard, ReplyError) and meaning_of(unheard) is Meaning.DENIED:
         _reject(done, unheard)
     else:
-        # Answered, and then cut: stored, and nobody knows how safely.
+        # Answered, and then cut or demoted: stored, and nobody knows how safely.
         _reject(done, SentUnknown(f"no word from the replicas: {unheard}"))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
+from collections.abc import Mapping
+from typing import Any
 
 from miniagent_backends.redis.replies import ConnectionProblem, Meaning, ReplyError, meaning_of
+from miniagent_backends.redis.tls import explain
 from miniagent_store.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -19,12 +21,16 @@ class ScriptFailedError(ConfigurationError):
     """A script stopped at what it does not understand: a session that is damaged, most likely."""
 
 
-def problem_of_connecting(name: str, error: BaseException) -> StoreError | None:
+async def problem_of_connecting(
+    name: str, target: Mapping[str, Any], error: BaseException, timeout: float
+) -> StoreError | None:
     """What to say when connecting or shaking hands has failed; None where that says nothing of the server.
 
     Args:
         name: the server's, without secrets.
+        target: as `make_connection` takes it.
         error: what was raised.
+        timeout: seconds for asking the server once more, where TLS left it unclear.
     """
     from redis import exceptions
 
@@ -43,7 +49,8 @@ def problem_of_connecting(name: str, error: BaseException) -> StoreError | None:
     if isinstance(error, ReplyError):
         return error_of(name, error)
     if isinstance(error, exceptions.RedisError | OSError | TimeoutError | ConnectionProblem):
-        return _unreachable(name, error)
+        told = await explain(name, target, error, timeout)
+        return told if told is not None else _unreachable(name, error)
     return error if isinstance(error, StoreError) else None
 
 
@@ -52,12 +59,7 @@ def _denied(name: str) -> StoreError:
 
 
 def _unreachable(name: str, error: BaseException) -> StoreError:
-    cause = error.__cause__ or error
-    if isinstance(cause, ssl.SSLError) or "CERTIFICATE" in str(error):
-        return ConfigurationError(
-            f"{name} cannot be spoken to by TLS: {cause}; check ssl_ca_certs and the host name"
-        )
-    why = "no answer in time" if isinstance(error, TimeoutError) else str(cause)
+    why = "no answer in time" if isinstance(error, TimeoutError) else str(error.__cause__ or error)
     return BackendUnavailableError(f"{name} cannot be reached ({why}); is the server running?")
 
 

@@ -110,6 +110,8 @@ class Node:
         there = self._connections.get(purpose)
         if there is not None and there.is_open and not there.is_stalled:
             return there
+        if self._abandoned is not None:
+            raise BackendUnavailableError(f"{self.name} {self._abandoned}")
         if self._closed:
             raise StoreClosedError("this store's connection")
         if self._pid != os.getpid():
@@ -146,7 +148,7 @@ class Node:
                 self._clock.learn(self.name, int(seconds), int(micros))
         except BaseException as error:
             await connection.close()
-            problem = problem_of_connecting(self.name, error)
+            problem = await problem_of_connecting(self.name, self._target, error, self._connect_timeout)
             if problem is None:
                 raise
             if self.circuit.problem is None:

@@ -15,10 +15,11 @@ from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.schema import Keys
 from miniagent_backends.redis.sentinel import Sentinel
 from miniagent_backends.redis.standalone import Standalone
+from miniagent_backends.redis.tls import tls_options
 from miniagent_backends.redis.topology import Topology
 from miniagent_store.backend import Backend, BackendOptions
 from miniagent_store.errors import ConfigurationError, InvalidArgumentError
-from miniagent_store.options import parse_bool, parse_duration
+from miniagent_store.options import parse_duration
 from miniagent_store.url import StoreURL
 
 PREFIXES = ("session", "thread", "cache", "lock")
@@ -53,7 +54,7 @@ class _Opening:
             "protocol": _number(self._extra, "protocol", 3),
         }
         if self._is_secure:
-            self._common["tls"] = _tls(self._extra)
+            self._common["tls"] = tls_options(self._extra)
 
     def backend(self) -> Backend:
         replicas = self._replicas()
@@ -204,15 +205,6 @@ def _keys(namespace: str, extra: dict[str, Any]) -> Keys:
                     f"option '{name}_prefix': {prefix!r} and {other!r} would mix up keys of two sorts"
                 )
     return keys
-
-
-def _tls(extra: dict[str, Any]) -> dict[str, Any]:
-    tls: dict[str, Any] = {
-        name: extra[name] for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in extra
-    }
-    # Said always: redis-py 7 does not check host names by default, 8 does.
-    tls["ssl_check_hostname"] = parse_bool(extra.get("ssl_check_hostname", True))
-    return tls
 
 
 def _number(extra: dict[str, Any], name: str, default: int) -> int:

@@ -10,6 +10,7 @@ from zlib import crc32
 
 import msgpack  # type: ignore[import-untyped]
 
+from miniagent_backends.redis.slots import same_slot
 from miniagent_store.backend import (
     FORGET_WRITER_MS,
     KEPT_EPOCHS,
@@ -70,8 +71,8 @@ class Keys:
         return f"{self.start}{self.session}{session_id}"
 
     def parts(self, session_id: str) -> dict[str, str]:
-        """The other keys of a session; the record's whole name is their hash tag, so the slot is one."""
-        start, tag = self.start, "{" + self.record(session_id) + "}"
+        """The other keys of a session, in the record's slot."""
+        start, tag = self.start, same_slot(self.record(session_id))
         return {
             "thread": f"{start}{self.thread}{tag}",
             "events": f"{start}events:{tag}",
@@ -86,7 +87,7 @@ class Keys:
 
     def stage(self, session_id: str, stage: str) -> str:
         """What all keys of a stage start with."""
-        return f"{self.start}stage:{{{self.record(session_id)}}}:{stage}:"
+        return f"{self.start}stage:{same_slot(self.record(session_id))}:{stage}:"
 
     def lease(self, name: str) -> str:
         return f"{self.start}{self.lock}{{{name}}}"

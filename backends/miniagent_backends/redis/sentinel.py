@@ -30,14 +30,15 @@ class _Answer:
     Attributes:
         master: where it says the master is.
         reachable: replicas of that one that it calls reachable.
+        linked: those of them that have told it that they follow that one.
         sentinels: the others that it knows.
     """
 
     def __init__(self, reply: list[Any], replicas: Any, sentinels: Any) -> None:
         self.master: Address = (reply[0].decode(), int(reply[1]))
-        self.reachable = {
-            _address(row) for row in map(_fields, replicas) if not _is_away(row.get(b"flags", b""))
-        }
+        rows = [row for row in map(_fields, replicas) if not _is_away(row.get(b"flags", b""))]
+        self.reachable = {_address(row) for row in rows}
+        self.linked = {_address(row) for row in rows if row.get(b"master-link-status") == b"ok"}
         self.sentinels = {_address(row) for row in map(_fields, sentinels)}
 
 
@@ -70,6 +71,8 @@ class Sentinel(SearchingTopology):
         self._sentinels = {address: make_sentinel(address) for address in sentinels}
         self._address: Address | None = None
         self._master: Node | None = None
+        # The master before this one, until it follows it.
+        self._replaced: Address | None = None
         self._reachable = 0
 
     async def close(self) -> None:
@@ -100,14 +103,20 @@ class Sentinel(SearchingTopology):
             except StoreError as error:
                 problem = error
                 continue
-            # By any of them: rather one acknowledgement too many.
-            reachable = {
-                each for answer in answers if answer.master == address for each in answer.reachable
-            }
-            self._reachable = len(reachable)
+            self._reachable = self._count(address, answers)
             return
         assert problem is not None
         raise problem
+
+    def _count(self, address: Address, answers: Sequence[_Answer]) -> int:
+        """How many replicas any of the sentinels calls reachable: rather one acknowledgement too many."""
+        answers = [answer for answer in answers if answer.master == address]
+        reachable = {each for answer in answers for each in answer.reachable}
+        if self._replaced is not None and any(self._replaced in answer.linked for answer in answers):
+            self._replaced = None
+        # They take the master that was replaced as up at first, dead as it may be; and who leads the
+        # failover names the new one while it still has it among the replicas.
+        return len(reachable - {self._replaced, address})
 
     async def _follow(self, address: Address) -> None:
         """Make the server at `address` the master, if it says that it is."""
@@ -128,7 +137,7 @@ class Sentinel(SearchingTopology):
         if node is old:
             self._suspects.discard(node)
             return
-        self._address, self._master = address, node
+        self._replaced, self._address, self._master = self._address, address, node
         if old is not None:
             self._events.tell("failover", node.name, f"is master {self._service!r} now, after {old.name}")
             self._dismiss(old, f"is not the master {self._service!r} any more")
@@ -149,7 +158,9 @@ class Sentinel(SearchingTopology):
                 except StoreError as error:
                     problems.append(error)
                 votes = Counter(answer.master for answer in answers)
-                if votes and votes.most_common(1)[0][1] > len(tasks) // 2:
+                agreed = [address for address, count in votes.items() if count > len(tasks) // 2]
+                # Who leads a failover is the first to name another one than most still do.
+                if agreed and not (agreed == [self._address] and self._master in self._suspects):
                     break
         finally:
             for task in tasks:

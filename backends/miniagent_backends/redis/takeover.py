@@ -10,6 +10,7 @@ import asyncio
 import re
 from typing import Any
 
+from miniagent_backends.redis.tls import load_context
 from miniagent_store.errors import ConfigurationError
 
 # 8.0.0 was withdrawn. Frameworks pin redis-py, so the range is wide.
@@ -78,11 +79,16 @@ async def take_over(connection: Any, protocol: asyncio.Protocol, timeout: float)
 
     Raises:
         redis.exceptions.RedisError, OSError, TimeoutError: it could not connect.
+        ConfigurationError: a file of the TLS options cannot be used.
     """
     from redis.exceptions import ConnectionError as RedisConnectionError
 
     try:
         async with asyncio.timeout(timeout):
+            if (tls := getattr(connection, "ssl_context", None)) is not None:
+                # In a thread, since it reads files; for each connection, since certificates are renewed.
+                files = (tls.ca_certs, tls.certfile, tls.keyfile)
+                tls.context = await asyncio.to_thread(load_context, *files, tls.check_hostname)
             await connection.connect()
     except BaseException:
         await connection.disconnect(nowait=True)
