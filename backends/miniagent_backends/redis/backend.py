@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from miniagent_backends.redis import staging
+from miniagent_backends.redis import caching, staging
 from miniagent_backends.redis.executor import Answer, Executor
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
@@ -19,18 +19,17 @@ from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.rights import Rights
 from miniagent_backends.redis.schema import (
-    BUCKETS,
     Keys,
     entry_of,
     pack,
     pack_commit,
     pack_plan,
     pack_rewrite,
-    pairs_of,
     record_of,
     result_of,
     value_of,
 )
+from miniagent_backends.redis.sweeping import sweep
 from miniagent_backends.redis.watching import WakeUps, note, read_changes
 from miniagent_store.backend import (
     Backend,
@@ -236,6 +235,8 @@ class RedisBackend(Backend):
         reply = answer.reply
         if not reply:
             raise SessionNotFoundError(session_id)
+        if reply[0] == b"DAMAGED":
+            raise refuse(session_id, "", reply, None)
         _check_acknowledged(session_id, answer)
         return record_of(session_id, *reply)
 
@@ -329,36 +330,16 @@ class RedisBackend(Backend):
     # Cache and rate limits
 
     async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        if not keys:
-            return []
-        # One by one, since their slots differ; together all the same, since they share a write.
-        # MGET, since a GET of what is no string is an error.
-        rows = await self._executor.run(*(("MGET", self._keys.cached(key)) for key in keys))
-        return [value for (value,) in rows]
+        return await caching.get(self._executor, self._keys, keys)
 
     async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
-        if items:
-            await self._executor.run(
-                *(
-                    ("SET", self._keys.cached(key), value, *(() if ttl_ms is None else ("PX", ttl_ms)))
-                    for key, value, ttl_ms in items
-                )
-            )
+        await caching.put(self._executor, self._keys, items)
 
     async def cache_delete(self, keys: Sequence[str]) -> int:
-        return await self._unlink([self._keys.cached(key) for key in keys])
-
-    async def _unlink(self, keys: Sequence[str | bytes]) -> int:
-        return sum(await self._executor.run(*(("UNLINK", key) for key in keys)))
+        return await caching.delete(self._executor, self._keys, keys)
 
     async def cache_clear(self, prefix: str) -> int:
-        pattern = _escape(self._keys.cached(prefix)) + "*"
-        cursor, gone = None, 0
-        while True:
-            found, cursor = await self._executor.scan(cursor, pattern, SWEEP_CHUNK)
-            gone += await self._unlink(found)
-            if cursor is None:
-                return gone
+        return await caching.clear(self._executor, self._keys, prefix)
 
     async def rate_limit(self, step: RateStep) -> RateResult:
         key = self._keys.rate(f"{step.algorithm}/{step.key}")
@@ -400,16 +381,10 @@ class RedisBackend(Backend):
     async def cache_scan(
         self, cursor: str | None, limit: int
     ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
-        start = self._keys.cached("")
-        found, next_cursor = await self._executor.scan(cursor, f"{_escape(start)}*", limit)
-        # A name that is no text is not ours, and will not be found.
-        names = [key.decode(errors="replace").removeprefix(start) for key in found]
-        values = zip(names, await self.cache_get(names), strict=True)
-        page = [(name, value) for name, value in values if value is not None]
-        return page, next_cursor
+        return await caching.scan(self._executor, self._keys, cursor, limit)
 
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
-        return bool(await self._executor.script("cache_replace", [self._keys.cached(key)], old, new))
+        return await caching.replace(self._executor, self._keys, key, old, new)
 
     # Running it
 
@@ -471,51 +446,7 @@ class RedisBackend(Backend):
         )
 
     async def sweep(self, limit: int) -> Sequence[Expired]:
-        gone: list[Expired] = []
-        for kind in await self.kinds():
-            for bucket in range(BUCKETS):
-                index = self._keys.index(kind, f"index:{{{bucket}}}")
-                gone += await self._sweep_bucket(index, bucket, kind, limit - len(gone))
-                if len(gone) >= limit:
-                    return gone
-        return gone
-
-    async def _sweep_bucket(self, index: str, bucket: int, kind: str, limit: int) -> Sequence[Expired]:
-        gone: list[Expired] = []
-        start = 0
-        while len(gone) < limit:
-            members = await self._executor.execute(
-                "ZRANGE", index, start, start + SWEEP_CHUNK - 1, "WITHSCORES"
-            )
-            pairs = pairs_of(members)
-            if not pairs:
-                break
-            rows = await self._executor.run(
-                *(("HGET", self._keys.record(member.decode()), "x") for member, _ in pairs),
-                *(("EXISTS", self._keys.record(member.decode())) for member, _ in pairs),
-            )
-            now = self.now_ms()
-            dead: list[Any] = []
-            for (member, score), expires, exists in zip(
-                pairs, rows[: len(pairs)], rows[len(pairs) :], strict=True
-            ):
-                if not exists or (expires is not None and int(expires) <= now):
-                    dead += [member, score]
-            dead = dead[: 2 * (limit - len(gone))]
-            claimed = await self._executor.script("forget", [index], *dead) if dead else []
-            gone += await self._expired(bucket, kind, claimed)
-            start += len(pairs) - len(claimed)
-        return gone
-
-    async def _expired(self, bucket: int, kind: str, members: Sequence[bytes]) -> Sequence[Expired]:
-        if not members:
-            return []
-        owners = self._keys.owners(bucket)
-        users, _ = await self._executor.run(("HMGET", owners, *members), ("HDEL", owners, *members))
-        return [
-            Expired(member.decode(), kind, user and user.decode())
-            for member, user in zip(members, users, strict=True)
-        ]
+        return await sweep(self._executor, self._keys, await self.kinds(), limit)
 
 
 async def _entries_of(elements: Iterable[tuple[int, bytes]]) -> tuple[StoredEntry, ...]:
@@ -563,8 +494,3 @@ def _record_to_be(session_id: str, create: Create, active_ms: int) -> Record:
         size=0,
         fence=0,
     )
-
-
-def _escape(text: str) -> str:
-    """`text` for MATCH, which knows ? * [ ] and the backslash."""
-    return "".join(f"\\{char}" if char in "?*[]\\" else char for char in text)

@@ -295,6 +295,8 @@ class Executor:
                 break
             sent = await self._send(node, [command], purpose, asking=asking)
             answer = replace(sent, reply=sent.reply[0])
+            if asking and _misses_a_part(answer.reply):
+                answer = replace(answer, reply=ReplyError("TRYAGAIN its parts are still on their way"))
         if isinstance(answer.reply, ReplyError):
             if meaning_of(answer.reply) is Meaning.AGAIN_LATER:
                 self._topology.suspect(node)
@@ -368,6 +370,14 @@ def _key_of(command: Command) -> str | bytes:
     key = command[3] if command[0] == "EVALSHA" else command[1]
     assert isinstance(key, str | bytes)
     return key
+
+
+def _misses_a_part(reply: Any) -> bool:
+    """Whether a script says so, or that a turn is lost, which is a part as well.
+
+    A node that a slot is on its way to takes a key that has not come for one that is not there.
+    """
+    return isinstance(reply, list) and bool(reply) and reply[0] in {b"DAMAGED", b"LOST"}
 
 
 def _value(reply: Any) -> Any:
