@@ -19,7 +19,7 @@ from miniagent_backends.redis import scripts
 from miniagent_backends.redis.rights import acl_rules
 from miniagent_backends.redis.schema import Keys
 from miniagent_store import AccessDeniedError, Message, StoreError, open_store
-from miniagent_store.testing import StoreConformance
+from miniagent_store.testing import StoreConformance, eventually
 from miniagent_store.testing.conformance.caching import CachePromises
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.counters import CounterPromises
@@ -225,6 +225,22 @@ async def test_rights_that_are_taken_away_later_are_named_too(server: Server, pr
         with pytest.raises(AccessDeniedError, match=r"lacks rights: \+hget \+rpush \+zadd; as"):
             await store.append("s", Message.user("hello"))
     assert proxy.accepted == 1
+
+
+async def test_a_store_that_was_refused_holds_no_connection_and_may_try_again(
+    server: Server, proxy: Proxy
+) -> None:
+    give(server, RULES.replace("+rpush", ""))
+    store = open_store(f"redis://agent:{PASSWORD}@127.0.0.1:{proxy.port}")
+    for _ in range(2):
+        with pytest.raises(AccessDeniedError):
+            await store.append("s", Message.user("hello"), create=True)
+        await eventually(lambda: proxy.connections == 0)
+
+    give(server, RULES)
+    await store.append("s", Message.user("hello"), create=True)
+    assert proxy.accepted == 3
+    await store.close()
 
 
 async def test_another_database_needs_one_right_more(

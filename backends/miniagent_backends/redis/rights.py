@@ -12,7 +12,12 @@ from collections.abc import Iterable, Sequence
 from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.schema import KEY_PREFIXES, Keys, pack
 from miniagent_backends.redis.scripts import source_of
-from miniagent_store.errors import AccessDeniedError, StoreError
+from miniagent_store.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    OutcomeUnknownError,
+    StoreError,
+)
 
 _KEY, _CHANNEL = "\0k", "\0c"
 Template = tuple[str | int, ...]
@@ -157,16 +162,18 @@ class Rights:
         return lacks
 
     async def check(self, node: Node) -> None:
-        """See whether nothing is missing.
+        """See whether anything is missing; a server that does not serve for now is let pass.
 
         Raises:
             AccessDeniedError: something is; names all of it.
-            StoreError: the server does not answer.
+            StoreError: the connection cannot be used.
         """
         try:
             lacks = await self.missing(node)
-        except AccessDeniedError as error:
-            raise self.refusal(error) from None
+        except BackendUnavailableError:
+            return
+        except OutcomeUnknownError as error:
+            raise BackendUnavailableError(error.why) from None
         if lacks:
             raise self.denied(node.name, lacks)
 
