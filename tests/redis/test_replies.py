@@ -41,6 +41,7 @@ TEXTS = {
         "ASK 3999 127.0.0.1:6381",
         "TRYAGAIN Multiple keys request during rehashing of slot",
         "ERR Script attempted to access a non local key in a cluster node script: on @user_script:1.",
+        "ERR Attempted to access a non local key in a cluster node script: on @user_script:32.",
     ],
     Meaning.AGAIN_LATER: [
         "LOADING Redis is loading the dataset in memory",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from miniagent_store.errors import ConfigurationError
 
@@ -43,8 +43,7 @@ def parse_remap(given: Any) -> Remap:
     if given is None:
         return lambda address: address
     if callable(given):
-        function: Remap = given
-        return function
+        return cast(Remap, given)
     problem = "write announced=reachable pairs, as 10.0.0.1:7000=localhost:17000,…"
     try:
         if isinstance(given, str):

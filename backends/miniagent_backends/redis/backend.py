@@ -9,25 +9,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from miniagent_backends.redis import staging
+from miniagent_backends.redis import caching, staging
 from miniagent_backends.redis.executor import Answer, Executor
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
 from miniagent_backends.redis.known import FastAppend, KnownSessions
 from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.rewriting import session_ids
+from miniagent_backends.redis.rights import Rights
 from miniagent_backends.redis.schema import (
-    BUCKETS,
     Keys,
     entry_of,
     pack,
     pack_commit,
     pack_plan,
     pack_rewrite,
-    pairs_of,
     record_of,
     result_of,
     value_of,
 )
+from miniagent_backends.redis.sweeping import sweep
 from miniagent_backends.redis.watching import WakeUps, note, read_changes
 from miniagent_store.backend import (
     Backend,
@@ -58,7 +58,13 @@ from miniagent_store.backend import (
     Subscription,
     Topic,
 )
-from miniagent_store.errors import DurabilityError, OutcomeUnknownError, SessionNotFoundError
+from miniagent_store.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    DurabilityError,
+    OutcomeUnknownError,
+    SessionNotFoundError,
+)
 
 # Reads of more entries than this go over connections of their own, so that commits do not wait for them.
 LARGE_READ = 200
@@ -71,20 +77,31 @@ class RedisBackend(Backend):
     Args:
         executor: brings commands to where their keys are.
         keys: names of keys.
+        rights: what the user must be allowed to do.
         heartbeat: seconds after which the connection of wake-ups is looked after.
     """
 
     name = "redis"
     capabilities = Capabilities(durable=True, shared=True)
 
-    def __init__(self, executor: Executor, keys: Keys, *, heartbeat: float = 10.0) -> None:
-        self._executor, self._keys = executor, keys
+    def __init__(self, executor: Executor, keys: Keys, rights: Rights, *, heartbeat: float = 10.0) -> None:
+        self._executor, self._keys, self._rights = executor, keys, rights
+        executor.explain_denied = rights.explain
         self._wake_ups = WakeUps(executor, keys, heartbeat)
         executor.events.listener = self._tell
         self._known = KnownSessions(keys)
 
     async def open(self) -> None:
-        await self._executor.open()
+        try:
+            await self._executor.open()
+        except AccessDeniedError as error:
+            raise self._rights.refusal(error) from None
+        for node in self._executor.masters():
+            try:
+                await self._rights.check(node)
+            except BackendUnavailableError:
+                # It is busy or loads its data. What is missing will be told by who meets it.
+                continue
 
     async def close(self) -> None:
         await self._wake_ups.close()
@@ -211,6 +228,8 @@ class RedisBackend(Backend):
         reply = answer.reply
         if not reply:
             raise SessionNotFoundError(session_id)
+        if reply[0] == b"DAMAGED":
+            raise refuse(session_id, "", reply, None)
         _check_acknowledged(session_id, answer)
         return record_of(session_id, *reply)
 
@@ -304,36 +323,16 @@ class RedisBackend(Backend):
     # Cache and rate limits
 
     async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        if not keys:
-            return []
-        # One by one, since their slots differ; together all the same, since they share a write.
-        # MGET, since a GET of what is no string is an error.
-        rows = await self._executor.run(*(("MGET", self._keys.cached(key)) for key in keys))
-        return [value for (value,) in rows]
+        return await caching.get(self._executor, self._keys, keys)
 
     async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
-        if items:
-            await self._executor.run(
-                *(
-                    ("SET", self._keys.cached(key), value, *(() if ttl_ms is None else ("PX", ttl_ms)))
-                    for key, value, ttl_ms in items
-                )
-            )
+        await caching.put(self._executor, self._keys, items)
 
     async def cache_delete(self, keys: Sequence[str]) -> int:
-        return await self._unlink([self._keys.cached(key) for key in keys])
-
-    async def _unlink(self, keys: Sequence[str | bytes]) -> int:
-        return sum(await self._executor.run(*(("UNLINK", key) for key in keys)))
+        return await caching.delete(self._executor, self._keys, keys)
 
     async def cache_clear(self, prefix: str) -> int:
-        pattern = _escape(self._keys.cached(prefix)) + "*"
-        cursor, gone = None, 0
-        while True:
-            found, cursor = await self._executor.scan(cursor, pattern, SWEEP_CHUNK)
-            gone += await self._unlink(found)
-            if cursor is None:
-                return gone
+        return await caching.clear(self._executor, self._keys, prefix)
 
     async def rate_limit(self, step: RateStep) -> RateResult:
         key = self._keys.rate(f"{step.algorithm}/{step.key}")
@@ -375,16 +374,10 @@ class RedisBackend(Backend):
     async def cache_scan(
         self, cursor: str | None, limit: int
     ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
-        start = self._keys.cached("")
-        found, next_cursor = await self._executor.scan(cursor, f"{_escape(start)}*", limit)
-        # A name that is no text is not ours, and will not be found.
-        names = [key.decode(errors="replace").removeprefix(start) for key in found]
-        values = zip(names, await self.cache_get(names), strict=True)
-        page = [(name, value) for name, value in values if value is not None]
-        return page, next_cursor
+        return await caching.scan(self._executor, self._keys, cursor, limit)
 
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
-        return bool(await self._executor.script("cache_replace", [self._keys.cached(key)], old, new))
+        return await caching.replace(self._executor, self._keys, key, old, new)
 
     # Running it
 
@@ -432,51 +425,7 @@ class RedisBackend(Backend):
         )
 
     async def sweep(self, limit: int) -> Sequence[Expired]:
-        gone: list[Expired] = []
-        for kind in await self.kinds():
-            for bucket in range(BUCKETS):
-                index = self._keys.index(kind, f"index:{{{bucket}}}")
-                gone += await self._sweep_bucket(index, bucket, kind, limit - len(gone))
-                if len(gone) >= limit:
-                    return gone
-        return gone
-
-    async def _sweep_bucket(self, index: str, bucket: int, kind: str, limit: int) -> Sequence[Expired]:
-        gone: list[Expired] = []
-        start = 0
-        while len(gone) < limit:
-            members = await self._executor.execute(
-                "ZRANGE", index, start, start + SWEEP_CHUNK - 1, "WITHSCORES"
-            )
-            pairs = pairs_of(members)
-            if not pairs:
-                break
-            rows = await self._executor.run(
-                *(("HGET", self._keys.record(member.decode()), "x") for member, _ in pairs),
-                *(("EXISTS", self._keys.record(member.decode())) for member, _ in pairs),
-            )
-            now = self.now_ms()
-            dead: list[Any] = []
-            for (member, score), expires, exists in zip(
-                pairs, rows[: len(pairs)], rows[len(pairs) :], strict=True
-            ):
-                if not exists or (expires is not None and int(expires) <= now):
-                    dead += [member, score]
-            dead = dead[: 2 * (limit - len(gone))]
-            claimed = await self._executor.script("forget", [index], *dead) if dead else []
-            gone += await self._expired(bucket, kind, claimed)
-            start += len(pairs) - len(claimed)
-        return gone
-
-    async def _expired(self, bucket: int, kind: str, members: Sequence[bytes]) -> Sequence[Expired]:
-        if not members:
-            return []
-        owners = self._keys.owners(bucket)
-        users, _ = await self._executor.run(("HMGET", owners, *members), ("HDEL", owners, *members))
-        return [
-            Expired(member.decode(), kind, user and user.decode())
-            for member, user in zip(members, users, strict=True)
-        ]
+        return await sweep(self._executor, self._keys, await self.kinds(), limit)
 
 
 async def _entries_of(elements: Iterable[tuple[int, bytes]]) -> tuple[StoredEntry, ...]:
@@ -524,8 +473,3 @@ def _record_to_be(session_id: str, create: Create, active_ms: int) -> Record:
         size=0,
         fence=0,
     )
-
-
-def _escape(text: str) -> str:
-    """`text` for MATCH, which knows ? * [ ] and the backslash."""
-    return "".join(f"\\{char}" if char in "?*[]\\" else char for char in text)

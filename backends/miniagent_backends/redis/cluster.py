@@ -49,7 +49,7 @@ class Cluster(SearchingTopology):
         self._starts, self._make_node, self._remap = list(starts), make_node, remap
         self._replicas, self._events = replicas, events
         self._owners: list[Node | None] = [None] * SLOTS
-        self._nodes: dict[Address, Node] = {}
+        self._by_address: dict[Address, Node] = {}
         self._masters: list[Node] = []
         self._reachable: dict[Node, int] = {}
         # Nodes that hold no slots but can be asked: replicas, start-up nodes.
@@ -58,7 +58,10 @@ class Cluster(SearchingTopology):
 
     async def close(self) -> None:
         await super().close()
-        await asyncio.gather(*(node.close() for node in self._nodes.values()))
+        await asyncio.gather(*(node.close() for node in self._nodes()))
+
+    def _nodes(self) -> Sequence[Node]:
+        return list(self._by_address.values())
 
     def route(self, key: str | bytes) -> Node | None:
         owner = self._owners[slot_of(key)]
@@ -80,9 +83,9 @@ class Cluster(SearchingTopology):
 
     def node_at(self, address: Address) -> Node:
         address = self._remap(address)
-        node = self._nodes.get(address)
+        node = self._by_address.get(address)
         if node is None:
-            node = self._nodes[address] = self._make_node(address)
+            node = self._by_address[address] = self._make_node(address)
         return node
 
     def _missing(self, key: str | bytes) -> str:
@@ -140,7 +143,7 @@ class Cluster(SearchingTopology):
             raise
         if not shards:
             raise BackendUnavailableError(f"{node.name} knows of no node with slots; is the Cluster made?")
-        asked = next(address for address, each in self._nodes.items() if each is node)
+        asked = next(address for address, each in self._by_address.items() if each is node)
         for shard in shards:
             for member in shard[2:]:
                 # A node that does not know its own address leaves it out: it is the one that was asked.
@@ -170,10 +173,10 @@ class Cluster(SearchingTopology):
             )
         self._shape = shape
         kept = {self._remap(address) for address in [*others, *self._starts]}
-        for address, node in list(self._nodes.items()):
+        for address, node in list(self._by_address.items()):
             # Whatever still waits for one that was a master is to go to its successor.
             if node not in reachable and (address not in kept or node in before):
-                del self._nodes[address]
+                del self._by_address[address]
                 self._dismiss(node, "holds no slots any more")
 
     async def _clear_suspects(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,12 @@ from miniagent_backends.redis.node import FAREWELL, Node
 from miniagent_backends.redis.replies import Meaning, NotSent, ReplyError, meaning_of
 from miniagent_backends.redis.scripts import digest_of, source_of_digest
 from miniagent_backends.redis.topology import Topology
-from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError, StoreError
+from miniagent_store.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    OutcomeUnknownError,
+    StoreError,
+)
 
 Command = Sequence[Arg]
 DURABLE = "durable"
@@ -77,6 +82,8 @@ class Executor:
         self._is_durable, self._counts_replicas, self._heartbeat = durable, counts_replicas, heartbeat
         self._keeper: asyncio.Task[None] | None = None
         self._retelling: set[asyncio.Task[None]] = set()
+        # Asked after a missing right, which is one of several mostly.
+        self.explain_denied: Callable[[Node, StoreError], Awaitable[StoreError]] | None = None
 
     async def open(self) -> None:
         """Connect.
@@ -280,10 +287,15 @@ class Executor:
                 break
             sent = await self._send(node, [command], purpose, asking=asking)
             answer = replace(sent, reply=sent.reply[0])
+            if asking and _misses_a_part(answer.reply):
+                answer = replace(answer, reply=ReplyError("TRYAGAIN its parts are still on their way"))
         if isinstance(answer.reply, ReplyError):
             if meaning_of(answer.reply) is Meaning.AGAIN_LATER:
                 self._topology.suspect(node)
-            return replace(answer, reply=node.translate(answer.reply))
+            problem = node.translate(answer.reply)
+            if isinstance(problem, AccessDeniedError) and self.explain_denied is not None:
+                problem = await self.explain_denied(node, problem)
+            return replace(answer, reply=problem)
         return answer
 
     def _redirected(self, node: Node, error: ReplyError) -> Node | None:
@@ -350,6 +362,14 @@ def _key_of(command: Command) -> str | bytes:
     key = command[3] if command[0] == "EVALSHA" else command[1]
     assert isinstance(key, str | bytes)
     return key
+
+
+def _misses_a_part(reply: Any) -> bool:
+    """Whether a script says so, or that a turn is lost, which is a part as well.
+
+    A node that a slot is on its way to takes a key that has not come for one that is not there.
+    """
+    return isinstance(reply, list) and bool(reply) and reply[0] in {b"DAMAGED", b"LOST"}
 
 
 def _value(reply: Any) -> Any:

@@ -77,6 +77,10 @@ class Node:
         if not self._abandoned:
             await self._finish_telling()
         self._closed = True
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """Close all connections; the next command makes new ones."""
         connections, self._connections = self._connections, {}
         for connection in [*connections.values(), *self._retired]:
             await connection.close()

@@ -73,6 +73,8 @@ _BY_BEGINNING = {
     "ERR max number of clients": Meaning.AGAIN_LATER,
     "ERR Script killed by user": Meaning.AGAIN_LATER,
     "ERR Script attempted to access a non local key": Meaning.AGAIN_AT_ONCE,
+    # Valkey 9
+    "ERR Attempted to access a non local key": Meaning.AGAIN_AT_ONCE,
     "ERR ACL failure in script": Meaning.DENIED,
     "ERR The user executing the script can't": Meaning.DENIED,
     "ERR AUTH <password> called without": Meaning.DENIED,

@@ -77,8 +77,10 @@ class Sentinel(SearchingTopology):
 
     async def close(self) -> None:
         await super().close()
-        nodes = [*self._sentinels.values(), *((self._master,) if self._master is not None else ())]
-        await asyncio.gather(*(node.close() for node in nodes))
+        await asyncio.gather(*(node.close() for node in self._nodes()))
+
+    def _nodes(self) -> Sequence[Node]:
+        return [*self._sentinels.values(), *self.masters()]
 
     def route(self, key: str | bytes) -> Node | None:
         master = self._master

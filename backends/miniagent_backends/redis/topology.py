@@ -87,8 +87,17 @@ class SearchingTopology(Topology):
             StoreError: nobody could be asked, or who is named does not serve.
         """
 
+    @abstractmethod
+    def _nodes(self) -> Sequence[Node]:
+        """All that are connected to."""
+
     async def open(self) -> None:
-        await self.look()
+        try:
+            await self.look()
+        except BaseException:
+            # Nobody closes what could not be opened, and somebody may try again.
+            await asyncio.gather(*(node.disconnect() for node in self._nodes()))
+            raise
 
     async def close(self) -> None:
         searching, self._searching = self._searching, None

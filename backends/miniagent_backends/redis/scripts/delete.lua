@@ -14,10 +14,12 @@ if not got[1] or (expires and expires <= now) then return {0} end
 local record = cmsgpack.unpack(got[1])
 if c.incarnation and c.incarnation ~= record.incarnation then return {0} end
 local K = c.keys
+local keys = {KEYS[1], K.thread, K.events, K.state, K.names, K.count, K.ids}
 for i = 1, #record.logs, 3 do
   local name = record.logs[i]
-  if name ~= 'messages' and name ~= 'events' then redis.call('UNLINK', K.log .. name) end
+  if name ~= 'messages' and name ~= 'events' then keys[#keys + 1] = K.log .. name end
 end
-redis.call('UNLINK', KEYS[1], K.thread, K.events, K.state, K.names, K.count, K.ids)
+-- Together, so that a node that a slot is on its way to refuses it while some have not come.
+redis.call('UNLINK', unpack(keys))
 redis.call('PUBLISH', K.notify, '')
 return {1, got[1]}
