@@ -62,15 +62,23 @@ def give(server: Server, rules: str, user: str = "agent") -> None:
     server.command("ACL", "SETUSER", user, "reset", "on", f">{PASSWORD}", *rules.split())
 
 
-@pytest.fixture
-def url_in_a_namespace(server: Server) -> str:
-    namespace = uuid.uuid4().hex
-    give(server, acl_rules(Keys(namespace)), user=namespace)
-    return f"redis://{namespace}:{PASSWORD}@127.0.0.1:{server.port}?namespace={namespace}"
+class WithTheSmallestRights:
+    """Each test in a namespace of its own, as a user who has the rights for that only."""
+
+    @pytest.fixture
+    def store_options(self) -> dict[str, Any]:
+        return {"namespace": uuid.uuid4().hex}
+
+    @pytest.fixture
+    def store_url(self, server: Server, store_options: dict[str, Any]) -> str:
+        namespace = store_options["namespace"]
+        give(server, acl_rules(Keys(namespace)), user=namespace)
+        return f"redis://{namespace}:{PASSWORD}@127.0.0.1:{server.port}"
 
 
 @pytest.mark.asyncio(loop_scope="function")
 class TestWithTheSmallestRights(
+    WithTheSmallestRights,
     CachePromises,
     CommitPromises,
     CounterPromises,
@@ -90,18 +98,10 @@ class TestWithTheSmallestRights(
 ):
     """A good part of the suite under the ACL line that the documentation gives."""
 
-    @pytest.fixture
-    def store_url(self, url_in_a_namespace: str) -> str:
-        return url_in_a_namespace
-
 
 @pytest.mark.slow
-class TestWithTheSmallestRightsInFull(StoreConformance):
+class TestWithTheSmallestRightsInFull(WithTheSmallestRights, StoreConformance):
     """All of it."""
-
-    @pytest.fixture
-    def store_url(self, url_in_a_namespace: str) -> str:
-        return url_in_a_namespace
 
 
 async def test_the_line_without_a_namespace_is_enough_too(server: Server) -> None:

@@ -121,6 +121,14 @@ class Executor:
         """
         return self._topology.route(key) or await self._topology.find(key)
 
+    def is_on(self, node: Node, key: str) -> bool:
+        """Whether a key is on a node, as far as is known."""
+        return self._topology.route(key) is node
+
+    def replicas_wanted(self, node: Node) -> int:
+        """How many replicas of a node are to acknowledge a durable commit."""
+        return self._topology.replicas_wanted(node) if self._is_durable else 0
+
     def any_node(self) -> Node:
         """A node that serves, as far as is known."""
         nodes = self.masters()

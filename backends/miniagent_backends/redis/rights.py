@@ -64,7 +64,6 @@ _OTHERS: tuple[Template, ...] = (
     ("eval", "return 1", 0),
     ("evalsha", "0" * 40, 0),
     ("ping",),
-    ("role",),
     ("scan", 0),
     ("time",),
     ("unsubscribe",),
@@ -72,8 +71,8 @@ _OTHERS: tuple[Template, ...] = (
 _CLUSTER: tuple[Template, ...] = (("asking",), ("cluster", "slots"))
 _REPLICAS: tuple[Template, ...] = (("wait", 0, 0),)
 _DATABASE: tuple[Template, ...] = (("select", 1),)
-# What health tells more with; nothing else needs it.
-_HEALTH: tuple[Template, ...] = (("info",),)
+# What health tells more with; nothing else needs them, but for Sentinel, which asks for the role itself.
+_HEALTH: tuple[Template, ...] = (("info",), ("role",))
 
 
 def _needed(cluster: bool, replicas: bool, database: bool) -> tuple[Template, ...]:

@@ -120,6 +120,10 @@ class Keys:
     def changes(self, bucket: int) -> str:
         return f"{self.start}changes:{{{bucket}}}"
 
+    def canary(self, number: int) -> str:
+        """What health writes and deletes; each number is another slot."""
+        return f"{self.start}stage:{{health/{number}}}:"
+
     def store_channel(self) -> str:
         return f"{self.start}notify:changes"
 
