@@ -186,11 +186,9 @@ async def soak(cluster: ClusterGroup, minutes: float, replicas: str, chance: ran
             told = f"{seen.total.acknowledged:,} commits, {seen.total.lost} lost · {what}"
             progress.update(bar, completed=elapsed, description=told)
 
-        number = 0
         while time.monotonic() < end:
-            number += 1
             until = min(end, time.monotonic() + ROUND_SECONDS)
-            await one_round(cluster, stores, options, number, until, chance, seen, tell)
+            await one_round(cluster, stores, options, until, chance, seen, tell)
             gc.collect()
             seen.samples.append(Sample(time.monotonic() - began, resident_bytes(), open_sockets()))
     return seen
@@ -200,7 +198,6 @@ async def one_round(
     cluster: ClusterGroup,
     stores: Sequence[SessionStore],
     options: dict[str, str],
-    number: int,
     until: float,
     chance: random.Random,
     seen: Soak,
@@ -215,7 +212,6 @@ async def one_round(
         writers_per_store=SESSIONS // STORES,
         mix=("append", "turn", "state", "counter"),
         pause=PAUSE,
-        prefix=f"round-{number}-",
         stores=stores,
         **options,
     ) as work:

@@ -60,7 +60,6 @@ class Workload:
         writers_per_store: so many share an instance of the store.
         mix: what each writer does, in turn; "first" makes a log, a state value and a counter.
         pause: seconds between two commits of a writer.
-        prefix: of the sessions' ids.
         stores: instances to work with, which stay open; None for some of its own.
         options: further options of `open_store`. Without `ttl` it is an hour, without `namespace` random.
 
@@ -79,7 +78,6 @@ class Workload:
         writers_per_store: int = 4,
         mix: Sequence[Kind] = MIX,
         pause: float = 0.002,
-        prefix: str = "s",
         stores: Sequence[SessionStore] | None = None,
         **options: Any,
     ) -> None:
@@ -92,7 +90,7 @@ class Workload:
         self._started = self._stopped = 0.0
         self._marks: list[float] = []
         self._done = [0] * writers
-        self.session_ids = [f"{prefix}{number}" for number in range(sessions)]
+        self.session_ids = [f"s{number}" for number in range(sessions)]
         self.attempts: list[Attempt] = []
         self.stores: list[SessionStore] = list(stores or ())
 

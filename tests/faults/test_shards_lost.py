@@ -11,6 +11,7 @@ import pytest
 
 from miniagent_store import BackendUnavailableError, Message, OutcomeUnknownError, open_store
 from miniagent_store.testing.cluster import ClusterGroup
+from miniagent_store.testing.conformance import eventually
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.workload import Workload
 from tests.faults.conftest import Record
@@ -42,9 +43,12 @@ async def test_the_other_shards_go_on_without_one(binary: Path, record: Record) 
             with pytest.raises((BackendUnavailableError, OutcomeUnknownError)):
                 await work.stores[0].append(work.session_ids[0], Message.user("to no one"))
             before = len(work.attempts)
-            await asyncio.sleep(1)  # what the others do in this time is counted
-            others = {attempt.writer for attempt in work.attempts[before:] if attempt.error is None}
-            assert others == set(alive)
+
+            def others_go_on(work: Workload = work, before: int = before) -> bool:
+                done = {attempt.writer for attempt in work.attempts[before:] if attempt.error is None}
+                return done == set(alive)
+
+            await eventually(others_go_on)
             await asyncio.to_thread(lost.start)
             await asyncio.to_thread(cluster.wait_until_ready)
             await work.acknowledge(3)
