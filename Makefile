@@ -1,7 +1,7 @@
 # One short command for each thing that is done often. PYTHON=… picks the interpreter.
 PYTHON ?= python
 
-.PHONY: check lint types test slow bench
+.PHONY: check lint types test slow bench faults soak
 
 check: lint types test
 
@@ -27,3 +27,14 @@ bench:
 	$(PYTHON) benchmarks/serializers.py
 	$(PYTHON) benchmarks/sqlite_group_commit.py
 	$(PYTHON) benchmarks/redis_floor.py
+
+# All faults on all servers, with the full counts; writes docs/faults.md.
+faults:
+	rm -f faults.jsonl
+	FAULT_REPORT=faults.jsonl $(PYTHON) -m pytest tests/faults -m "slow or not slow"
+	$(PYTHON) benchmarks/fault_table.py faults.jsonl
+
+# Random faults on a cluster; MINUTES=… says for how long.
+MINUTES ?= 10
+soak:
+	$(PYTHON) benchmarks/soak.py $(MINUTES)

@@ -1,6 +1,6 @@
 """Write docs/faults.md from what the tests of faults have counted.
 
-Run::
+Run ``make faults``, which is::
 
     FAULT_REPORT=faults.jsonl python -m pytest tests/faults -m "slow or not slow"
     python benchmarks/fault_table.py faults.jsonl
@@ -30,8 +30,7 @@ wait, in seconds, counted from the fault.
 
 Made by:
 
-    FAULT_REPORT=faults.jsonl python -m pytest tests/faults{marks}
-    python benchmarks/fault_table.py faults.jsonl
+    make faults
 
 on {servers}.
 
@@ -43,13 +42,8 @@ COUNTS = ("acknowledged", "lost", "doubled", "unknown", "errors")
 Line = Mapping[str, Any]
 
 
-def table(lines: Iterable[Line], *, marks: str = "") -> str:
-    """The page.
-
-    Args:
-        lines: what the tests have written.
-        marks: which tests were run, as pytest is told.
-    """
+def table(lines: Iterable[Line]) -> str:
+    """The page, from what the tests have written."""
     groups: dict[tuple[str, str], list[Line]] = defaultdict(list)
     servers: set[str] = set()
     for line in lines:
@@ -58,7 +52,7 @@ def table(lines: Iterable[Line], *, marks: str = "") -> str:
     rows = [row(*name, group) for name, group in sorted(groups.items(), key=lambda item: order(*item[0]))]
     *others, last = sorted(servers)
     named = f"{', '.join(others)} and {last}" if others else last
-    return HEAD.format(servers=named, marks=marks) + "".join(rows)
+    return HEAD.format(servers=named) + "".join(rows)
 
 
 def order(fault: str, topology: str) -> tuple[int, str, bool, str]:
@@ -86,7 +80,7 @@ def main() -> int:
     if not lines:
         print("no test has written anything", file=sys.stderr)
         return 1
-    TARGET.write_text(table(lines, marks=' -m "slow or not slow"'), encoding="utf-8")
+    TARGET.write_text(table(lines), encoding="utf-8")
     print(f"{TARGET}: {len(lines)} lines of tests")
     return 0
 

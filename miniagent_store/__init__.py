@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from miniagent_store.values import (
         BatchResult,
         Entry,
+        Finding,
         Health,
         Message,
         Page,
@@ -144,6 +145,7 @@ _HOMES = {
     "miniagent_store.values": (
         "BatchResult",
         "Entry",
+        "Finding",
         "Health",
         "Message",
         "Page",
@@ -175,6 +177,7 @@ __all__ = [
     "EncodeError",
     "Entry",
     "FencedError",
+    "Finding",
     "Health",
     "IdempotencyConflictError",
     "InvalidArgumentError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
 
@@ -509,15 +509,34 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a look at the servers has shown.
+
+    Attributes:
+        level: "error" for what loses data or stops work, "warning" for what may, "info" for what to know.
+        what: what was seen, and where.
+        cure: what to do about it.
+    """
+
+    level: Literal["info", "warning", "error"]
+    what: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.cure}"
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How a store is.
 
     Attributes:
-        ok: whether it can read and write.
+        ok: whether it can read and write, and nothing threatens what is stored.
         backend: its name.
         latency: seconds of one round trip; None if there was none.
-        problems: what is wrong, each with its cure.
+        problems: what is wrong, each with its cure: the errors among the findings.
         details: what the backend tells about itself.
+        findings: all that was seen, good and bad.
     """
 
     ok: bool
@@ -525,6 +544,7 @@ class Health:
     latency: float | None = None
     problems: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
     def __bool__(self) -> bool:
         return self.ok
@@ -534,6 +554,7 @@ class Health:
         return {
             **{each.name: getattr(self, each.name) for each in fields(self)},
             "problems": list(self.problems),
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
 

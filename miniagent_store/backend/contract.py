@@ -23,6 +23,7 @@ from miniagent_store.backend.records import Record
 from miniagent_store.backend.rewriting import Rewrite, RewriteResult
 from miniagent_store.backend.staging import StagePublish, StageWrite
 from miniagent_store.backend.watching import Change, Expired, Subscription, Topic
+from miniagent_store.values import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,10 @@ class Backend(ABC):
         Raises:
             StoreError: it is not well; says why.
         """
+
+    async def findings(self) -> Sequence[Finding]:
+        """What a look at the servers shows, for `Health`. A server that is ill is a finding, no error."""
+        return ()
 
     @abstractmethod
     async def stats(self) -> BackendStats:

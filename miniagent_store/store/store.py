@@ -59,6 +59,7 @@ from miniagent_store.url import StoreURL
 from miniagent_store.values import (
     MESSAGES,
     Entry,
+    Finding,
     Health,
     Message,
     Page,
@@ -515,11 +516,16 @@ class Store(SessionStore):
             await self._core.ready()
             started = time.perf_counter()
             details = await self._core.backend.ping()
+            latency = time.perf_counter() - started
+            findings = tuple(await self._core.backend.findings())
         except (StoreClosedError, WrongLoopError):
             raise
         except StoreError as error:
-            return Health(False, name, problems=(str(error),))
-        return Health(True, name, time.perf_counter() - started, details=details)
+            what, _, cure = str(error).partition("; ")
+            finding = Finding("error", what, cure or "see whether the server is running")
+            return Health(False, name, problems=(str(error),), findings=(finding,))
+        problems = tuple(str(finding) for finding in findings if finding.level == "error")
+        return Health(not problems, name, latency, problems, details, findings)
 
     async def stats(self) -> Stats:
         commits, retries = self._core.commits, self._core.retrying.retries

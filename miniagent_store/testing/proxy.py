@@ -292,6 +292,13 @@ class _Link:
 
     async def _apply(self, fault: Fault, data: bytes, sink: asyncio.StreamWriter) -> bool:
         """Do it; whether the connection goes on."""
+        try:
+            return await self._do(fault, data, sink)
+        finally:
+            # Also where an end of the connection did not wait for it.
+            fault._happened.set()
+
+    async def _do(self, fault: Fault, data: bytes, sink: asyncio.StreamWriter) -> bool:
         action = fault.action
         if action is Action.DELAY:
             await asyncio.sleep(fault.seconds)
@@ -315,7 +322,6 @@ class _Link:
             # An abort would throw away what is to pass.
             sink.close()
             await sink.wait_closed()
-        fault._happened.set()
         return goes_on
 
     def _fault_for(self, direction: Direction, data: bytes) -> Fault | None:

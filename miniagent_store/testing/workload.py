@@ -60,6 +60,7 @@ class Workload:
         writers_per_store: so many share an instance of the store.
         mix: what each writer does, in turn; "first" makes a log, a state value and a counter.
         pause: seconds between two commits of a writer.
+        stores: instances to work with, which stay open; None for some of its own.
         options: further options of `open_store`. Without `ttl` it is an hour, without `namespace` random.
 
     Attributes:
@@ -77,11 +78,12 @@ class Workload:
         writers_per_store: int = 4,
         mix: Sequence[Kind] = MIX,
         pause: float = 0.002,
+        stores: Sequence[SessionStore] | None = None,
         **options: Any,
     ) -> None:
         self._url, self._writers, self._mix, self._pause = url, writers, mix, pause
         self._options: dict[str, Any] = {"ttl": "1h", "namespace": uuid.uuid4().hex, **options}
-        self._per_store = writers_per_store
+        self._per_store, self._given = writers_per_store, stores
         self._resources = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -90,7 +92,7 @@ class Workload:
         self._done = [0] * writers
         self.session_ids = [f"s{number}" for number in range(sessions)]
         self.attempts: list[Attempt] = []
-        self.stores: list[SessionStore] = []
+        self.stores: list[SessionStore] = list(stores or ())
 
     @property
     def namespace(self) -> str:
@@ -105,9 +107,10 @@ class Workload:
 
     async def __aenter__(self) -> Self:
         async with self._resources:
-            for _ in range(0, self._writers, self._per_store):
-                store = open_store(self._url, **self._options)
-                self.stores.append(await self._resources.enter_async_context(store))
+            if self._given is None:
+                for _ in range(0, self._writers, self._per_store):
+                    store = open_store(self._url, **self._options)
+                    self.stores.append(await self._resources.enter_async_context(store))
             for session_id in self.session_ids:
                 await self.stores[0].create(session_id, user_id="u")
             self._resources = self._resources.pop_all()
@@ -172,7 +175,10 @@ class Workload:
     # Writing
 
     async def _write(self, writer: int) -> None:
-        store, sessions = self.stores[writer // self._per_store], self.sessions_of(writer)
+        store, sessions = (
+            self.stores[writer // self._per_store % len(self.stores)],
+            self.sessions_of(writer),
+        )
         number = 0
         while not self._stopping.is_set():
             number += 1

@@ -49,7 +49,7 @@ def record() -> Record:
         path = os.environ.get(REPORT_FILE)
         line = {
             "fault": fault,
-            "topology": topology,
+            "topology": topology.replace("sentinel", "Sentinel").replace("cluster", "Cluster"),
             "server": version_of(binary or FIRST),
             "acknowledged": report.acknowledged,
             "lost": report.lost,
@@ -84,7 +84,17 @@ def binary(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session", params=TOPOLOGIES)
+def every_deployment(request: pytest.FixtureRequest, binary: Path) -> Iterator[Deployment]:
+    """Servers that run, of each topology; each test leaves them as it found them."""
+    with deploy(request.param, binary) as deployment:
+        yield deployment
+
+
+# What does not make a master fall is for a master behind Sentinel as for a server alone.
+@pytest.fixture(
+    scope="session", params=["standalone", "cluster", pytest.param("sentinel", marks=pytest.mark.slow)]
+)
 def deployment(request: pytest.FixtureRequest, binary: Path) -> Iterator[Deployment]:
-    """Servers that run; each test leaves them as it found them."""
+    """As `every_deployment`, with Sentinel in the full counts only."""
     with deploy(request.param, binary) as deployment:
         yield deployment

@@ -136,7 +136,9 @@ async def test_evicted_parts_are_never_half_a_session(binary: Path, policy: str,
 
     assert evicted > 0
     assert damaged > 0
-    note = f"{evicted} keys were evicted ({policy}): {damaged} sessions are said to be damaged"
+    note = (
+        f"as is said: {evicted} keys were evicted; {damaged} sessions are told to be damaged, none is half"
+    )
     record(f"14 eviction by {policy}", "standalone", report, binary=binary, note=note)
 
 

@@ -102,7 +102,13 @@ TROUBLES: dict[str, Trouble] = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+# Which tell the same as another one: with the full counts only.
+ALIKE = {"9 CLIENT PAUSE WRITE", "9 DEBUG SLEEP"}
+
+
+@pytest.mark.parametrize(
+    "trouble", [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else []) for name in TROUBLES]
+)
 async def test_callers_do_not_hear_of_a_short_trouble(
     deployment: Deployment, trouble: str, record: Record
 ) -> None:

@@ -16,7 +16,7 @@ from miniagent_store.testing.proxy import Action
 from tests.faults.conftest import Record
 from tests.faults.deployments import Deployment, Proxied
 
-SESSIONS, ROUNDS = 6, 12
+SESSIONS, ROUNDS = 6, 5
 
 
 class Watcher:

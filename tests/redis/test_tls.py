@@ -8,7 +8,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,9 +117,9 @@ def showing(certificates: Certificates) -> dict[str, str]:
 async def talk(url: str, **options: Any) -> None:
     async with open_store(url, namespace=uuid.uuid4().hex, **options) as store:
         session = await store.append("s", Message.user("hello"), create=True)
-        watching = aiter(store.watch("s", after=session.position))
-        await store.append("s", Message.assistant("hi"))
-        assert (await anext(watching)).type == "appended"
+        async with aclosing(store.watch("s", after=session.position)) as events:  # type: ignore[type-var]
+            await store.append("s", Message.assistant("hi"))
+            assert (await anext(events)).type == "appended"
         assert [message.content for message in await store.history("s")] == ["hello", "hi"]
 
 

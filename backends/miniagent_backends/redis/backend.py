@@ -11,10 +11,13 @@ from typing import Any
 
 from miniagent_backends.redis import caching, staging
 from miniagent_backends.redis.executor import Answer, Executor
+from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
 from miniagent_backends.redis.known import FastAppend, KnownSessions
+from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.rewriting import session_ids
+from miniagent_backends.redis.rights import Rights
 from miniagent_backends.redis.schema import (
     Keys,
     entry_of,
@@ -57,11 +60,22 @@ from miniagent_store.backend import (
     Subscription,
     Topic,
 )
-from miniagent_store.errors import DurabilityError, OutcomeUnknownError, SessionNotFoundError
+from miniagent_store.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    DurabilityError,
+    OutcomeUnknownError,
+    SessionNotFoundError,
+)
+from miniagent_store.values import Finding
 
 # Reads of more entries than this go over connections of their own, so that commits do not wait for them.
 LARGE_READ = 200
 SWEEP_CHUNK = 500
+# For a server to answer to the question how it is.
+PROBE_SECONDS = 2.0
+# Names that are tried for a key on a certain node.
+MOST_CANARIES = 2000
 
 
 class RedisBackend(Backend):
@@ -70,20 +84,31 @@ class RedisBackend(Backend):
     Args:
         executor: brings commands to where their keys are.
         keys: names of keys.
+        rights: what the user must be allowed to do.
         heartbeat: seconds after which the connection of wake-ups is looked after.
     """
 
     name = "redis"
     capabilities = Capabilities(durable=True, shared=True)
 
-    def __init__(self, executor: Executor, keys: Keys, *, heartbeat: float = 10.0) -> None:
-        self._executor, self._keys = executor, keys
+    def __init__(self, executor: Executor, keys: Keys, rights: Rights, *, heartbeat: float = 10.0) -> None:
+        self._executor, self._keys, self._rights = executor, keys, rights
+        executor.explain_denied = rights.explain
         self._wake_ups = WakeUps(executor, keys, heartbeat)
         executor.events.listener = self._tell
         self._known = KnownSessions(keys)
 
     async def open(self) -> None:
-        await self._executor.open()
+        try:
+            await self._executor.open()
+        except AccessDeniedError as error:
+            raise self._rights.refusal(error) from None
+        for node in self._executor.masters():
+            try:
+                await self._rights.check(node)
+            except BackendUnavailableError:
+                # It is busy or loads its data. What is missing will be told by who meets it.
+                continue
 
     async def close(self) -> None:
         await self._wake_ups.close()
@@ -365,11 +390,13 @@ class RedisBackend(Backend):
 
     async def ping(self) -> dict[str, Any]:
         masters = self._executor.masters()
-        replies = await masters[0].run(("PING",), ("INFO", "server"), ("INFO", "memory"), ("ROLE",))
-        details: dict[str, Any] = {
-            "server": ", ".join(node.name for node in masters),
-            "role": replies[3][0].decode(),
-        }
+        # Not PING, which a server refuses that cannot save to its disk.
+        await masters[0].probe("TIME", timeout=PROBE_SECONDS)
+        # They tell more; who is not allowed to ask is as well without.
+        role, *infos = await masters[0].exchange([("ROLE",), ("INFO", "server"), ("INFO", "memory")])
+        details: dict[str, Any] = {"server": ", ".join(node.name for node in masters)}
+        if isinstance(role, list):
+            details["role"] = role[0].decode()
         wanted = {
             "redis_version",
             "valkey_version",
@@ -377,11 +404,23 @@ class RedisBackend(Backend):
             "maxmemory_human",
             "maxmemory_policy",
         }
-        for line in (replies[1] + replies[2]).decode().splitlines():
+        for line in b"".join(info for info in infos if isinstance(info, bytes)).decode().splitlines():
             name, _, value = line.partition(":")
             if name in wanted:
                 details[name] = value
         return details
+
+    async def findings(self) -> Sequence[Finding]:
+        looks = (
+            examine(node, self._canary(node), self._executor.replicas_wanted(node))
+            for node in self._executor.masters()
+        )
+        return [finding for found in await asyncio.gather(*looks) for finding in found]
+
+    def _canary(self, node: Node) -> str | None:
+        """A key that is on this node; None if there is none to be found."""
+        names = (self._keys.canary(number) for number in range(MOST_CANARIES))
+        return next((name for name in names if self._executor.is_on(node, name)), None)
 
     async def _all_records(self) -> Sequence[Record]:
         records: list[Record] = []

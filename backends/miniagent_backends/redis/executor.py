@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,12 @@ from miniagent_backends.redis.node import FAREWELL, Node
 from miniagent_backends.redis.replies import Meaning, NotSent, ReplyError, meaning_of
 from miniagent_backends.redis.scripts import digest_of, source_of_digest
 from miniagent_backends.redis.topology import Topology
-from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError, StoreError
+from miniagent_store.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    OutcomeUnknownError,
+    StoreError,
+)
 
 Command = Sequence[Arg]
 DURABLE = "durable"
@@ -77,6 +82,8 @@ class Executor:
         self._is_durable, self._counts_replicas, self._heartbeat = durable, counts_replicas, heartbeat
         self._keeper: asyncio.Task[None] | None = None
         self._retelling: set[asyncio.Task[None]] = set()
+        # Asked after a missing right, which is one of several mostly.
+        self.explain_denied: Callable[[Node, StoreError], Awaitable[StoreError]] | None = None
 
     async def open(self) -> None:
         """Connect.
@@ -113,6 +120,14 @@ class Executor:
             StoreError: none serves it for now.
         """
         return self._topology.route(key) or await self._topology.find(key)
+
+    def is_on(self, node: Node, key: str) -> bool:
+        """Whether a key is on a node, as far as is known."""
+        return self._topology.route(key) is node
+
+    def replicas_wanted(self, node: Node) -> int:
+        """How many replicas of a node are to acknowledge a durable commit."""
+        return self._topology.replicas_wanted(node) if self._is_durable else 0
 
     def any_node(self) -> Node:
         """A node that serves, as far as is known."""
@@ -285,7 +300,10 @@ class Executor:
         if isinstance(answer.reply, ReplyError):
             if meaning_of(answer.reply) is Meaning.AGAIN_LATER:
                 self._topology.suspect(node)
-            return replace(answer, reply=node.translate(answer.reply))
+            problem = node.translate(answer.reply)
+            if isinstance(problem, AccessDeniedError) and self.explain_denied is not None:
+                problem = await self.explain_denied(node, problem)
+            return replace(answer, reply=problem)
         return answer
 
     def _redirected(self, node: Node, error: ReplyError) -> Node | None:

@@ -34,12 +34,9 @@ async def problem_of_connecting(
     """
     from redis import exceptions
 
-    denied = (
-        exceptions.AuthenticationError,
-        exceptions.AuthorizationError,
-        exceptions.NoPermissionError,
-    )
-    if isinstance(error, denied):
+    if isinstance(error, exceptions.NoPermissionError):
+        return error_of(name, ReplyError(f"NOPERM {error}"))
+    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
         return _denied(name)
     if isinstance(error, exceptions.ResponseError):
         text = str(error)

@@ -183,7 +183,9 @@ class Node:
                 try:
                     async with asyncio.timeout(self._connect_timeout):
                         await connection.execute("PING")
-                except (NotSent, SentUnknown, ReplyError, TimeoutError):
+                except ReplyError:
+                    continue  # it answers
+                except (NotSent, SentUnknown, TimeoutError):
                     connection.abort()
 
     # Commands

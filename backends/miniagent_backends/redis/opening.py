@@ -12,7 +12,8 @@ from miniagent_backends.redis.cluster import Cluster
 from miniagent_backends.redis.events import Events
 from miniagent_backends.redis.executor import Executor
 from miniagent_backends.redis.node import Node
-from miniagent_backends.redis.schema import Keys
+from miniagent_backends.redis.rights import Rights
+from miniagent_backends.redis.schema import KEY_PREFIXES, Keys
 from miniagent_backends.redis.sentinel import Sentinel
 from miniagent_backends.redis.standalone import Standalone
 from miniagent_backends.redis.tls import tls_options
@@ -23,11 +24,8 @@ from miniagent_store.options import parse_duration
 from miniagent_store.url import StoreURL
 
 PREFIXES = ("session", "thread", "cache", "lock")
-# What other keys of ours start with.
-RESERVED = (
-    *("agent:", "changes:", "count:", "events:", "ids:", "index:", "kind:", "kinds", "log:", "names:"),
-    *("notify:", "owners:", "queue:", "rate:", "stage:", "state:", "tag:", "turn:", "user:"),
-)
+# What no prefix may be mixed up with.
+RESERVED = (*KEY_PREFIXES, "notify:", "queue:")
 
 
 def open_redis(url: StoreURL, options: BackendOptions) -> Backend:
@@ -48,6 +46,7 @@ class _Opening:
         self._kind = "unix" if url.scheme.startswith("unix") else kind or "standalone"
         self._is_secure = url.scheme.partition("+")[0] in {"rediss", "valkeys"}
         self._clock, self._events = ServerClock(), Events()
+        self._has_database = False
         self._common: dict[str, Any] = {
             "username": url.username,
             "password": url.password,
@@ -69,7 +68,15 @@ class _Opening:
             counts_replicas=replicas is None,
             heartbeat=heartbeat,
         )
-        return RedisBackend(executor, _keys(self._options.namespace, self._extra), heartbeat=heartbeat)
+        keys = _keys(self._options.namespace, self._extra)
+        rights = Rights(
+            keys,
+            user=self._url.username or "default",
+            cluster=self._kind == "cluster",
+            replicas=replicas != 0,
+            database=self._has_database,
+        )
+        return RedisBackend(executor, keys, rights, heartbeat=heartbeat)
 
     def _replicas(self) -> int | None:
         """How many are to acknowledge; None for all that are reachable."""
@@ -88,7 +95,7 @@ class _Opening:
     def _unix(self, replicas: int | None) -> Topology:
         if not self._url.path.strip("/"):
             raise ConfigurationError(f"{self._url} names no socket; write unix:///path/redis.sock?db=0")
-        return self._one({"path": self._url.path, "db": _number(self._extra, "db", 0)}, replicas)
+        return self._one({"path": self._url.path, "db": self._database("", "")}, replicas)
 
     def _standalone(self, replicas: int | None) -> Topology:
         url = self._url
@@ -188,7 +195,9 @@ class _Opening:
             raise ConfigurationError(
                 f"{self._url}: the database is a number, as in {self._url.scheme}://{example}"
             )
-        return int(in_path) if in_path else _number(self._extra, "db", 0)
+        number = int(in_path) if in_path else _number(self._extra, "db", 0)
+        self._has_database = number != 0
+        return number
 
 
 def _keys(namespace: str, extra: dict[str, Any]) -> Keys:

@@ -44,6 +44,11 @@ BUCKETS = 16
 _HEAD = struct.Struct(">IB12sHI")
 _VALUE = struct.Struct(">BIQ")
 REDACTED, HAS_CALLER_ID, COUNTER = 1, 2, 1
+# What keys start with whose prefixes cannot be chosen.
+KEY_PREFIXES = (
+    *("agent:", "changes:", "count:", "events:", "ids:", "index:", "kind:", "kinds", "log:", "names:"),
+    *("owners:", "rate:", "stage:", "state:", "tag:", "turn:", "user:"),
+)
 # The end of the year 9999, after which there is no datetime.
 LAST_TIME_MS = 253_402_300_799_999
 
@@ -114,6 +119,10 @@ class Keys:
 
     def changes(self, bucket: int) -> str:
         return f"{self.start}changes:{{{bucket}}}"
+
+    def canary(self, number: int) -> str:
+        """What health writes and deletes; each number is another slot."""
+        return f"{self.start}stage:{{health/{number}}}:"
 
     def store_channel(self) -> str:
         return f"{self.start}notify:changes"

@@ -197,6 +197,8 @@ async def _listen(host: str, port: int, tls: Mapping[str, Any], timeout: float) 
     finally:
         if writer is not None:
             writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
     return told
 
 

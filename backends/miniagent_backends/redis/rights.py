@@ -1,0 +1,218 @@
+"""The rights that a user needs: the ACL line that gives them, and what a user lacks of them.
+
+They are asked for by a script (`redis.acl_check_cmd`), which needs no right but to run scripts; ACL DRYRUN
+would need those of an administrator.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.schema import KEY_PREFIXES, Keys, pack
+from miniagent_backends.redis.scripts import source_of
+from miniagent_store.errors import AccessDeniedError, StoreError
+
+_KEY, _CHANNEL = "\0k", "\0c"
+Template = tuple[str | int, ...]
+
+_READS: tuple[Template, ...] = (
+    ("exists", _KEY),
+    ("get", _KEY),
+    ("hget", _KEY, "f"),
+    ("hgetall", _KEY),
+    ("hkeys", _KEY),
+    ("hlen", _KEY),
+    ("hmget", _KEY, "f"),
+    ("lindex", _KEY, 0),
+    ("llen", _KEY),
+    ("lrange", _KEY, 0, 0),
+    ("mget", _KEY),
+    ("smembers", _KEY),
+    ("zcard", _KEY),
+    ("zrange", _KEY, 0, 0),
+    ("zrangebylex", _KEY, "-", "+"),
+    ("zrangebyscore", _KEY, 0, 0),
+    ("zrevrangebylex", _KEY, "+", "-"),
+    ("zrevrangebyscore", _KEY, 0, 0),
+    ("zscan", _KEY, 0),
+    ("zscore", _KEY, "m"),
+)
+_WRITES: tuple[Template, ...] = (
+    ("del", _KEY),
+    ("hdel", _KEY, "f"),
+    ("hincrby", _KEY, "f", 1),
+    ("hset", _KEY, "f", "v"),
+    ("hsetnx", _KEY, "f", "v"),
+    ("lset", _KEY, 0, "v"),
+    ("ltrim", _KEY, 0, 0),
+    ("persist", _KEY),
+    ("pexpire", _KEY, 1),
+    ("pexpireat", _KEY, 1),
+    ("rename", _KEY, _KEY),
+    ("rpush", _KEY, "v"),
+    ("sadd", _KEY, "m"),
+    ("set", _KEY, "v"),
+    ("unlink", _KEY),
+    ("zadd", _KEY, 0, "m"),
+    ("zrem", _KEY, "m"),
+    ("zremrangebyscore", _KEY, 0, 0),
+)
+_CHANNELS: tuple[Template, ...] = (("publish", _CHANNEL, "m"), ("subscribe", _CHANNEL))
+_OTHERS: tuple[Template, ...] = (
+    ("eval", "return 1", 0),
+    ("evalsha", "0" * 40, 0),
+    ("ping",),
+    ("scan", 0),
+    ("time",),
+    ("unsubscribe",),
+)
+_CLUSTER: tuple[Template, ...] = (("asking",), ("cluster", "slots"))
+_REPLICAS: tuple[Template, ...] = (("wait", 0, 0),)
+_DATABASE: tuple[Template, ...] = (("select", 1),)
+# What health tells more with; nothing else needs them, but for Sentinel, which asks for the role itself.
+_HEALTH: tuple[Template, ...] = (("info",), ("role",))
+
+
+def _needed(cluster: bool, replicas: bool, database: bool) -> tuple[Template, ...]:
+    more = (_CLUSTER if cluster else ()) + (_REPLICAS if replicas else ()) + (_DATABASE if database else ())
+    return _READS + _WRITES + _CHANNELS + _OTHERS + more
+
+
+def acl_rules(keys: Keys, *, cluster: bool = False, replicas: bool = False, database: bool = False) -> str:
+    """The smallest rules for ACL SETUSER under which everything works.
+
+    Args:
+        keys: names of the store's keys.
+        cluster: it is a Cluster.
+        replicas: ``replicas=`` is not 0.
+        database: another database than 0 is used.
+    """
+    commands = sorted(_name(each) for each in _needed(cluster, replicas, database) + _HEALTH)
+    patterns = [f"~{pattern}" for pattern in key_patterns(keys)]
+    return " ".join([*patterns, f"&{channel_pattern(keys)}", *(f"+{name}" for name in commands)])
+
+
+def key_patterns(keys: Keys) -> Sequence[str]:
+    """Globs that all keys of a store match, and as few others as can be."""
+    if keys.namespace:
+        return [f"{_escape(keys.start)}*"]
+    prefixes = {keys.session, keys.thread, keys.cache, keys.lock, *KEY_PREFIXES}
+    return sorted(f"{_escape(prefix)}*" for prefix in prefixes)
+
+
+def channel_pattern(keys: Keys) -> str:
+    """A glob that all channels of a store match."""
+    return f"{_escape(keys.start)}notify:*"
+
+
+class Rights:
+    """What a user must be allowed to do.
+
+    Args:
+        keys, cluster, replicas, database: as `acl_rules` takes them.
+        user: the user's name, for messages.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        user: str = "default",
+        cluster: bool = False,
+        replicas: bool = False,
+        database: bool = False,
+    ) -> None:
+        self._user = user
+        self._needed = _needed(cluster, replicas, database)
+        self._patterns = key_patterns(keys)
+        self._channel = channel_pattern(keys)
+        self._rules = acl_rules(keys, cluster=cluster, replicas=replicas, database=database)
+
+    async def missing(self, node: Node) -> Sequence[str]:
+        """The ACL rules that the user lacks.
+
+        Raises:
+            AccessDeniedError: scripts may not be run, so that it cannot be asked.
+            StoreError: the server does not answer.
+        """
+        samples, channel = [_sample(pattern) for pattern in self._patterns], _sample(self._channel)
+        asked = {"commands": self._needed, "samples": samples, "channels": [channel]}
+        told: list[bytes] = await node.execute("EVAL", source_of("rights"), 0, pack(asked))
+        answers = dict(zip(self._needed, (each.decode() for each in told), strict=True))
+        lacks = [
+            f"~{pattern}"
+            for at, pattern in enumerate(self._patterns)
+            if not all(_any(answers[each][at] for each in group) for group in (_READS, _WRITES))
+        ]
+        if not _any(answers[each] for each in _CHANNELS):
+            lacks.append(f"&{self._channel}")
+        # Where no key is allowed at all, nothing can be said of the commands that take one.
+        lacks += sorted(
+            f"+{_name(each)}"
+            for each in self._needed
+            if "1" not in answers[each] and _is_told(each, answers)
+        )
+        return lacks
+
+    async def check(self, node: Node) -> None:
+        """See whether nothing is missing.
+
+        Raises:
+            AccessDeniedError: something is; names all of it.
+            StoreError: the server does not answer.
+        """
+        try:
+            lacks = await self.missing(node)
+        except AccessDeniedError as error:
+            raise self.refusal(error) from None
+        if lacks:
+            raise self.denied(node.name, lacks)
+
+    def refusal(self, error: AccessDeniedError) -> AccessDeniedError:
+        """What to tell whose user lacks a right without which no other can be asked for."""
+        met = re.match(r"(.*) denied it: NOPERM .* the '([^']+)' command", str(error))
+        return self.denied(met[1], [f"+{met[2]}"]) if met else error
+
+    def denied(self, name: str, lacks: Sequence[str]) -> AccessDeniedError:
+        """What to tell whose user lacks rights."""
+        return AccessDeniedError(
+            f"{name}: user {self._user!r} lacks rights: {' '.join(lacks)}; as an administrator run: "
+            f"ACL SETUSER {self._user} {self._rules}"
+        )
+
+    async def explain(self, node: Node, problem: StoreError) -> StoreError:
+        """After a NOPERM: all that is missing, not only what was met first."""
+        try:
+            lacks = await self.missing(node)
+        except AccessDeniedError as error:
+            return self.refusal(error)
+        except StoreError:
+            return problem
+        return self.denied(node.name, lacks) if lacks else problem
+
+
+def _name(template: Template) -> str:
+    return "cluster|slots" if template[0] == "cluster" else str(template[0])
+
+
+def _any(answers: Iterable[str]) -> bool:
+    return any("1" in answer for answer in answers)
+
+
+def _is_told(template: Template, answers: dict[Template, str]) -> bool:
+    """Whether a command that is denied everywhere is so by itself, not for its keys or channels."""
+    for group in (_READS, _WRITES, _CHANNELS):
+        if template in group:
+            return _any(answers[each] for each in group)
+    return True
+
+
+def _sample(pattern: str) -> str:
+    """A name that matches a pattern of ours."""
+    return pattern.removesuffix("*").replace("\\", "") + "rights"
+
+
+def _escape(text: str) -> str:
+    return "".join(f"\\{char}" if char in "?*[]\\" else char for char in text)

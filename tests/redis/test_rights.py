@@ -1,0 +1,246 @@
+"""Rights: the smallest ACL line runs the library; what is missing of it is named, all at once."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import traceback
+import uuid
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import miniagent_backends.redis
+from miniagent_backends.redis import scripts
+from miniagent_backends.redis.rights import acl_rules
+from miniagent_backends.redis.schema import Keys
+from miniagent_store import AccessDeniedError, Message, StoreError, open_store
+from miniagent_store.testing import StoreConformance
+from miniagent_store.testing.conformance.caching import CachePromises
+from miniagent_store.testing.conformance.commits import CommitPromises
+from miniagent_store.testing.conformance.counters import CounterPromises
+from miniagent_store.testing.conformance.expiry import ExpiryPromises
+from miniagent_store.testing.conformance.forking import ForkPromises
+from miniagent_store.testing.conformance.kv import KeyValuePromises
+from miniagent_store.testing.conformance.listing import ListingPromises
+from miniagent_store.testing.conformance.locks import LockPromises
+from miniagent_store.testing.conformance.logs import LogPromises
+from miniagent_store.testing.conformance.rewriting import RewritingPromises
+from miniagent_store.testing.conformance.running import RunningPromises
+from miniagent_store.testing.conformance.staging import StagingPromises
+from miniagent_store.testing.conformance.state import StatePromises
+from miniagent_store.testing.conformance.turns import TurnPromises
+from miniagent_store.testing.conformance.walking import WalkPromises
+from miniagent_store.testing.conformance.watching import WatchPromises
+from miniagent_store.testing.proxy import Proxy
+from miniagent_store.testing.servers import Server, find_servers
+
+SERVERS = find_servers()
+PASSWORD = "agent-pa55word"
+RULES = acl_rules(Keys())
+
+
+@pytest.fixture(scope="module", params=sorted(SERVERS))
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with Server(SERVERS[request.param]) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    assert server.port is not None
+    with Proxy("127.0.0.1", server.port) as proxy:
+        yield proxy
+
+
+def give(server: Server, rules: str, user: str = "agent") -> None:
+    """Make `user` one who has these rights only."""
+    server.command("ACL", "SETUSER", user, "reset", "on", f">{PASSWORD}", *rules.split())
+
+
+class WithTheSmallestRights:
+    """Each test in a namespace of its own, as a user who has the rights for that only."""
+
+    @pytest.fixture
+    def store_options(self) -> dict[str, Any]:
+        return {"namespace": uuid.uuid4().hex}
+
+    @pytest.fixture
+    def store_url(self, server: Server, store_options: dict[str, Any]) -> str:
+        namespace = store_options["namespace"]
+        give(server, acl_rules(Keys(namespace)), user=namespace)
+        return f"redis://{namespace}:{PASSWORD}@127.0.0.1:{server.port}"
+
+
+@pytest.mark.asyncio(loop_scope="function")
+class TestWithTheSmallestRights(
+    WithTheSmallestRights,
+    CachePromises,
+    CommitPromises,
+    CounterPromises,
+    ExpiryPromises,
+    ForkPromises,
+    KeyValuePromises,
+    ListingPromises,
+    LockPromises,
+    LogPromises,
+    RewritingPromises,
+    RunningPromises,
+    StagingPromises,
+    StatePromises,
+    TurnPromises,
+    WalkPromises,
+    WatchPromises,
+):
+    """A good part of the suite under the ACL line that the documentation gives."""
+
+
+@pytest.mark.slow
+class TestWithTheSmallestRightsInFull(WithTheSmallestRights, StoreConformance):
+    """All of it."""
+
+
+async def test_the_line_without_a_namespace_is_enough_too(server: Server) -> None:
+    give(server, RULES)
+    async with open_store(f"redis://agent:{PASSWORD}@127.0.0.1:{server.port}") as store:
+        await store.append("s", Message.user("hello", id="m1"), create=True)
+        async with store.turn("s") as turn:
+            turn.append(Message.assistant("hi"))
+            turn.state.set("mood", "good")
+            turn.state.add("turns", 1)
+        async with store.lock("anything"):
+            await store.fork("s", new_id="other")
+        assert len(await store.history("other")) == 2
+        assert len(await store.list()) == 2
+        assert await store.sweep() == 0
+        assert await store.delete("s")
+        assert (await store.health()).ok
+
+
+def test_the_line_names_each_command_that_is_used_and_no_other() -> None:
+    named = {rule[1:] for rule in RULES.split() if rule.startswith("+")}
+    lua = [each.read_text() for each in files(scripts).iterdir() if each.name.endswith(".lua")]
+    folder = Path(str(files(miniagent_backends.redis)))
+    python = "".join(
+        path.read_text()
+        for path in folder.glob("*.py")
+        if path.stem not in {"replies", "cluster", "sentinel", "topology"}
+    )
+    in_scripts = {word.lower() for text in lua for word in re.findall(r"redis\.p?call\('(\w+)'", text)}
+
+    assert in_scripts <= named
+    assert {name for name in named - in_scripts if f'"{name.upper()}"' not in python} == set()
+
+
+async def refused(caplog: pytest.LogCaptureFixture, url: str, **options: Any) -> AccessDeniedError:
+    """The error of a store that cannot be opened: soon, and without secrets."""
+    caplog.set_level(logging.DEBUG)
+    store = open_store(url, **options)
+    started = time.monotonic()
+    with pytest.raises(StoreError) as caught:
+        await store.append("s", Message.user("hello"), create=True)
+    taken = time.monotonic() - started
+    await store.close()
+
+    assert taken < 2
+    written = [str(caught.value), repr(caught.value), repr(store), caplog.text]
+    written += traceback.format_exception(caught.value)
+    assert PASSWORD not in "".join(written)
+    assert "n0t-this-one" not in "".join(written)
+    assert isinstance(caught.value, AccessDeniedError)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "credentials", [f":{PASSWORD}", "agent:n0t-this-one", f"nobody:{PASSWORD}", "agent:"]
+)
+async def test_wrong_credentials(
+    server: Server, proxy: Proxy, credentials: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    give(server, RULES)
+    server.command("CONFIG", "SET", "requirepass", "something-else")
+    try:
+        error = await refused(caplog, f"redis://{credentials}@127.0.0.1:{proxy.port}")
+    finally:
+        server.password = "something-else"
+        server.command("CONFIG", "SET", "requirepass", "")
+        server.password = None
+
+    assert "refused the user name or password; check them in the URL" in str(error)
+    assert proxy.accepted == 1
+
+
+MISSING = {
+    "a command of a script": ("+rpush", ["+rpush"]),
+    "several commands": ("+hset +zadd +subscribe", ["+hset", "+subscribe", "+zadd"]),
+    "a command of connecting": ("+time", ["+time"]),
+    "scripts": ("+eval", ["+eval"]),
+    "a key pattern": ("~thread:*", ["~thread:*"]),
+    "several key patterns": ("~state:* ~index:*", ["~index:*", "~state:*"]),
+    "the channel": ("&notify:*", ["&notify:*"]),
+    "one of each": ("+hget ~ids:* &notify:*", ["~ids:*", "&notify:*", "+hget"]),
+}
+
+
+@pytest.mark.parametrize("what", MISSING)
+async def test_what_is_missing_is_named_with_the_line_to_set(
+    server: Server, proxy: Proxy, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken, named = MISSING[what]
+    give(server, " ".join(rule for rule in RULES.split() if rule not in taken.split()))
+
+    error = await refused(caplog, f"redis://agent:{PASSWORD}@127.0.0.1:{proxy.port}")
+
+    assert f"user 'agent' lacks rights: {' '.join(named)}; as an administrator run:" in str(error)
+    assert str(error).endswith(f"ACL SETUSER agent {RULES}")
+    assert proxy.accepted == 1
+
+    # What it says is the cure.
+    _, _, line = str(error).partition("as an administrator run: ")
+    server.command(*line.split())
+    async with open_store(f"redis://agent:{PASSWORD}@127.0.0.1:{proxy.port}") as store:
+        await store.append("s", Message.user("hello"), create=True)
+
+
+async def test_keys_that_may_only_be_read_are_missing(
+    server: Server, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    give(server, RULES.replace("~thread:*", "%R~thread:*"))
+
+    error = await refused(caplog, f"redis://agent:{PASSWORD}@127.0.0.1:{proxy.port}")
+
+    assert "lacks rights: ~thread:*; as" in str(error)
+
+
+async def test_rights_that_are_taken_away_later_are_named_too(server: Server, proxy: Proxy) -> None:
+    give(server, RULES)
+    async with open_store(f"redis://agent:{PASSWORD}@127.0.0.1:{proxy.port}") as store:
+        await store.append("s", Message.user("hello"), create=True)
+        server.command("ACL", "SETUSER", "agent", "-rpush", "-hget", "-zadd")
+
+        with pytest.raises(AccessDeniedError, match=r"lacks rights: \+hget \+rpush \+zadd; as"):
+            await store.append("s", Message.user("hello"))
+    assert proxy.accepted == 1
+
+
+async def test_another_database_needs_one_right_more(
+    server: Server, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    give(server, RULES)
+    url = f"redis://agent:{PASSWORD}@127.0.0.1:{proxy.port}/2"
+
+    error = await refused(caplog, url)
+    assert "lacks rights: +select; as" in str(error)
+
+    give(server, acl_rules(Keys(), database=True))
+    async with open_store(url) as store:
+        await store.append("s", Message.user("hello"), create=True)
+
+
+def test_prefixes_with_signs_of_patterns_are_meant_literally() -> None:
+    assert acl_rules(Keys("ns")).startswith("~ns/* &ns/notify:* +")
+    assert r"~a\*b:* " in acl_rules(Keys(session="a*b:"))
