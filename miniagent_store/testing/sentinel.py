@@ -261,6 +261,10 @@ class SentinelGroup:
 
     def _replication_lacks(self, master: Server) -> str | None:
         replicas = [server for server in self.servers if server is not master and server.running]
+        # A master feeds a replica that is up only once it has heard from it.
+        fed = [row for name, row in _link(master).items() if name.startswith("slave") and "online" in row]
+        if len(fed) < len(replicas):
+            return f"{master} feeds {len(fed)} of {len(replicas)} replicas"
         return _first(_link_lacks(replica, master.port) for replica in replicas)
 
     def _sentinels_lack(self, master: Server) -> str | None:
