@@ -105,7 +105,7 @@ class Faults:
             "node killed and started again": self.kill,
             "node stopped for a while": self.stop,
             "CLUSTER FAILOVER": self.fail_over,
-            "slots moved": self.move_slots,
+            "slots moved and back": self.move_slots,
             "SCRIPT FLUSH": self.forget_scripts,
             "CLIENT KILL": self.cut,
         }
@@ -148,6 +148,8 @@ class Faults:
         owned = sorted(slot for node in known if node.is_myself for slot in node.slots)
         slots = self._chance.sample(owned, min(len(owned), SLOTS_MOVED))
         await asyncio.to_thread(self._cluster.migrate, slots, source, target)
+        # And back: a map of many small ranges would take more memory, and say nothing of ours.
+        await asyncio.to_thread(self._cluster.migrate, slots, target, source)
 
     async def forget_scripts(self) -> None:
         for master in await asyncio.to_thread(self._cluster.masters):
