@@ -13,7 +13,7 @@ from typing import Literal
 
 from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest, ReadPlan, Topic
 from miniagent_store.cancellation import to_the_end
-from miniagent_store.errors import LockTimeoutError, StoreError
+from miniagent_store.errors import LockTimeoutError, SessionDamagedError, StoreError
 from miniagent_store.store.core import StoreCore
 
 logger = logging.getLogger("miniagent_store")
@@ -239,7 +239,8 @@ class LeaseHolder:
             grant = await self._core.retrying.attempt(
                 "acquire", self._request.name, lambda _: self._core.backend.acquire(self._request)
             )
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, SessionDamagedError):
+            # Of a damaged session it may have been taken before that was seen.
             await to_the_end(self._give_back())
             raise
         return grant, asked_at

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -201,8 +201,13 @@ class SentinelGroup:
             yield
 
     @contextlib.contextmanager
-    def stallable_replication(self) -> Iterator[Callable[[], None]]:
+    def stallable_replication(
+        self, replicas: Sequence[Server] | None = None
+    ) -> Iterator[Callable[[], None]]:
         """Within it the replicas follow the master through proxies, as `stall_replication`.
+
+        Args:
+            replicas: which of them; None for all.
 
         Returns:
             A function that stalls the links, for ever.
@@ -210,7 +215,8 @@ class SentinelGroup:
         master = self.master()
         with contextlib.ExitStack() as stack:
             proxies = {
-                replica: stack.enter_context(Proxy(HOST, master.port or 0)) for replica in self.replicas()
+                replica: stack.enter_context(Proxy(HOST, master.port or 0))
+                for replica in (self.replicas() if replicas is None else replicas)
             }
             for replica, proxy in proxies.items():
                 _follow(replica, proxy.port)

@@ -244,6 +244,18 @@ async def make_a_session(url: str, namespace: str) -> dict[str, str]:
     return {**parts, "log": f"{parts['log']}notes"}
 
 
+async def test_a_turn_that_finds_damage_is_given_back_at_once(each_server: Server) -> None:
+    namespace = uuid.uuid4().hex
+    keys = await make_a_session(each_server.url, namespace)
+    each_server.command("DEL", keys["thread"])
+
+    for _ in range(2):
+        async with open_store(each_server.url, namespace=namespace) as store:
+            with pytest.raises(SessionDamagedError):
+                async with store.turn("s", wait=0):
+                    pass
+
+
 @pytest.mark.parametrize("part", PARTS)
 async def test_an_evicted_part_is_noticed_by_reads_and_commits(each_server: Server, part: str) -> None:
     namespace = uuid.uuid4().hex

@@ -19,7 +19,8 @@ from miniagent_backends.redis import scripts
 from miniagent_backends.redis.rights import acl_rules
 from miniagent_backends.redis.schema import Keys
 from miniagent_store import AccessDeniedError, Message, StoreError, open_store
-from miniagent_store.testing import StoreConformance
+from miniagent_store.testing import StoreConformance, eventually
+from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance.caching import CachePromises
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.counters import CounterPromises
@@ -37,6 +38,7 @@ from miniagent_store.testing.conformance.turns import TurnPromises
 from miniagent_store.testing.conformance.walking import WalkPromises
 from miniagent_store.testing.conformance.watching import WatchPromises
 from miniagent_store.testing.proxy import Proxy
+from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import Server, find_servers
 
 SERVERS = find_servers()
@@ -227,6 +229,22 @@ async def test_rights_that_are_taken_away_later_are_named_too(server: Server, pr
     assert proxy.accepted == 1
 
 
+async def test_a_store_that_was_refused_holds_no_connection_and_may_try_again(
+    server: Server, proxy: Proxy
+) -> None:
+    give(server, RULES.replace("+rpush", ""))
+    store = open_store(f"redis://agent:{PASSWORD}@127.0.0.1:{proxy.port}")
+    for _ in range(2):
+        with pytest.raises(AccessDeniedError):
+            await store.append("s", Message.user("hello"), create=True)
+        await eventually(lambda: proxy.connections == 0)
+
+    give(server, RULES)
+    await store.append("s", Message.user("hello"), create=True)
+    assert proxy.accepted == 3
+    await store.close()
+
+
 async def test_another_database_needs_one_right_more(
     server: Server, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -244,3 +262,37 @@ async def test_another_database_needs_one_right_more(
 def test_prefixes_with_signs_of_patterns_are_meant_literally() -> None:
     assert acl_rules(Keys("ns")).startswith("~ns/* &ns/notify:* +")
     assert r"~a\*b:* " in acl_rules(Keys(session="a*b:"))
+
+
+async def talk(url: str, **options: str) -> None:
+    async with open_store(url, replicas="all", **options) as store:
+        for number in range(20):
+            await store.append(f"s{number}", Message.user("hello"), create=True)
+        async with store.turn("s1") as turn:
+            turn.append(Message.assistant("hi"))
+        assert len(await store.list()) == 20
+        assert (await store.health()).ok
+        assert await store.delete("s0")
+
+
+async def test_the_line_is_enough_on_a_cluster() -> None:
+    with ClusterGroup(masters=3, replicas=1) as group:
+        for server in group.servers:
+            give(server, acl_rules(Keys(), cluster=True, replicas=True))
+        await talk(group.url.replace("://", f"://agent:{PASSWORD}@"))
+
+        give(group.servers[0], RULES)
+        with pytest.raises(AccessDeniedError, match=r"lacks rights: \+(asking|cluster\|slots|wait)"):
+            await talk(group.url.replace("://", f"://agent:{PASSWORD}@"))
+
+
+async def test_the_line_is_enough_behind_sentinel() -> None:
+    with SentinelGroup() as group:
+        for server in group.servers:
+            give(server, acl_rules(Keys(), replicas=True))
+        asks = ("get-master-addr-by-name", "masters", "replicas", "sentinels")
+        for sentinel in group.sentinels:
+            give(sentinel, " ".join(f"+sentinel|{name}" for name in asks), user="watcher")
+            sentinel.command("ACL", "SETUSER", "default", "off")
+        url = group.url.replace("://", f"://agent:{PASSWORD}@")
+        await talk(url, sentinel_username="watcher", sentinel_password=PASSWORD)

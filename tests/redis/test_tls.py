@@ -24,9 +24,11 @@ from miniagent_store import (
     StoreError,
     open_store,
 )
+from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.turns import TurnPromises
 from miniagent_store.testing.proxy import Proxy
+from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import Certificates, Server, find_servers, make_certificates
 from miniagent_store.testing.tls_proxy import TLSProxy
 
@@ -336,6 +338,39 @@ async def test_a_renewed_certificate_is_taken_by_the_next_connection(tmp_path: P
             with renewed:
                 await store.append("s", Message.user("hello again"))
                 assert len(await store.history("s")) == 2
+
+
+def behind_proxies(servers: list[Server], certificates: Certificates, stack: ExitStack) -> dict[str, str]:
+    """A TLS proxy in front of each server: where they are for whom they say where they are."""
+    addresses = {}
+    for server in servers:
+        assert server.port is not None
+        proxy = stack.enter_context(TLSProxy("127.0.0.1", server.port, certificates))
+        addresses[f"127.0.0.1:{server.port}"] = f"127.0.0.1:{proxy.port}"
+    return addresses
+
+
+async def test_a_cluster_by_tls(certificates: Certificates) -> None:
+    with ExitStack() as stack:
+        group = stack.enter_context(ClusterGroup(replicas=0))
+        addresses = behind_proxies(group.servers, certificates, stack)
+        url = f"rediss+cluster://{next(iter(addresses.values()))}"
+
+        await talk(url, address_remap=addresses, **trusting(certificates))
+        with pytest.raises(ConfigurationError, match="check ssl_ca_certs"):
+            await talk(url, address_remap=addresses)
+
+
+async def test_sentinels_and_their_servers_by_tls(certificates: Certificates) -> None:
+    with ExitStack() as stack:
+        group = stack.enter_context(SentinelGroup(replicas=1))
+        addresses = behind_proxies(group.servers, certificates, stack)
+        sentinels = behind_proxies(group.sentinels, certificates, stack)
+        url = f"rediss+sentinel://{','.join(sentinels.values())}/{group.name}"
+
+        await talk(url, address_remap={**addresses, **sentinels}, **trusting(certificates))
+        with pytest.raises(ConfigurationError, match="check ssl_ca_certs"):
+            await talk(url, address_remap={**addresses, **sentinels})
 
 
 @pytest.fixture(scope="module", params=PLACES)

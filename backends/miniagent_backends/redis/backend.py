@@ -17,7 +17,6 @@ from miniagent_backends.redis.known import FastAppend, KnownSessions
 from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.rewriting import session_ids
-from miniagent_backends.redis.rights import Rights
 from miniagent_backends.redis.schema import (
     Keys,
     entry_of,
@@ -61,8 +60,6 @@ from miniagent_store.backend import (
     Topic,
 )
 from miniagent_store.errors import (
-    AccessDeniedError,
-    BackendUnavailableError,
     DurabilityError,
     OutcomeUnknownError,
     SessionNotFoundError,
@@ -84,31 +81,20 @@ class RedisBackend(Backend):
     Args:
         executor: brings commands to where their keys are.
         keys: names of keys.
-        rights: what the user must be allowed to do.
         heartbeat: seconds after which the connection of wake-ups is looked after.
     """
 
     name = "redis"
     capabilities = Capabilities(durable=True, shared=True)
 
-    def __init__(self, executor: Executor, keys: Keys, rights: Rights, *, heartbeat: float = 10.0) -> None:
-        self._executor, self._keys, self._rights = executor, keys, rights
-        executor.explain_denied = rights.explain
+    def __init__(self, executor: Executor, keys: Keys, *, heartbeat: float = 10.0) -> None:
+        self._executor, self._keys = executor, keys
         self._wake_ups = WakeUps(executor, keys, heartbeat)
         executor.events.listener = self._tell
         self._known = KnownSessions(keys)
 
     async def open(self) -> None:
-        try:
-            await self._executor.open()
-        except AccessDeniedError as error:
-            raise self._rights.refusal(error) from None
-        for node in self._executor.masters():
-            try:
-                await self._rights.check(node)
-            except BackendUnavailableError:
-                # It is busy or loads its data. What is missing will be told by who meets it.
-                continue
+        await self._executor.open()
 
     async def close(self) -> None:
         await self._wake_ups.close()

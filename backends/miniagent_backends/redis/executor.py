@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from miniagent_backends.redis.connection import Arg
 from miniagent_backends.redis.events import Events
 from miniagent_backends.redis.node import FAREWELL, Node
 from miniagent_backends.redis.replies import Meaning, NotSent, ReplyError, meaning_of
+from miniagent_backends.redis.rights import Rights
 from miniagent_backends.redis.scripts import digest_of, source_of_digest
 from miniagent_backends.redis.topology import Topology
 from miniagent_store.errors import (
@@ -61,6 +62,7 @@ class Executor:
 
     Args:
         topology: knows the nodes.
+        rights: what the user must be allowed to do.
         clock: of the servers.
         events: as its parts tell them.
         durable: whether replicas are to acknowledge commits.
@@ -71,6 +73,7 @@ class Executor:
     def __init__(
         self,
         topology: Topology,
+        rights: Rights,
         *,
         clock: ServerClock,
         events: Events,
@@ -78,12 +81,11 @@ class Executor:
         counts_replicas: bool = False,
         heartbeat: float = 10.0,
     ) -> None:
-        self._topology, self._clock, self.events = topology, clock, events
+        self._topology, self._rights = topology, rights
+        self._clock, self.events = clock, events
         self._is_durable, self._counts_replicas, self._heartbeat = durable, counts_replicas, heartbeat
         self._keeper: asyncio.Task[None] | None = None
         self._retelling: set[asyncio.Task[None]] = set()
-        # Asked after a missing right, which is one of several mostly.
-        self.explain_denied: Callable[[Node, StoreError], Awaitable[StoreError]] | None = None
 
     async def open(self) -> None:
         """Connect.
@@ -91,7 +93,16 @@ class Executor:
         Raises:
             StoreError: it is not possible; says what to do.
         """
-        await self._topology.open()
+        try:
+            await self._topology.open()
+            for node in self.masters():
+                await self._rights.check(node)
+        except BaseException as error:
+            # Nobody closes what could not be opened, and somebody may try again.
+            await self._topology.disconnect()
+            if isinstance(error, AccessDeniedError):
+                raise self._rights.refusal(error) from None
+            raise
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
     async def close(self) -> None:
@@ -301,8 +312,9 @@ class Executor:
             if meaning_of(answer.reply) is Meaning.AGAIN_LATER:
                 self._topology.suspect(node)
             problem = node.translate(answer.reply)
-            if isinstance(problem, AccessDeniedError) and self.explain_denied is not None:
-                problem = await self.explain_denied(node, problem)
+            if isinstance(problem, AccessDeniedError):
+                # Where one right is missing, others mostly are.
+                problem = await self._rights.explain(node, problem)
             return replace(answer, reply=problem)
         return answer
 

@@ -142,7 +142,8 @@ class _Look:
             )
         end = self._number("master_repl_offset")
         for number in range(there):
-            replica = dict(each.partition("=")[::2] for each in self.info[f"slave{number}"].split(","))
+            pairs = (each.partition("=") for each in self.info.get(f"slave{number}", "").split(","))
+            replica = {name: value for name, _, value in pairs}
             where = f"the replica at {replica.get('ip')}:{replica.get('port')}"
             behind, silent = end - int(replica.get("offset", end)), int(replica.get("lag", 0))
             if replica.get("state") != "online" or behind > FAR_BEHIND or silent > LONG_SILENT:

@@ -60,14 +60,6 @@ class _Opening:
         make = {"unix": self._unix, "sentinel": self._sentinel, "cluster": self._cluster}
         topology = make.get(self._kind, self._standalone)(replicas)
         heartbeat = _seconds(self._extra, "health_check_interval", 10.0)
-        executor = Executor(
-            topology,
-            clock=self._clock,
-            events=self._events,
-            durable=replicas != 0,
-            counts_replicas=replicas is None,
-            heartbeat=heartbeat,
-        )
         keys = _keys(self._options.namespace, self._extra)
         rights = Rights(
             keys,
@@ -76,7 +68,16 @@ class _Opening:
             replicas=replicas != 0,
             database=self._has_database,
         )
-        return RedisBackend(executor, keys, rights, heartbeat=heartbeat)
+        executor = Executor(
+            topology,
+            rights,
+            clock=self._clock,
+            events=self._events,
+            durable=replicas != 0,
+            counts_replicas=replicas is None,
+            heartbeat=heartbeat,
+        )
+        return RedisBackend(executor, keys, heartbeat=heartbeat)
 
     def _replicas(self) -> int | None:
         """How many are to acknowledge; None for all that are reachable."""

@@ -10,9 +10,14 @@ import re
 from collections.abc import Iterable, Sequence
 
 from miniagent_backends.redis.node import Node
-from miniagent_backends.redis.schema import KEY_PREFIXES, Keys, pack
+from miniagent_backends.redis.schema import KEY_PREFIXES, Keys, escape_glob, pack
 from miniagent_backends.redis.scripts import source_of
-from miniagent_store.errors import AccessDeniedError, StoreError
+from miniagent_store.errors import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    OutcomeUnknownError,
+    StoreError,
+)
 
 _KEY, _CHANNEL = "\0k", "\0c"
 Template = tuple[str | int, ...]
@@ -97,14 +102,14 @@ def acl_rules(keys: Keys, *, cluster: bool = False, replicas: bool = False, data
 def key_patterns(keys: Keys) -> Sequence[str]:
     """Globs that all keys of a store match, and as few others as can be."""
     if keys.namespace:
-        return [f"{_escape(keys.start)}*"]
+        return [f"{escape_glob(keys.start)}*"]
     prefixes = {keys.session, keys.thread, keys.cache, keys.lock, *KEY_PREFIXES}
-    return sorted(f"{_escape(prefix)}*" for prefix in prefixes)
+    return sorted(f"{escape_glob(prefix)}*" for prefix in prefixes)
 
 
 def channel_pattern(keys: Keys) -> str:
     """A glob that all channels of a store match."""
-    return f"{_escape(keys.start)}notify:*"
+    return f"{escape_glob(keys.start)}notify:*"
 
 
 class Rights:
@@ -157,16 +162,18 @@ class Rights:
         return lacks
 
     async def check(self, node: Node) -> None:
-        """See whether nothing is missing.
+        """See whether anything is missing; a server that does not serve for now is let pass.
 
         Raises:
             AccessDeniedError: something is; names all of it.
-            StoreError: the server does not answer.
+            StoreError: the connection cannot be used.
         """
         try:
             lacks = await self.missing(node)
-        except AccessDeniedError as error:
-            raise self.refusal(error) from None
+        except BackendUnavailableError:
+            return
+        except OutcomeUnknownError as error:
+            raise BackendUnavailableError(error.why) from None
         if lacks:
             raise self.denied(node.name, lacks)
 
@@ -212,7 +219,3 @@ def _is_told(template: Template, answers: dict[Template, str]) -> bool:
 def _sample(pattern: str) -> str:
     """A name that matches a pattern of ours."""
     return pattern.removesuffix("*").replace("\\", "") + "rights"
-
-
-def _escape(text: str) -> str:
-    return "".join(f"\\{char}" if char in "?*[]\\" else char for char in text)

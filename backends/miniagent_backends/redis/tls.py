@@ -29,7 +29,7 @@ _NOT_YET_VALID, _EXPIRED = 9, 10
 _UNTRUSTED = {2, 18, 19, 20, 21, 27}
 _OTHER_HOST = {62, 63, 64}
 # Parts of OpenSSL's names for what a server says of ours.
-_WANTED = ("CERTIFICATE_REQUIRED", "ALERT_HANDSHAKE_FAILURE")
+_WANTED = "CERTIFICATE_REQUIRED"
 _REFUSED = (
     *("UNKNOWN_CA", "CERTIFICATE_EXPIRED", "CERTIFICATE_REVOKED", "CERTIFICATE_UNKNOWN"),
     *("BAD_CERTIFICATE", "UNSUPPORTED_CERTIFICATE", "ALERT_ACCESS_DENIED", "ALERT_DECRYPT_ERROR"),
@@ -134,7 +134,7 @@ def _explain_ssl(name: str, host: str, error: ssl.SSLError) -> StoreError:
     reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConfigurationError(f"{name} is not trusted: {_of_certificate(host, error)}")
-    if any(each in reason for each in _WANTED):
+    if _WANTED in reason:
         return AccessDeniedError(
             f"{name} wants a client certificate that it trusts; give ssl_certfile= and ssl_keyfile="
         )
@@ -147,7 +147,10 @@ def _explain_ssl(name: str, host: str, error: ssl.SSLError) -> StoreError:
         return ConfigurationError(
             f"{name} does not speak TLS on this port; write redis:// instead of rediss://, or its TLS port"
         )
-    return ConfigurationError(f"{name} and this client cannot agree on TLS ({_words(reason)})")
+    return ConfigurationError(
+        f"{name} and this client cannot agree on TLS ({_words(reason)}); see which versions and ciphers "
+        "the server takes, and whether it wants a client certificate (ssl_certfile=, ssl_keyfile=)"
+    )
 
 
 def _of_certificate(host: str, error: ssl.SSLCertVerificationError) -> str:

@@ -31,6 +31,14 @@ class Topology(ABC):
     async def close(self) -> None:
         """Close all connections, end all tasks; may be called twice."""
 
+    async def disconnect(self) -> None:
+        """Close all connections; the next command makes new ones."""
+        await asyncio.gather(*(node.disconnect() for node in self._nodes()))
+
+    def _nodes(self) -> Sequence[Node]:
+        """All that are connected to."""
+        return self.masters()
+
     @abstractmethod
     def route(self, key: str | bytes) -> Node | None:
         """The node of a key; None if it has to be looked for."""
@@ -87,17 +95,8 @@ class SearchingTopology(Topology):
             StoreError: nobody could be asked, or who is named does not serve.
         """
 
-    @abstractmethod
-    def _nodes(self) -> Sequence[Node]:
-        """All that are connected to."""
-
     async def open(self) -> None:
-        try:
-            await self.look()
-        except BaseException:
-            # Nobody closes what could not be opened, and somebody may try again.
-            await asyncio.gather(*(node.disconnect() for node in self._nodes()))
-            raise
+        await self.look()
 
     async def close(self) -> None:
         searching, self._searching = self._searching, None
