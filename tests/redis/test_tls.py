@@ -24,6 +24,7 @@ from miniagent_store import (
     StoreError,
     open_store,
 )
+from miniagent_store.testing import eventually
 from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.turns import TurnPromises
@@ -273,6 +274,24 @@ async def test_a_server_that_is_down_is_said_to_be_down(
     error = await refused(caplog, url, **trusting(certificates))
     assert isinstance(error, BackendUnavailableError)
     assert "is the server running?" in str(error)
+
+
+async def test_a_server_that_says_nothing_after_the_handshake_is_let_go(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Server() as server,
+        TLSProxy("127.0.0.1", server.port or 0, certificates) as tls,
+        Proxy("127.0.0.1", tls.port) as proxy,
+    ):
+        server.pause()
+        try:
+            url = f"rediss://127.0.0.1:{proxy.port}"
+            error = await refused(caplog, url, connect_timeout="0.5s", **trusting(certificates))
+            assert isinstance(error, BackendUnavailableError)
+            await eventually(lambda: proxy.connections == 0)
+        finally:
+            server.resume()
 
 
 @pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
