@@ -28,7 +28,9 @@ def kill_in_full_flight(process: subprocess.Popen[str], chance: random.Random) -
     assert process.stdout is not None
     acknowledged = [process.stdout.readline().strip() for _ in range(chance.randint(1, 120))]
     process.kill()
-    rest, errors = process.communicate()
+    # Not by communicate, which passes over the lines that readline has read ahead.
+    rest = process.stdout.read()
+    _, errors = process.communicate()
     assert acknowledged[-1], errors
     return [*acknowledged, *rest.split()]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from miniagent_backends.redis.executor import Executor
-from miniagent_backends.redis.schema import Keys
+from miniagent_backends.redis.schema import Keys, escape_glob
 
 CHUNK = 500
 
@@ -35,7 +35,7 @@ async def delete(executor: Executor, keys: Keys, names: Sequence[str]) -> int:
 
 async def clear(executor: Executor, keys: Keys, prefix: str) -> int:
     """See `Backend.cache_clear`."""
-    pattern = _escape(keys.cached(prefix)) + "*"
+    pattern = escape_glob(keys.cached(prefix)) + "*"
     cursor, gone = None, 0
     while True:
         found, cursor = await executor.scan(cursor, pattern, CHUNK)
@@ -49,7 +49,7 @@ async def scan(
 ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
     """See `Backend.cache_scan`."""
     start = keys.cached("")
-    found, next_cursor = await executor.scan(cursor, f"{_escape(start)}*", limit)
+    found, next_cursor = await executor.scan(cursor, f"{escape_glob(start)}*", limit)
     # A name that is no text is not ours, and will not be found.
     names = [key.decode(errors="replace").removeprefix(start) for key in found]
     values = zip(names, await get(executor, keys, names), strict=True)
@@ -63,8 +63,3 @@ async def replace(executor: Executor, keys: Keys, name: str, old: bytes, new: by
 
 async def _unlink(executor: Executor, names: Sequence[str | bytes]) -> int:
     return sum(await executor.run(*(("UNLINK", name) for name in names)))
-
-
-def _escape(text: str) -> str:
-    """`text` for MATCH, which knows ? * [ ] and the backslash."""
-    return "".join(f"\\{char}" if char in "?*[]\\" else char for char in text)

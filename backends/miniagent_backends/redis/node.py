@@ -80,7 +80,8 @@ class Node:
         await self.disconnect()
 
     async def disconnect(self) -> None:
-        """Close all connections; the next command makes new ones."""
+        """Close all connections; the next command makes new ones, at once."""
+        self.circuit = Circuit()
         connections, self._connections = self._connections, {}
         for connection in [*connections.values(), *self._retired]:
             await connection.close()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from miniagent_backends.redis.node import Node
-from miniagent_backends.redis.schema import KEY_PREFIXES, Keys, pack
+from miniagent_backends.redis.schema import KEY_PREFIXES, Keys, escape_glob, pack
 from miniagent_backends.redis.scripts import source_of
 from miniagent_store.errors import (
     AccessDeniedError,
@@ -102,14 +102,14 @@ def acl_rules(keys: Keys, *, cluster: bool = False, replicas: bool = False, data
 def key_patterns(keys: Keys) -> Sequence[str]:
     """Globs that all keys of a store match, and as few others as can be."""
     if keys.namespace:
-        return [f"{_escape(keys.start)}*"]
+        return [f"{escape_glob(keys.start)}*"]
     prefixes = {keys.session, keys.thread, keys.cache, keys.lock, *KEY_PREFIXES}
-    return sorted(f"{_escape(prefix)}*" for prefix in prefixes)
+    return sorted(f"{escape_glob(prefix)}*" for prefix in prefixes)
 
 
 def channel_pattern(keys: Keys) -> str:
     """A glob that all channels of a store match."""
-    return f"{_escape(keys.start)}notify:*"
+    return f"{escape_glob(keys.start)}notify:*"
 
 
 class Rights:
@@ -219,7 +219,3 @@ def _is_told(template: Template, answers: dict[Template, str]) -> bool:
 def _sample(pattern: str) -> str:
     """A name that matches a pattern of ours."""
     return pattern.removesuffix("*").replace("\\", "") + "rights"
-
-
-def _escape(text: str) -> str:
-    return "".join(f"\\{char}" if char in "?*[]\\" else char for char in text)

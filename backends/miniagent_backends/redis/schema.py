@@ -128,6 +128,11 @@ class Keys:
         return f"{self.start}notify:changes"
 
 
+def escape_glob(text: str) -> str:
+    """`text` for patterns of MATCH and ACL, which know ? * [ ] and the backslash."""
+    return "".join(f"\\{char}" if char in "?*[]\\" else char for char in text)
+
+
 def bucket_of(session_id: str) -> int:
     """In which of the index's buckets a session is; the same for ever."""
     return crc32(session_id.encode()) % BUCKETS

@@ -20,7 +20,11 @@ class Standalone(Topology):
         self._node, self._replicas = node, replicas
 
     async def open(self) -> None:
-        await self._node.connection()
+        try:
+            await self._node.connection()
+        except BaseException:
+            await self._node.disconnect()
+            raise
 
     async def close(self) -> None:
         await self._node.close()
