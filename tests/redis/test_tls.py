@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
@@ -390,6 +391,33 @@ async def test_sentinels_and_their_servers_by_tls(certificates: Certificates) ->
         await talk(url, address_remap={**addresses, **sentinels}, **trusting(certificates))
         with pytest.raises(ConfigurationError, match="check ssl_ca_certs"):
             await talk(url, address_remap={**addresses, **sentinels})
+
+
+async def test_a_server_that_is_not_trusted_any_more_is_not_hammered(
+    certificates: Certificates, others: Certificates
+) -> None:
+    with Server() as server, TLSProxy("127.0.0.1", server.port or 0, certificates) as proxy:
+        url = f"rediss://localhost:{proxy.port}"
+        async with open_store(url, **trusting(certificates)) as store:
+            session = await store.append("s", Message.user("hello"), create=True)
+            watching = asyncio.ensure_future(anext(aiter(store.watch("s", after=session.position))))
+            await asyncio.sleep(0.2)
+            proxy.stop()
+            changed = TLSProxy("127.0.0.1", server.port or 0, others)
+            changed.port = proxy.port
+            with changed:
+                started = time.monotonic()
+                with pytest.raises(ConfigurationError, match="is not trusted"):
+                    await store.append("s", Message.user("again"))
+                assert time.monotonic() - started < 2
+
+                # Who watches is told too, and nobody goes on trying.
+                with pytest.raises(ConfigurationError, match="is not trusted"):
+                    await watching
+                before = changed.connections
+                assert before <= 4
+                await asyncio.sleep(2)
+                assert changed.connections - before <= 4
 
 
 @pytest.fixture(scope="module", params=PLACES)
