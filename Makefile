@@ -15,7 +15,7 @@ types:
 	$(PYTHON) -m pyright
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto --dist loadfile
 
 # The full counts of the promises: 300 kills, programs of 2,000 calls, and the like.
 slow:

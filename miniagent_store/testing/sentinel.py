@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -171,15 +171,6 @@ class SentinelGroup:
         """
         before = self.master()
         until = time.monotonic() + timeout
-        while True:
-            try:
-                next(filter(_runs, self.sentinels)).command("SENTINEL", "FAILOVER", self.name)
-                break
-            except CommandError as error:
-                # One is going on, or no replica is known to be fit yet.
-                if not str(error).startswith(("INPROG", "NOGOODSLAVE")) or time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
 
         def lacks() -> str | None:
             try:
@@ -187,8 +178,21 @@ class SentinelGroup:
             except ServerError as error:
                 return str(error)
 
-        wait_until(lacks, until - time.monotonic())
-        return self.master()
+        while True:
+            left = until - time.monotonic()
+            try:
+                next(filter(_runs, self.sentinels)).command("SENTINEL", "FAILOVER", self.name)
+                # One that takes longer than its time-out is given up by the sentinels, without a word.
+                wait_until(lacks, min(left, 2 * _FAILOVER_TIMEOUT_MS / 1000))
+                return self.master()
+            except TimeoutError:
+                if time.monotonic() > until:
+                    raise
+            except CommandError as error:
+                # One is going on, or no replica is known to be fit yet.
+                if not str(error).startswith(("INPROG", "NOGOODSLAVE")) or left < 0:
+                    raise
+                time.sleep(0.1)
 
     @contextlib.contextmanager
     def stall_replication(self) -> Iterator[None]:
@@ -201,8 +205,13 @@ class SentinelGroup:
             yield
 
     @contextlib.contextmanager
-    def stallable_replication(self) -> Iterator[Callable[[], None]]:
+    def stallable_replication(
+        self, replicas: Sequence[Server] | None = None
+    ) -> Iterator[Callable[[], None]]:
         """Within it the replicas follow the master through proxies, as `stall_replication`.
+
+        Args:
+            replicas: which of them; None for all.
 
         Returns:
             A function that stalls the links, for ever.
@@ -210,7 +219,8 @@ class SentinelGroup:
         master = self.master()
         with contextlib.ExitStack() as stack:
             proxies = {
-                replica: stack.enter_context(Proxy(HOST, master.port or 0)) for replica in self.replicas()
+                replica: stack.enter_context(Proxy(HOST, master.port or 0))
+                for replica in (self.replicas() if replicas is None else replicas)
             }
             for replica, proxy in proxies.items():
                 _follow(replica, proxy.port)
@@ -257,6 +267,10 @@ class SentinelGroup:
 
     def _replication_lacks(self, master: Server) -> str | None:
         replicas = [server for server in self.servers if server is not master and server.running]
+        # A master feeds a replica that is up only once it has heard from it.
+        fed = [row for name, row in _link(master).items() if name.startswith("slave") and "online" in row]
+        if len(fed) < len(replicas):
+            return f"{master} feeds {len(fed)} of {len(replicas)} replicas"
         return _first(_link_lacks(replica, master.port) for replica in replicas)
 
     def _sentinels_lack(self, master: Server) -> str | None:

@@ -181,7 +181,6 @@ class Bomb:
         {"messages": [{"x": nested(101)}]},
         {"messages": [{"x": "\ud800"}]},
     ],
-    ids=repr,
 )
 def test_what_is_not_exactly_a_thread_is_refused(thread: Any) -> None:
     refusal(pickle.dumps(thread))

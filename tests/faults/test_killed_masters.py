@@ -43,7 +43,8 @@ async def test_a_sentinel_master_is_killed_behind_stalled_links(
                 detection = time.monotonic() - began
                 await work.acknowledge(10)
                 await work.stop()
-                report = await work.report(servers=[await asyncio.to_thread(group.master)])
+                await asyncio.to_thread(group.wait_until_ready)
+                report = await work.report(servers=[group.master()])
             record("4 replication stalled, then SIGKILL", "Sentinel, replicas=all", report, binary=binary)
 
             report.check()
