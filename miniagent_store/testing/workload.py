@@ -283,9 +283,10 @@ class Workload:
             each.append(max(self._stopped, each[-1]))
         together = sorted(at for each in times.values() for at in each)
         report.longest_gap = _longest_gap(together)
-        report.gaps = {writer: _longest_gap(each) for writer, each in times.items()}
+        since = self._marks[0] if self._marks else 0.0
+        report.gaps = {writer: _longest_gap(each, since) for writer, each in times.items()}
         if self._marks:
-            report.recovery = max(_longest_gap(each, self._marks[0]) for each in times.values())
+            report.recovery = max(report.gaps.values())
 
 
 def _longest_gap(times: Sequence[float], since: float = 0.0) -> float:
