@@ -161,12 +161,15 @@ class Workload:
             TimeoutError: they were not.
         """
         wanted = [done + count for done in self._done]
-        async with asyncio.timeout(timeout):
-            while any(done < least for done, least in zip(self._done, wanted, strict=True)):
-                if any(task.done() for task in self._tasks):
-                    await asyncio.gather(*self._tasks)
-                    raise RuntimeError("the writers have been stopped")
-                await asyncio.sleep(0.01)
+        until = time.monotonic() + timeout
+        while behind := [at for at, least in enumerate(wanted) if self._done[at] < least]:
+            if any(task.done() for task in self._tasks):
+                await asyncio.gather(*self._tasks)
+                raise RuntimeError("the writers have been stopped")
+            if time.monotonic() > until:
+                told = {repr(each.error) for each in self.attempts[-1000:] if each.writer in behind}
+                raise TimeoutError(f"the writers {behind} were not acknowledged; they were told {told}")
+            await asyncio.sleep(0.01)
 
     def mark(self) -> None:
         """Note that a fault begins now: recovery counts from the first one."""
