@@ -38,7 +38,7 @@ async def test_a_sentinel_master_is_killed_behind_stalled_links(
                 await asyncio.sleep(0.4)  # the links are up and stalled for so long
                 work.mark()
                 began = time.monotonic()
-                master.kill()
+                await asyncio.to_thread(master.kill)
                 await asyncio.to_thread(wait_until, lambda: lacks_verdict(group), 30.0)
                 detection = time.monotonic() - began
                 await work.acknowledge(10)
@@ -76,7 +76,7 @@ async def test_one_of_three_masters_is_killed(binary: Path, rounds: int, record:
                 work.start()
                 await work.acknowledge(10)
                 work.mark()
-                master.kill()
+                await asyncio.to_thread(master.kill)
                 await work.acknowledge(10)
                 await work.stop()
                 await asyncio.to_thread(group.wait_until_ready)
