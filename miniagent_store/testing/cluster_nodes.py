@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from miniagent_store.testing.servers import Server
+from miniagent_store.testing.servers import Server, replicas_fed
 
 SLOTS = 16_384
 ANSWER_TIMEOUT = 1.0
@@ -83,8 +83,7 @@ def missing_agreement(servers: Sequence[Server]) -> str | None:
         link = _info(server, "INFO", "replication")
         if myself.master_id is not None and link.get("master_link_status") != "up":
             return f"{server} has no link to its master"
-        # A master feeds a replica that is up only once it has heard from it.
-        fed = {int(fields["port"]) for fields in _replicas(link) if fields["state"] == "online"}
+        fed = {int(row["port"]) for row in replicas_fed(link)}
         if unfed := {node.port for node in view if node.master_id == myself.id} & ports - fed:
             return f"{server} does not feed its replicas on {unfed}"
     owners = [{node.port: node.slots for node in view if node.slots} for view in views.values()]
@@ -107,12 +106,6 @@ def _parsed(line: str) -> Node:
     port = int(address.partition("@")[0].rpartition(":")[2])
     flag_set = frozenset(flags.split(","))
     return Node(node_id, port, flag_set, None if master_id == "-" else master_id, frozenset(slots))
-
-
-def _replicas(link: dict[str, str]) -> list[dict[str, str]]:
-    """The lines that a master has of its replicas, as "slave0:ip=127.0.0.1,port=7001,state=online,…"."""
-    rows = [value for name, value in link.items() if name[:5] == "slave" and name[5:].isdecimal()]
-    return [dict(pair.split("=", 1) for pair in row.split(",")) for row in rows]
 
 
 def _info(server: Server, *command: str) -> dict[str, str]:

@@ -19,7 +19,14 @@ from typing import Any
 from urllib.parse import quote
 
 from miniagent_store.testing.proxy import Action, Proxy
-from miniagent_store.testing.servers import HOST, CommandError, ConfigValue, Server, ServerError
+from miniagent_store.testing.servers import (
+    HOST,
+    CommandError,
+    ConfigValue,
+    Server,
+    ServerError,
+    replicas_fed,
+)
 from miniagent_store.testing.waiting import wait_until
 
 _ANSWER_TIMEOUT = 1.0
@@ -267,8 +274,7 @@ class SentinelGroup:
 
     def _replication_lacks(self, master: Server) -> str | None:
         replicas = [server for server in self.servers if server is not master and server.running]
-        # A master feeds a replica that is up only once it has heard from it.
-        fed = [row for name, row in _link(master).items() if name.startswith("slave") and "online" in row]
+        fed = replicas_fed(_link(master))
         if len(fed) < len(replicas):
             return f"{master} feeds {len(fed)} of {len(replicas)} replicas"
         return _first(_link_lacks(replica, master.port) for replica in replicas)

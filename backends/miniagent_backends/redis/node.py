@@ -188,6 +188,7 @@ class Node:
                     continue  # it answers
                 except (NotSent, SentUnknown, TimeoutError):
                     connection.abort()
+                    self._lost(ConnectionError("it was idle, and does not answer any more"))
 
     # Commands
 
