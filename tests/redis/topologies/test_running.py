@@ -105,7 +105,8 @@ async def test_an_idle_connection_that_died_is_noticed_before_it_is_needed(serve
         url = f"redis://127.0.0.1:{proxy.port}?health_check_interval=500ms&connect_timeout=500ms"
         async with open_store(url, plugins=[listener], socket_timeout=60, deadline=60) as store:
             await store.create("idle")
-            await store.count("idle")  # behind what listings are told of it
+            for _ in range(10):
+                await store.count("idle")  # meanwhile listings and watchers are told of it
             proxy.inject(Action.BLACK_HOLE, on="request", times=None)
             async with asyncio.timeout(30):
                 while "lost" not in listener.kinds:
