@@ -20,7 +20,7 @@ from tests.faults.disturbing import Stall, in_thread
 DETECTION = 1.0
 # Seconds more that are granted where other tests run at the same time, as they do but for the slow ones.
 BESIDE_OTHERS = 1.5
-ROUNDS = [1, pytest.param(10, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+ROUNDS = [1, pytest.param(10, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
