@@ -20,7 +20,7 @@ from tests.faults.disturbing import in_thread
 DETECTION = 1.0
 # Seconds more that are granted where other tests run at the same time, as they do but for the slow ones.
 BESIDE_OTHERS = 1.5
-ROUNDS = [1, pytest.param(10, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+ROUNDS = [1, pytest.param(10, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -91,7 +91,7 @@ async def test_one_of_three_masters_is_killed(binary: Path, rounds: int, record:
             assert not report.unknown
             live = [gap for writer, gap in report.gaps.items() if writer not in struck]
             assert live
-            assert max(live) < 0.5 + granted(rounds)
+            assert max(live) < 0.5 + stall.longest + granted(rounds)
             assert report.recovery is not None
             assert report.recovery <= DETECTION + 2.5 + granted(rounds)
             await asyncio.to_thread(master.start)
