@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from miniagent_store.testing.oracle import Report
 from miniagent_store.testing.workload import Workload
@@ -40,6 +41,27 @@ async def tell_all(deployment: Deployment, *command: str | int, timeout: float =
     return await asyncio.gather(
         *(asyncio.to_thread(master.command, *command, timeout=timeout) for master in deployment.masters())
     )
+
+
+class Stall:
+    """Within it: for how long at the most the machine has not let this process go on."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            self.longest = max(self.longest, time.monotonic() - began - 0.01)
 
 
 @asynccontextmanager

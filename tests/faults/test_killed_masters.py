@@ -14,7 +14,7 @@ from miniagent_store.testing.servers import Server
 from miniagent_store.testing.waiting import wait_until
 from miniagent_store.testing.workload import Workload
 from tests.faults.conftest import Record
-from tests.faults.disturbing import in_thread
+from tests.faults.disturbing import Stall, in_thread
 
 # Seconds after which a server that is silent is taken as down.
 DETECTION = 1.0
@@ -72,7 +72,7 @@ def lacks_verdict(group: SentinelGroup) -> str | None:
 async def test_one_of_three_masters_is_killed(binary: Path, rounds: int, record: Record) -> None:
     with ClusterGroup(binary, node_timeout_ms=int(DETECTION * 1000)) as group:
         for _ in range(rounds):
-            async with Workload(group.url, writers=20, sessions=20) as work:
+            async with Workload(group.url, writers=20, sessions=20) as work, Stall() as stall:
                 master = owner_of(group, work, 0)
                 struck = {writer for writer in range(20) if owner_of(group, work, writer) is master}
                 work.start()
