@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 import redis.asyncio
 
-from miniagent_backends.redis.connection import Connection
+from miniagent_backends.redis.wire.connection import Connection
 from miniagent_store.testing.servers import Server
 
 MESSAGE = os.urandom(400)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from miniagent_backends.redis.connection import Connection
+from miniagent_backends.redis.wire.connection import Connection
 from miniagent_store.testing.proxy import Proxy
 from miniagent_store.testing.servers import Server, find_servers
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from miniagent_backends.redis.connection import Connection, pack
-from miniagent_backends.redis.replies import NotSent, ReplyError, SentUnknown
+from miniagent_backends.redis.wire.connection import Connection, pack
+from miniagent_backends.redis.wire.replies import NotSent, ReplyError, SentUnknown
 from miniagent_store.testing.proxy import Action, Proxy
 from miniagent_store.testing.servers import Server
 from tests.redis.conftest import Connect, NewServer, target_of

@@ -64,8 +64,8 @@ async def test_a_script_that_stopped_half_way_leaves_nothing_to_be_seen(
         mark = b"local outcome = {counter, version, sequences, kept_out, counters}\n"
         assert whole.count(mark) == 1
         broken = whole.replace(mark, mark + b"error('stopped after the push')\n")
-        monkeypatch.setattr("miniagent_backends.redis.executor.source_of_digest", lambda _: broken)
-        monkeypatch.setattr("miniagent_backends.redis.executor.digest_of", lambda _: "0" * 40)
+        monkeypatch.setattr("miniagent_backends.redis.routing.executor.source_of_digest", lambda _: broken)
+        monkeypatch.setattr("miniagent_backends.redis.routing.executor.digest_of", lambda _: "0" * 40)
         with pytest.raises(StoreError):
             await store.append("s", Message.user("half"), Message.user("way"))
         monkeypatch.undo()
@@ -273,7 +273,7 @@ async def test_closing_leaves_no_task(url: str) -> None:
 
 
 def test_host_names_are_checked_unless_someone_says_otherwise() -> None:
-    from miniagent_backends.redis.tls import tls_options
+    from miniagent_backends.redis.wire.tls import tls_options
 
     assert tls_options({})["ssl_check_hostname"] is True
     assert tls_options({"ssl_check_hostname": "false"})["ssl_check_hostname"] is False

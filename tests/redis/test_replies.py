@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from miniagent_backends.redis.replies import Meaning, ReplyError, meaning_of
+from miniagent_backends.redis.wire.replies import Meaning, ReplyError, meaning_of
 from miniagent_store.testing.servers import CommandError, Server
 
 SHA = "074b102fa9b22289dd8063e5c7f6613a34269e2d"

@@ -12,9 +12,9 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from miniagent_backends.redis.connection import Connection, pack
-from miniagent_backends.redis.replies import SentUnknown
-from miniagent_backends.redis.takeover import check_version, make_connection
+from miniagent_backends.redis.wire.connection import Connection, pack
+from miniagent_backends.redis.wire.replies import SentUnknown
+from miniagent_backends.redis.wire.takeover import check_version, make_connection
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.testing.proxy import Action, Proxy
 from miniagent_store.testing.servers import Server, find_servers, free_port, make_certificates

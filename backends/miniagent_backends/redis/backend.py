@@ -10,13 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from miniagent_backends.redis import caching, staging
-from miniagent_backends.redis.executor import Answer, Executor
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
 from miniagent_backends.redis.known import FastAppend, KnownSessions
-from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.rewriting import session_ids
+from miniagent_backends.redis.routing.executor import Answer, Executor
 from miniagent_backends.redis.schema import (
     Keys,
     entry_of,
@@ -30,6 +29,7 @@ from miniagent_backends.redis.schema import (
 )
 from miniagent_backends.redis.sweeping import sweep
 from miniagent_backends.redis.watching import WakeUps, note, read_changes
+from miniagent_backends.redis.wire.node import Node
 from miniagent_store.backend import (
     Backend,
     BackendStats,

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from miniagent_backends.redis.node import Node
-from miniagent_backends.redis.replies import ReplyError
 from miniagent_backends.redis.scripts import source_of
+from miniagent_backends.redis.wire.node import Node
+from miniagent_backends.redis.wire.replies import ReplyError
 from miniagent_store.errors import OutcomeUnknownError, StoreError
 from miniagent_store.values import Finding
 

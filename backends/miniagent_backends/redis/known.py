@@ -7,8 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 
-from miniagent_backends.redis.connection import Arg
 from miniagent_backends.redis.schema import Keys, element_of, pack, slack_ms, unpack
+from miniagent_backends.redis.wire.connection import Arg
 from miniagent_store.backend import (
     MAX_NOT_AFTER_MS,
     OUTCOME_WINDOW,

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from miniagent_backends.redis.addresses import Address, parse_remap, render
 from miniagent_backends.redis.backend import RedisBackend
-from miniagent_backends.redis.clock import ServerClock
-from miniagent_backends.redis.cluster import Cluster
-from miniagent_backends.redis.events import Events
-from miniagent_backends.redis.executor import Executor
-from miniagent_backends.redis.node import Node
 from miniagent_backends.redis.rights import Rights
+from miniagent_backends.redis.routing.addresses import Address, parse_remap, render
+from miniagent_backends.redis.routing.cluster import Cluster
+from miniagent_backends.redis.routing.executor import Executor
+from miniagent_backends.redis.routing.sentinel import Sentinel
+from miniagent_backends.redis.routing.standalone import Standalone
+from miniagent_backends.redis.routing.topology import Topology
 from miniagent_backends.redis.schema import KEY_PREFIXES, Keys
-from miniagent_backends.redis.sentinel import Sentinel
-from miniagent_backends.redis.standalone import Standalone
-from miniagent_backends.redis.tls import tls_options
-from miniagent_backends.redis.topology import Topology
+from miniagent_backends.redis.wire.clock import ServerClock
+from miniagent_backends.redis.wire.events import Events
+from miniagent_backends.redis.wire.node import Node
+from miniagent_backends.redis.wire.tls import tls_options
 from miniagent_store.backend import Backend, BackendOptions
 from miniagent_store.errors import ConfigurationError, InvalidArgumentError
 from miniagent_store.options import parse_duration

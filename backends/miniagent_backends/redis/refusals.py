@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from miniagent_backends.redis.failures import ScriptFailedError
+from miniagent_backends.redis.wire.failures import ScriptFailedError
 from miniagent_store.backend import Fence
 from miniagent_store.errors import (
     BackendUnavailableError,

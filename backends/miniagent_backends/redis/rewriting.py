@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from miniagent_backends.redis.executor import Executor
+from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.schema import BUCKETS, Keys, pairs_of
 
 

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import msgpack  # type: ignore[import-untyped]
 
-from miniagent_backends.redis.slots import same_slot
+from miniagent_backends.redis.routing.slots import same_slot
 from miniagent_store.backend import (
     FORGET_WRITER_MS,
     KEPT_EPOCHS,

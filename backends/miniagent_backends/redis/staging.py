@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from miniagent_backends.redis.connection import Arg
-from miniagent_backends.redis.executor import Answer, Executor
+from miniagent_backends.redis.routing.executor import Answer, Executor
 from miniagent_backends.redis.schema import (
     Keys,
     blob_of,
@@ -15,6 +14,7 @@ from miniagent_backends.redis.schema import (
     pack,
     pack_create,
 )
+from miniagent_backends.redis.wire.connection import Arg
 from miniagent_store.backend import StagePublish, StageWrite
 
 MARK, BYTES = "\0", "\0bytes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from miniagent_backends.redis.executor import Executor
+from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.schema import BUCKETS, Keys, pairs_of
 from miniagent_store.backend import Expired
 

@@ -8,11 +8,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from miniagent_backends.redis.connection import Connection, pack
-from miniagent_backends.redis.executor import Executor
-from miniagent_backends.redis.failures import error_of
-from miniagent_backends.redis.replies import NotSent, ReplyError, SentUnknown
+from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, pairs_of, unpack
+from miniagent_backends.redis.wire.connection import Connection, pack
+from miniagent_backends.redis.wire.failures import error_of
+from miniagent_backends.redis.wire.replies import NotSent, ReplyError, SentUnknown
 from miniagent_store.backend import Change, Record, Subscription, Topic
 from miniagent_store.errors import BackendUnavailableError, StoreError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from miniagent_backends.redis.addresses import parse_address, parse_remap, render
-from miniagent_backends.redis.slots import slot_of
+from miniagent_backends.redis.routing.addresses import parse_address, parse_remap, render
+from miniagent_backends.redis.routing.slots import slot_of
 from miniagent_store import ConfigurationError
 from miniagent_store.testing.cluster import ClusterGroup
 

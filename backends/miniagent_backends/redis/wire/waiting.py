@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from miniagent_backends.redis.replies import ReplyError
+from miniagent_backends.redis.wire.replies import ReplyError
 
 
 async def settled(futures: Sequence[asyncio.Future[Any]]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from miniagent_backends.redis.node import Node
-from miniagent_backends.redis.topology import Topology
+from miniagent_backends.redis.routing.topology import Topology
+from miniagent_backends.redis.wire.node import Node
 
 
 class Standalone(Topology):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from miniagent_backends.redis.replies import ConnectionProblem, Meaning, ReplyError, meaning_of
-from miniagent_backends.redis.tls import explain
+from miniagent_backends.redis.wire.replies import ConnectionProblem, Meaning, ReplyError, meaning_of
+from miniagent_backends.redis.wire.tls import explain
 from miniagent_store.errors import (
     AccessDeniedError,
     BackendUnavailableError,

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from miniagent_backends.redis.connection import Connection, pack
-from miniagent_backends.redis.replies import (
+from miniagent_backends.redis.wire.connection import Connection, pack
+from miniagent_backends.redis.wire.replies import (
     ConnectionProblem,
     Meaning,
     NotSent,
@@ -15,7 +15,7 @@ from miniagent_backends.redis.replies import (
     SentUnknown,
     meaning_of,
 )
-from miniagent_backends.redis.waiting import settled
+from miniagent_backends.redis.wire.waiting import settled
 from miniagent_store.errors import StoreError
 
 # Milliseconds that WAIT waits for replicas (https://redis.io/docs/latest/commands/wait/).

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from miniagent_backends.redis.addresses import Address, parse_address
-from miniagent_backends.redis.clock import ServerClock
-from miniagent_backends.redis.connection import Arg, Command
-from miniagent_backends.redis.events import Events
-from miniagent_backends.redis.keeper import Keeper
-from miniagent_backends.redis.node import Node
-from miniagent_backends.redis.replies import Meaning, ReplyError, meaning_of
 from miniagent_backends.redis.rights import Rights
+from miniagent_backends.redis.routing.addresses import Address, parse_address
+from miniagent_backends.redis.routing.keeper import Keeper
+from miniagent_backends.redis.routing.telling import Telling
+from miniagent_backends.redis.routing.topology import Topology
 from miniagent_backends.redis.scripts import digest_of, source_of_digest
-from miniagent_backends.redis.telling import Telling
-from miniagent_backends.redis.topology import Topology
+from miniagent_backends.redis.wire.clock import ServerClock
+from miniagent_backends.redis.wire.connection import Arg, Command
+from miniagent_backends.redis.wire.events import Events
+from miniagent_backends.redis.wire.node import Node
+from miniagent_backends.redis.wire.replies import Meaning, ReplyError, meaning_of
 from miniagent_store.errors import (
     AccessDeniedError,
     BackendUnavailableError,

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from miniagent_backends.redis.connection import Command
-from miniagent_backends.redis.node import FAREWELL, Node
-from miniagent_backends.redis.replies import Meaning, NotSent, ReplyError, meaning_of
+from miniagent_backends.redis.wire.connection import Command
+from miniagent_backends.redis.wire.node import FAREWELL, Node
+from miniagent_backends.redis.wire.replies import Meaning, NotSent, ReplyError, meaning_of
 from miniagent_store.errors import StoreError
 
 # What is to be told again at the same time, at the most.

@@ -10,7 +10,7 @@ import asyncio
 import re
 from typing import Any
 
-from miniagent_backends.redis.tls import load_context
+from miniagent_backends.redis.wire.tls import load_context
 from miniagent_store.errors import ConfigurationError
 
 # 8.0.0 was withdrawn. Frameworks pin redis-py, so the range is wide.

@@ -7,11 +7,11 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from miniagent_backends.redis.addresses import Address, Remap, render
-from miniagent_backends.redis.events import Events
-from miniagent_backends.redis.node import Node
-from miniagent_backends.redis.slots import SLOTS, slot_of
-from miniagent_backends.redis.topology import SearchingTopology
+from miniagent_backends.redis.routing.addresses import Address, Remap, render
+from miniagent_backends.redis.routing.slots import SLOTS, slot_of
+from miniagent_backends.redis.routing.topology import SearchingTopology
+from miniagent_backends.redis.wire.events import Events
+from miniagent_backends.redis.wire.node import Node
 from miniagent_store.errors import (
     AccessDeniedError,
     BackendUnavailableError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from miniagent_backends.redis.topology import Topology
+from miniagent_backends.redis.routing.topology import Topology
 from miniagent_store.errors import StoreError
 
 # Seconds between looks at connections, and after which a server that says nothing is asked about.

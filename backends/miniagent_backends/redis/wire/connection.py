@@ -15,8 +15,8 @@ from typing import Any, Self
 
 import hiredis
 
-from miniagent_backends.redis.replies import Busy, NotSent, ReplyError, SentUnknown
-from miniagent_backends.redis.takeover import let_go, make_connection, take_over
+from miniagent_backends.redis.wire.replies import Busy, NotSent, ReplyError, SentUnknown
+from miniagent_backends.redis.wire.takeover import let_go, make_connection, take_over
 
 PIECE = 32
 MOST_QUEUED = 100_000

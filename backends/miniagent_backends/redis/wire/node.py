@@ -8,15 +8,15 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from miniagent_backends.redis.circuit import Circuit
-from miniagent_backends.redis.clock import ServerClock
-from miniagent_backends.redis.connection import Arg, Connection, pack
-from miniagent_backends.redis.durable import DurableLane
-from miniagent_backends.redis.events import Events
-from miniagent_backends.redis.failures import error_of, problem_of_connecting
-from miniagent_backends.redis.readers import Readers
-from miniagent_backends.redis.replies import NotSent, ReplyError, SentUnknown
-from miniagent_backends.redis.waiting import replies
+from miniagent_backends.redis.wire.circuit import Circuit
+from miniagent_backends.redis.wire.clock import ServerClock
+from miniagent_backends.redis.wire.connection import Arg, Connection, pack
+from miniagent_backends.redis.wire.durable import DurableLane
+from miniagent_backends.redis.wire.events import Events
+from miniagent_backends.redis.wire.failures import error_of, problem_of_connecting
+from miniagent_backends.redis.wire.readers import Readers
+from miniagent_backends.redis.wire.replies import NotSent, ReplyError, SentUnknown
+from miniagent_backends.redis.wire.waiting import replies
 from miniagent_store.errors import (
     BackendUnavailableError,
     OutcomeUnknownError,

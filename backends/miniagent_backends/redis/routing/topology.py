@@ -6,8 +6,8 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from miniagent_backends.redis.addresses import Address
-from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.routing.addresses import Address
+from miniagent_backends.redis.wire.node import Node
 from miniagent_store.errors import BackendUnavailableError, StoreError
 
 # Seconds that a command waits for a search before it tells its caller, who tries again until the deadline.
