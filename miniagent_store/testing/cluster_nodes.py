@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from miniagent_store.testing.servers import Server
+from miniagent_store.testing.servers import Server, replicas_fed
 
 SLOTS = 16_384
 ANSWER_TIMEOUT = 1.0
@@ -79,9 +79,13 @@ def missing_agreement(servers: Sequence[Server]) -> str | None:
             return f"{server} says {state['cluster_state']}, and {state['cluster_slots_ok']} slots are ok"
         if missing := ports - {node.port for node in view if node.is_known and not node.has_failed}:
             return f"{server} does not reach the nodes on {missing}"
-        is_replica = next(node for node in view if node.is_myself).master_id is not None
-        if is_replica and _info(server, "INFO", "replication").get("master_link_status") != "up":
+        myself = next(node for node in view if node.is_myself)
+        link = _info(server, "INFO", "replication")
+        if myself.master_id is not None and link.get("master_link_status") != "up":
             return f"{server} has no link to its master"
+        fed = {int(row["port"]) for row in replicas_fed(link)}
+        if unfed := {node.port for node in view if node.master_id == myself.id} & ports - fed:
+            return f"{server} does not feed its replicas on {unfed}"
     owners = [{node.port: node.slots for node in view if node.slots} for view in views.values()]
     masters = [
         {node.port: node.master_id for node in view if node.port in ports} for view in views.values()

@@ -68,8 +68,8 @@ class Report:
         weak: commits that were told to be on fewer replicas than asked.
         errors: commits that were refused, and the error of each.
         longest_gap: seconds without any acknowledgement.
-        gaps: the same by writer.
-        recovery: the longest gap of a writer since the fault, in seconds; None if none was marked.
+        gaps: the same by writer, since the fault if one was marked.
+        recovery: the longest of them; None if no fault was marked.
         problems: what else is not as it must be, in words.
     """
 

@@ -19,7 +19,14 @@ from typing import Any
 from urllib.parse import quote
 
 from miniagent_store.testing.proxy import Action, Proxy
-from miniagent_store.testing.servers import HOST, CommandError, ConfigValue, Server, ServerError
+from miniagent_store.testing.servers import (
+    HOST,
+    CommandError,
+    ConfigValue,
+    Server,
+    ServerError,
+    replicas_fed,
+)
 from miniagent_store.testing.waiting import wait_until
 
 _ANSWER_TIMEOUT = 1.0
@@ -171,15 +178,6 @@ class SentinelGroup:
         """
         before = self.master()
         until = time.monotonic() + timeout
-        while True:
-            try:
-                next(filter(_runs, self.sentinels)).command("SENTINEL", "FAILOVER", self.name)
-                break
-            except CommandError as error:
-                # One is going on, or no replica is known to be fit yet.
-                if not str(error).startswith(("INPROG", "NOGOODSLAVE")) or time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
 
         def lacks() -> str | None:
             try:
@@ -187,8 +185,21 @@ class SentinelGroup:
             except ServerError as error:
                 return str(error)
 
-        wait_until(lacks, until - time.monotonic())
-        return self.master()
+        while True:
+            left = until - time.monotonic()
+            try:
+                next(filter(_runs, self.sentinels)).command("SENTINEL", "FAILOVER", self.name)
+                # One that takes longer than its time-out is given up by the sentinels, without a word.
+                wait_until(lacks, min(left, 2 * _FAILOVER_TIMEOUT_MS / 1000))
+                return self.master()
+            except TimeoutError:
+                if time.monotonic() > until:
+                    raise
+            except CommandError as error:
+                # One is going on, or no replica is known to be fit yet.
+                if not str(error).startswith(("INPROG", "NOGOODSLAVE")) or left < 0:
+                    raise
+                time.sleep(0.1)
 
     @contextlib.contextmanager
     def stall_replication(self) -> Iterator[None]:
@@ -263,6 +274,9 @@ class SentinelGroup:
 
     def _replication_lacks(self, master: Server) -> str | None:
         replicas = [server for server in self.servers if server is not master and server.running]
+        fed = replicas_fed(_link(master))
+        if len(fed) < len(replicas):
+            return f"{master} feeds {len(fed)} of {len(replicas)} replicas"
         return _first(_link_lacks(replica, master.port) for replica in replicas)
 
     def _sentinels_lack(self, master: Server) -> str | None:

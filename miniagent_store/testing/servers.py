@@ -337,6 +337,18 @@ class Server:
             raise
 
 
+def replicas_fed(replication: Mapping[str, str]) -> list[dict[str, str]]:
+    """What a master says of the replicas that get its writes.
+
+    Args:
+        replication: the lines of its INFO, such as "slave0": "ip=127.0.0.1,port=7001,state=online,…".
+    """
+    lines = (value for name, value in replication.items() if name[:5] == "slave" and name[5:].isdecimal())
+    rows = [dict(pair.split("=", 1) for pair in line.split(",")) for line in lines]
+    # One that is in sync gets nothing until it has first acknowledged, up to a second later.
+    return [row for row in rows if row["state"] == "online" and row["offset"] != "0"]
+
+
 def free_port() -> int:
     """A loopback port that no one listens on at the moment, fit for a cluster's node too."""
     while True:

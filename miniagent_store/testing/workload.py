@@ -161,12 +161,15 @@ class Workload:
             TimeoutError: they were not.
         """
         wanted = [done + count for done in self._done]
-        async with asyncio.timeout(timeout):
-            while any(done < least for done, least in zip(self._done, wanted, strict=True)):
-                if any(task.done() for task in self._tasks):
-                    await asyncio.gather(*self._tasks)
-                    raise RuntimeError("the writers have been stopped")
-                await asyncio.sleep(0.01)
+        until = time.monotonic() + timeout
+        while behind := [at for at, least in enumerate(wanted) if self._done[at] < least]:
+            if any(task.done() for task in self._tasks):
+                await asyncio.gather(*self._tasks)
+                raise RuntimeError("the writers have been stopped")
+            if time.monotonic() > until:
+                told = {repr(each.error) for each in self.attempts[-1000:] if each.writer in behind}
+                raise TimeoutError(f"the writers {behind} were not acknowledged; they were told {told}")
+            await asyncio.sleep(0.01)
 
     def mark(self) -> None:
         """Note that a fault begins now: recovery counts from the first one."""
@@ -283,9 +286,10 @@ class Workload:
             each.append(max(self._stopped, each[-1]))
         together = sorted(at for each in times.values() for at in each)
         report.longest_gap = _longest_gap(together)
-        report.gaps = {writer: _longest_gap(each) for writer, each in times.items()}
+        since = self._marks[0] if self._marks else 0.0
+        report.gaps = {writer: _longest_gap(each, since) for writer, each in times.items()}
         if self._marks:
-            report.recovery = max(_longest_gap(each, self._marks[0]) for each in times.values())
+            report.recovery = max(report.gaps.values())
 
 
 def _longest_gap(times: Sequence[float], since: float = 0.0) -> float:

@@ -37,7 +37,12 @@ PARTS: list[Any] = [
 ]
 
 
-@pytest.fixture(scope="module", params=sorted(find_servers()))
+FIRST, *OTHERS = sorted(find_servers())
+
+
+@pytest.fixture(
+    scope="module", params=[FIRST, *(pytest.param(other, marks=pytest.mark.slow) for other in OTHERS)]
+)
 def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterGroup]:
     binary: Path = find_servers()[request.param]
     with ClusterGroup(binary, masters=2, replicas=0) as group:

@@ -245,6 +245,23 @@ async def test_a_store_that_was_refused_holds_no_connection_and_may_try_again(
     await store.close()
 
 
+async def test_a_password_that_is_changed_under_way_is_told_and_not_tried_again(
+    server: Server, proxy: Proxy
+) -> None:
+    give(server, RULES)
+    async with open_store(f"redis://agent:{PASSWORD}@127.0.0.1:{proxy.port}") as store:
+        await store.append("s", Message.user("hello"), create=True)
+        server.command("ACL", "SETUSER", "agent", "resetpass", ">n0t-this-one")
+        proxy.cut()
+        await eventually(lambda: proxy.connections == 0)
+
+        started = time.monotonic()
+        with pytest.raises(AccessDeniedError, match="refused the user name or password"):
+            await store.append("s", Message.user("hello"))
+        assert time.monotonic() - started < 2
+        assert proxy.accepted <= 3
+
+
 async def test_another_database_needs_one_right_more(
     server: Server, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:

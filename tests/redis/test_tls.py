@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
@@ -24,6 +25,7 @@ from miniagent_store import (
     StoreError,
     open_store,
 )
+from miniagent_store.testing import eventually
 from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.turns import TurnPromises
@@ -275,6 +277,24 @@ async def test_a_server_that_is_down_is_said_to_be_down(
     assert "is the server running?" in str(error)
 
 
+async def test_a_server_that_says_nothing_after_the_handshake_is_let_go(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Server() as server,
+        TLSProxy("127.0.0.1", server.port or 0, certificates) as tls,
+        Proxy("127.0.0.1", tls.port) as proxy,
+    ):
+        server.pause()
+        try:
+            url = f"rediss://127.0.0.1:{proxy.port}"
+            error = await refused(caplog, url, connect_timeout="0.5s", **trusting(certificates))
+            assert isinstance(error, BackendUnavailableError)
+            await eventually(lambda: proxy.connections == 0)
+        finally:
+            server.resume()
+
+
 @pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
 def test_a_file_that_is_missing_is_named_at_once(
     option: str, certificates: Certificates, tmp_path: Path
@@ -371,6 +391,33 @@ async def test_sentinels_and_their_servers_by_tls(certificates: Certificates) ->
         await talk(url, address_remap={**addresses, **sentinels}, **trusting(certificates))
         with pytest.raises(ConfigurationError, match="check ssl_ca_certs"):
             await talk(url, address_remap={**addresses, **sentinels})
+
+
+async def test_a_server_that_is_not_trusted_any_more_is_not_hammered(
+    certificates: Certificates, others: Certificates
+) -> None:
+    with Server() as server, TLSProxy("127.0.0.1", server.port or 0, certificates) as proxy:
+        url = f"rediss://localhost:{proxy.port}"
+        async with open_store(url, **trusting(certificates)) as store:
+            session = await store.append("s", Message.user("hello"), create=True)
+            watching = asyncio.ensure_future(anext(aiter(store.watch("s", after=session.position))))
+            await asyncio.sleep(0.2)
+            proxy.stop()
+            changed = TLSProxy("127.0.0.1", server.port or 0, others)
+            changed.port = proxy.port
+            with changed:
+                started = time.monotonic()
+                with pytest.raises(ConfigurationError, match="is not trusted"):
+                    await store.append("s", Message.user("again"))
+                assert time.monotonic() - started < 2
+
+                # Who watches is told too, and nobody goes on trying.
+                with pytest.raises(ConfigurationError, match="is not trusted"):
+                    await watching
+                before = changed.connections
+                assert before <= 4
+                await asyncio.sleep(2)
+                assert changed.connections - before <= 4
 
 
 @pytest.fixture(scope="module", params=PLACES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import compress
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ PIECE = 32
 MOST_QUEUED = 100_000
 _NOT_ENOUGH = object()
 Arg = bytes | str | int | float
+Command = Sequence[Arg]
 
 
 def pack(*args: Arg) -> bytes:

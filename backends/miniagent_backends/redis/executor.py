@@ -7,20 +7,20 @@ applied is a `BackendUnavailableError`, what may have been an `OutcomeUnknownErr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from miniagent_backends.redis.addresses import Address, parse_address
 from miniagent_backends.redis.clock import ServerClock
-from miniagent_backends.redis.connection import Arg
+from miniagent_backends.redis.connection import Arg, Command
 from miniagent_backends.redis.events import Events
-from miniagent_backends.redis.node import FAREWELL, Node
-from miniagent_backends.redis.replies import Meaning, NotSent, ReplyError, meaning_of
+from miniagent_backends.redis.keeper import Keeper
+from miniagent_backends.redis.node import Node
+from miniagent_backends.redis.replies import Meaning, ReplyError, meaning_of
 from miniagent_backends.redis.rights import Rights
 from miniagent_backends.redis.scripts import digest_of, source_of_digest
+from miniagent_backends.redis.telling import Telling
 from miniagent_backends.redis.topology import Topology
 from miniagent_store.errors import (
     AccessDeniedError,
@@ -29,16 +29,9 @@ from miniagent_store.errors import (
     StoreError,
 )
 
-Command = Sequence[Arg]
 DURABLE = "durable"
 # Redirections of one command that are followed before its caller is told.
 MOST_HOPS = 5
-# What is told to no one who waits, and is to be told again, at the most.
-MOST_RETOLD = 1000
-# Seconds between looks at connections, and after which a server that says nothing is asked about.
-LOOK_SECONDS, SILENCE = 0.25, 1.0
-# Seconds between looks at which replicas are reachable, where all of them are to acknowledge.
-REPLICAS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +76,11 @@ class Executor:
     ) -> None:
         self._topology, self._rights = topology, rights
         self._clock, self.events = clock, events
-        self._is_durable, self._counts_replicas, self._heartbeat = durable, counts_replicas, heartbeat
-        self._keeper: asyncio.Task[None] | None = None
-        self._retelling: set[asyncio.Task[None]] = set()
+        self._is_durable = durable
+        self._keeper = Keeper(topology, counts_replicas=counts_replicas, heartbeat=heartbeat)
+        self._telling = Telling(
+            lambda command: topology.route(_key_of(command)), lambda command: self._exchange([command])
+        )
 
     async def open(self) -> None:
         """Connect.
@@ -103,17 +98,12 @@ class Executor:
             if isinstance(error, AccessDeniedError):
                 raise self._rights.refusal(error) from None
             raise
-        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        self._keeper.start()
 
     async def close(self) -> None:
         """Close all connections; may be called twice."""
-        if self._retelling:
-            await asyncio.wait(self._retelling, timeout=FAREWELL)
-        keeper, self._keeper = self._keeper, None
-        tasks = [*self._retelling, *((keeper,) if keeper is not None else ())]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._telling.close()
+        await self._keeper.close()
         await self._topology.close()
 
     def now_ms(self) -> int:
@@ -144,23 +134,6 @@ class Executor:
         """A node that serves, as far as is known."""
         nodes = self.masters()
         return next((node for node in nodes if node.circuit.problem is None), nodes[0])
-
-    async def _keep(self) -> None:
-        """Look after connections that nobody waits on, and servers that say nothing to those who wait."""
-        loop = asyncio.get_running_loop()
-        looked_after = counted = loop.time()
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            now = loop.time()
-            nodes = self._topology.masters()
-            due = self._counts_replicas and now - counted >= REPLICAS_SECONDS
-            if due or any(node.is_silent(SILENCE) for node in nodes):
-                counted = now
-                with contextlib.suppress(StoreError):  # who waits for an answer is told by itself
-                    await self._topology.look()
-            if now - looked_after >= self._heartbeat / 2:
-                looked_after = now
-                await asyncio.gather(*(node.look_after_idle(self._heartbeat) for node in nodes))
 
     # Commands
 
@@ -333,44 +306,11 @@ class Executor:
 
     def notify(self, *commands: Command) -> None:
         """Send commands and do not wait; what becomes of them changes nothing that is promised."""
-        places: dict[Node | None, list[Command]] = {}
-        for command in commands:
-            places.setdefault(self._topology.route(_key_of(command)), []).append(command)
-        for node, group in places.items():
-            try:
-                if node is None:
-                    raise NotSent("it has to be looked for")
-                futures = node.tell(group)
-            except NotSent:
-                for command in group:
-                    self._tell_again(command)
-                continue
-            for command, future in zip(group, futures, strict=True):
-                future.add_done_callback(partial(self._told, command))
+        self._telling.tell(*commands)
 
     def notify_script(self, name: str, keys: Sequence[str], *args: Arg) -> None:
         """As `notify`, for a script."""
-        self.notify(_call(name, keys, args))
-
-    def _told(self, command: Command, future: asyncio.Future[Any]) -> None:
-        error = None if future.cancelled() else future.exception()
-        if isinstance(error, ReplyError):
-            if meaning_of(error) in {Meaning.AGAIN_AT_ONCE, Meaning.AGAIN_LATER}:
-                self._tell_again(command)
-        elif error is not None:
-            self._tell_again(command)
-
-    def _tell_again(self, command: Command) -> None:
-        """Once more, on the way that is waited for; all that is told may be told twice."""
-        if self._keeper is None or len(self._retelling) >= MOST_RETOLD:
-            return
-        task = asyncio.get_running_loop().create_task(self._retell(command))
-        self._retelling.add(task)
-        task.add_done_callback(self._retelling.discard)
-
-    async def _retell(self, command: Command) -> None:
-        with contextlib.suppress(StoreError):  # repaired by the reads that find it missing
-            await self._exchange([command])
+        self._telling.tell(_call(name, keys, args))
 
 
 def _call(name: str, keys: Sequence[str], args: Sequence[Arg]) -> Command:

@@ -44,6 +44,11 @@ async def problem_of_connecting(
             return _denied(name)
         return error_of(name, ReplyError(text))
     if isinstance(error, ReplyError):
+        if error.text.startswith("ERR unknown command 'TIME'"):
+            return ConfigurationError(
+                f"{name} is a sentinel; write redis+sentinel:// and the master's name, as in "
+                "redis+sentinel://host:26379/mymaster/0"
+            )
         return error_of(name, error)
     if isinstance(error, exceptions.RedisError | OSError | TimeoutError | ConnectionProblem):
         told = await explain(name, target, error, timeout)

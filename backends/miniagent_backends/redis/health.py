@@ -14,7 +14,7 @@ from miniagent_store.errors import OutcomeUnknownError, StoreError
 from miniagent_store.values import Finding
 
 # Seconds of a round trip, and bytes and seconds that a replica lags, which are worth a warning.
-SLOW, FAR_BEHIND, LONG_SILENT = 0.1, 1 << 20, 10
+SLOW, FAR_BEHIND, LONG_SILENT = 0.1, 1 << 20, 5
 NEARLY_FULL = 0.9
 
 Info = Mapping[str, str]

@@ -188,6 +188,7 @@ class Node:
                     continue  # it answers
                 except (NotSent, SentUnknown, TimeoutError):
                     connection.abort()
+                    self._lost(ConnectionError("it was idle, and does not answer any more"))
 
     # Commands
 
@@ -262,6 +263,7 @@ class Node:
         Raises:
             StoreError: as `run`; a server that says nothing is a `BackendUnavailableError`.
         """
+        connection: Connection | None = None
         try:
             async with asyncio.timeout(timeout):
                 connection = await self.connection()
@@ -269,8 +271,13 @@ class Node:
         except ReplyError as error:
             raise self.translate(error) from None
         except (NotSent, SentUnknown, TimeoutError) as error:
-            why = str(error) or f"no answer within {timeout:g} s"
-            raise BackendUnavailableError(f"{self.name} cannot be reached ({why})") from None
+            silence: BaseException = error
+        if connection is None:
+            problem = await problem_of_connecting(self.name, self._target, silence, timeout)
+            assert problem is not None
+            raise problem
+        why = str(silence) or f"no answer within {timeout:g} s"
+        raise BackendUnavailableError(f"{self.name} cannot be reached ({why})")
 
     def tell(self, commands: Sequence[Sequence[Arg]]) -> list[asyncio.Future[Any]]:
         """Send commands on the connection that is there, and do not wait: futures of their replies.

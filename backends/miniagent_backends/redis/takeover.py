@@ -91,7 +91,11 @@ async def take_over(connection: Any, protocol: asyncio.Protocol, timeout: float)
                 tls.context = await asyncio.to_thread(load_context, *files, tls.check_hostname)
             await connection.connect()
     except BaseException:
+        writer = connection._writer
         await connection.disconnect(nowait=True)
+        if writer is not None:
+            # TLS would wait for the other end to say goodbye.
+            writer.transport.abort()
         raise
     reader, transport = connection._reader, connection._writer.transport
     leftover = bytes(reader._buffer)
@@ -123,9 +127,8 @@ def let_go(connection: Any) -> None:
     connection._reader = connection._writer = None
     if writer is None:
         return
-    transport = writer.transport
-    if not transport.is_closing():
-        transport.close()
+    # Not closed, since TLS would wait for the other end to say goodbye.
+    writer.transport.abort()
     # The stream's own protocol never hears of the end; whoever waits for it would wait for ever.
     stream_protocol = writer._protocol
     if not stream_protocol._closed.done():

@@ -67,6 +67,21 @@ async def test_a_server_that_is_no_sentinel(server: Server) -> None:
     assert "redis://" in str(error)
 
 
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+async def test_a_sentinel_taken_for_a_server(sentinels: SentinelGroup, scheme: str) -> None:
+    error = await refusal_of(f"{scheme}://127.0.0.1:{sentinels.sentinels[0].port}")
+
+    assert isinstance(error, ConfigurationError)
+    assert "is a sentinel; write redis+sentinel://" in str(error)
+
+
+async def test_a_cluster_that_speaks_no_tls(cluster: ClusterGroup) -> None:
+    error = await refusal_of(cluster.url.replace("redis", "rediss"))
+
+    assert isinstance(error, BackendUnavailableError)
+    assert "write redis:// instead of rediss://" in str(error)
+
+
 async def test_a_server_that_is_no_cluster(server: Server) -> None:
     error = await refusal_of(f"redis+cluster://127.0.0.1:{server.port}")
 

@@ -20,7 +20,7 @@ from miniagent_store import (
     open_store,
 )
 from miniagent_store.testing.cluster import ClusterGroup
-from miniagent_store.testing.proxy import Proxy
+from miniagent_store.testing.proxy import Action, Proxy
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import Server
 from tests.redis.topologies.conftest import Place, url_of
@@ -90,12 +90,30 @@ async def test_a_failover_is_told(sentinels: SentinelGroup, caplog: pytest.LogCa
 async def test_a_changed_cluster_is_told(cluster: ClusterGroup) -> None:
     listener = Listener()
     async with open_store(url_of(cluster), plugins=[listener]) as store:
-        await store.create("s")
+        for number in range(12):
+            await store.create(f"s{number}")
         cluster.fail_over(cluster.masters()[0])
         number = 0
         while "topology_changed" not in listener.kinds:
             number += 1
-            await store.append(f"s{number}", Message.user("hello"), create=True)
+            await store.append(f"s{number % 12}", Message.user("hello"))
+
+
+async def test_an_idle_connection_that_died_is_noticed_before_it_is_needed(server: Server) -> None:
+    listener = Listener()
+    with Proxy("127.0.0.1", server.port or 0) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}?health_check_interval=500ms&connect_timeout=500ms"
+        async with open_store(url, plugins=[listener], socket_timeout=60, deadline=60) as store:
+            await store.create("idle")
+            await store.count("idle")  # behind what listings are told of it
+            proxy.inject(Action.BLACK_HOLE, on="request", times=None)
+            async with asyncio.timeout(30):
+                while "lost" not in listener.kinds:
+                    await asyncio.sleep(0.02)
+            proxy.heal()
+            # Over the dead connection it would take the whole of socket_timeout.
+            async with asyncio.timeout(30):
+                await store.append("idle", Message.user("hello"))
 
 
 async def test_a_server_that_takes_no_connections_is_not_hammered() -> None:
