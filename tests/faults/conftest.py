@@ -90,6 +90,13 @@ def every_deployment(request: pytest.FixtureRequest, binary: Path) -> Iterator[D
         yield deployment
 
 
+@pytest.fixture(autouse=True)
+def settled(request: pytest.FixtureRequest) -> None:
+    """On a busy machine a master may have been replaced under the test before."""
+    for name in {"deployment", "every_deployment"} & set(request.fixturenames):
+        request.getfixturevalue(name).settle()
+
+
 # What does not make a master fall is for a master behind Sentinel as for a server alone.
 @pytest.fixture(
     scope="session", params=["standalone", "cluster", pytest.param("sentinel", marks=pytest.mark.slow)]

@@ -28,6 +28,7 @@ class Deployment:
         servers: those that hold data.
         masters: tells which of them take writes now.
         owner: tells which of them has a key.
+        settle: returns when they agree on all this.
     """
 
     topology: Topology
@@ -36,6 +37,7 @@ class Deployment:
     servers: Sequence[Server]
     masters: Callable[[], Sequence[Server]]
     owner: Callable[[str], Server]
+    settle: Callable[[], None] = lambda: None
 
     @contextmanager
     def proxied(self) -> Iterator[Proxied]:
@@ -109,7 +111,13 @@ def deploy(topology: Topology, binary: Path, **config: ConfigValue) -> Iterator[
 def of_sentinel(group: SentinelGroup, binary: Path) -> Deployment:
     """A deployment of a group that runs."""
     return Deployment(
-        "sentinel", binary, group.url, group.servers, lambda: [group.master()], lambda key: group.master()
+        "sentinel",
+        binary,
+        group.url,
+        group.servers,
+        lambda: [group.master()],
+        lambda key: group.master(),
+        group.wait_until_ready,
     )
 
 
@@ -122,4 +130,5 @@ def of_cluster(cluster: ClusterGroup, binary: Path) -> Deployment:
         cluster.servers,
         cluster.masters,
         lambda key: cluster.owner(cluster.slot_of(key)),
+        cluster.wait_until_ready,
     )

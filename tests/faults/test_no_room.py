@@ -40,6 +40,8 @@ async def give_memory(deployment: Deployment) -> None:
 async def break_the_disk(deployment: Deployment) -> None:
     """A folder in the place of the file: the server cannot save, and says MISCONF to writes."""
     for master in deployment.masters():
+        # A replica that became a master has one.
+        (master.folder / "dump.rdb").unlink(missing_ok=True)
         (master.folder / "dump.rdb").mkdir()
         master.command("CONFIG", "SET", "save", "3600 1000000")
     await save(deployment, "err")
