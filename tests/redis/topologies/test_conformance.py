@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -21,27 +20,9 @@ from miniagent_store.testing.conformance.watching import WatchPromises
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import find_servers
 from tests.redis.test_redis_servers import OTHERS, hold_a_conversation
+from tests.redis.topologies.conftest import url_of
 
 SERVERS = find_servers()
-Group = SentinelGroup | ClusterGroup
-
-
-def url_of(group: Group, **options: str) -> str:
-    """For a test of its own: nobody else's sessions are seen."""
-    pairs = {"namespace": uuid.uuid4().hex, **options}
-    return f"{group.url}?{'&'.join(f'{name}={value}' for name, value in pairs.items())}"
-
-
-@pytest.fixture(scope="module")
-def sentinels() -> Iterator[SentinelGroup]:
-    with SentinelGroup() as group:
-        yield group
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[ClusterGroup]:
-    with ClusterGroup() as group:
-        yield group
 
 
 @pytest.fixture(scope="module", params=OTHERS)
