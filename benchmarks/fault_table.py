@@ -5,7 +5,8 @@ Run ``make faults``, which is::
     FAULT_REPORT=faults.jsonl python -m pytest tests/faults -m "slow or not slow"
     python benchmarks/fault_table.py faults.jsonl
 
-A second argument says how the file was made, where that was another way. Lines of the same fault and topology are added up; of their recoveries the longest counts.
+A second argument says how the file was made, where that was another way. Lines of the same fault and
+topology are added up; of their recoveries the longest counts.
 """
 
 from __future__ import annotations
