@@ -5,7 +5,8 @@ Run ``make faults``, which is::
     FAULT_REPORT=faults.jsonl python -m pytest tests/faults -m "slow or not slow"
     python benchmarks/fault_table.py faults.jsonl
 
-Lines of the same fault and topology are added up; of their recoveries the longest counts.
+A second argument says how the file was made, where that was another way. Lines of the same fault and
+topology are added up; of their recoveries the longest counts.
 """
 
 from __future__ import annotations
@@ -28,11 +29,7 @@ compared with what is stored: *lost* is acknowledged and not there, *doubled* is
 ended in another error of the store, and is not stored. *Recovery* is the longest time that a writer had to
 wait, in seconds, counted from the fault.
 
-Made by:
-
-    make faults
-
-on {servers}.
+Made by {made_by}, on {servers}.
 
 | fault | on | acknowledged | lost | doubled | unknown | refused | recovery | |
 |---|---|---:|---:|---:|---:|---:|---:|---|
@@ -42,8 +39,8 @@ COUNTS = ("acknowledged", "lost", "doubled", "unknown", "errors")
 Line = Mapping[str, Any]
 
 
-def table(lines: Iterable[Line]) -> str:
-    """The page, from what the tests have written."""
+def table(lines: Iterable[Line], made_by: str) -> str:
+    """The page, from what the tests have written; `made_by` says which tests were run."""
     groups: dict[tuple[str, str], list[Line]] = defaultdict(list)
     servers: set[str] = set()
     for line in lines:
@@ -52,7 +49,7 @@ def table(lines: Iterable[Line]) -> str:
     rows = [row(*name, group) for name, group in sorted(groups.items(), key=lambda item: order(*item[0]))]
     *others, last = sorted(servers)
     named = f"{', '.join(others)} and {last}" if others else last
-    return HEAD.format(servers=named) + "".join(rows)
+    return HEAD.format(servers=named, made_by=made_by) + "".join(rows)
 
 
 def order(fault: str, topology: str) -> tuple[int, str, bool, str]:
@@ -73,14 +70,16 @@ def row(fault: str, topology: str, group: Iterable[Line]) -> str:
 
 def main() -> int:
     """Read the file that is named, and write the page."""
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in {2, 3}:
         print(__doc__, file=sys.stderr)
         return 2
     lines = [json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]
     if not lines:
         print("no test has written anything", file=sys.stderr)
         return 1
-    TARGET.write_text(table(lines), encoding="utf-8")
+    TARGET.write_text(
+        table(lines, sys.argv[2] if len(sys.argv) == 3 else "`make faults`"), encoding="utf-8"
+    )
     print(f"{TARGET}: {len(lines)} lines of tests")
     return 0
 
