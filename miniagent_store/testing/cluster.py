@@ -26,6 +26,7 @@ from miniagent_store.testing.cluster_nodes import (
     nodes_known_to,
 )
 from miniagent_store.testing.servers import HOST, CommandError, ConfigValue, Server, ServerError
+from miniagent_store.testing.startable import Startable
 from miniagent_store.testing.waiting import wait_until
 
 _MIGRATE_TIMEOUT_MS = 5000
@@ -33,7 +34,7 @@ _MIGRATE_TIMEOUT_MS = 5000
 _FAILOVER_TIMEOUT = 6.0
 
 
-class ClusterGroup:
+class ClusterGroup(Startable):
     """Masters with their replicas, which share the slots evenly at first.
 
     Args:
@@ -76,17 +77,6 @@ class ClusterGroup:
         self._master_count = masters
         self.servers = [self._new_server() for _ in range(masters * (replicas + 1))]
         self._first_masters = self.servers[:masters]
-
-    def __enter__(self) -> ClusterGroup:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:

@@ -77,7 +77,7 @@ class Fault:
             raise TimeoutError(f"no {self.on} to {self.action.name} has passed within {timeout:g} s")
 
 
-class Proxy:
+class Proxy(Startable):
     """Forwards loopback connections to a server.
 
     Args:

@@ -27,6 +27,7 @@ from miniagent_store.testing.servers import (
     ServerError,
     replicas_fed,
 )
+from miniagent_store.testing.startable import Startable
 from miniagent_store.testing.waiting import wait_until
 
 _ANSWER_TIMEOUT = 1.0
@@ -36,7 +37,7 @@ _SENTINEL_PERIODS_MS = {"info-period": 1000, "publish-period": 500}
 _UNREACHABLE = ("s_down", "o_down", "disconnected")
 
 
-class SentinelGroup:
+class SentinelGroup(Startable):
     """One master and its replicas, under sentinels of their own.
 
     Args:
@@ -78,17 +79,6 @@ class SentinelGroup:
         self._down_after_ms = down_after_ms
         self._password = password
         self._sentinel_password = sentinel_password
-
-    def __enter__(self) -> SentinelGroup:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:

@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from miniagent_store.testing.startable import Startable
+
 HOST = "127.0.0.1"
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 10.0
@@ -83,7 +85,7 @@ def find_servers() -> dict[str, Path]:
     return found
 
 
-class Server:
+class Server(Startable):
     """A server process of its own, in a temporary folder of its own.
 
     Args:
@@ -130,17 +132,6 @@ class Server:
         self._config = dict(config or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._at_exit: weakref.finalize[Any, Server] | None = None
-
-    def __enter__(self) -> Server:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.stop()
 
     @property
     def pid(self) -> int:

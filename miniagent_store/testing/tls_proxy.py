@@ -25,7 +25,7 @@ _HANDSHAKE = 10.0
 _CHUNK = 64 * 1024
 
 
-class TLSProxy:
+class TLSProxy(Startable):
     """Takes TLS connections on loopback and forwards what they say to a plain server.
 
     Args:
