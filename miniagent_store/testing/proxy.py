@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, TypeVar
 
+from miniagent_store.testing.startable import Startable
+
 HOST = "127.0.0.1"
 Direction = Literal["request", "reply"]
 _CHUNK = 64 * 1024
@@ -98,13 +100,6 @@ class Proxy(Startable):
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._faults: list[Fault] = []
-
-    def __enter__(self) -> Proxy:
-        self.start()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.stop()
 
     @property
     def host(self) -> str:

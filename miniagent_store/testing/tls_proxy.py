@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator
 
 from miniagent_store.testing.servers import Certificates
+from miniagent_store.testing.startable import Startable
 
 HOST = "127.0.0.1"
 # Seconds for a TLS handshake, and for connecting to the server.
@@ -55,13 +56,6 @@ class TLSProxy(Startable):
         self._serving: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-
-    def __enter__(self) -> TLSProxy:
-        self.start()
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.stop()
 
     @property
     def host(self) -> str:
