@@ -77,12 +77,13 @@ def five_hundred_slots(cluster: ClusterGroup, work: Workload, source: Server) ->
     return slots
 
 
+@pytest.mark.parametrize("replicas", ["all", 0])
 @pytest.mark.parametrize("rounds", ROUNDS)
 async def test_masters_of_a_cluster_hand_over(
-    cluster: ClusterGroup, binary: Path, rounds: int, record: Record
+    cluster: ClusterGroup, binary: Path, rounds: int, replicas: str | int, record: Record
 ) -> None:
     for _ in range(rounds):
-        async with Workload(cluster.url, writers=20, sessions=20, replicas="all") as work:
+        async with Workload(cluster.url, writers=20, sessions=20, replicas=replicas) as work:
             work.start()
             await work.acknowledge(5)
             work.mark()
@@ -92,7 +93,7 @@ async def test_masters_of_a_cluster_hand_over(
             await work.stop()
             await asyncio.to_thread(cluster.wait_until_ready)
             report = await work.report(servers=cluster.masters())
-        record("6 CLUSTER FAILOVER of each shard", "Cluster, replicas=all", report, binary=binary)
+        record("6 CLUSTER FAILOVER of each shard", f"Cluster, replicas={replicas}", report, binary=binary)
         all_went_well(report)
 
 
