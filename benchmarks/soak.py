@@ -2,8 +2,8 @@
 
 Run: ``python benchmarks/soak.py MINUTES [--seed N] [--server NAME] [--replicas all|N]``. It starts nodes of
 its own: three masters and their replicas. In rounds of half a minute writers work on sessions while
-nodes are killed and started again, stopped for a while, failed over, slots are moved, connections are cut
-and scripts forgotten. At the end of a round, when the cluster is well again, what the writers were told is
+nodes are killed and started again, stopped for a while, failed over, connections are cut and scripts
+forgotten; with ``--move-slots`` slots are moved too, after which a Cluster may lose one when a master dies. At the end of a round, when the cluster is well again, what the writers were told is
 compared with what is stored; memory and open sockets of this process are noted. The stores stay open all
 the time.
 
@@ -101,18 +101,20 @@ class Faults:
     Args:
         cluster: it runs.
         chance: decides.
+        moves: whether slots are moved too.
     """
 
-    def __init__(self, cluster: ClusterGroup, chance: random.Random) -> None:
+    def __init__(self, cluster: ClusterGroup, chance: random.Random, *, moves: bool) -> None:
         self._cluster, self._chance = cluster, chance
         self.all: dict[str, Callable[[], Awaitable[None]]] = {
             "node killed and started again": self.kill,
             "node stopped for a while": self.stop,
             "CLUSTER FAILOVER": self.fail_over,
-            "slots moved and back": self.move_slots,
             "SCRIPT FLUSH": self.forget_scripts,
             "CLIENT KILL": self.cut,
         }
+        if moves:
+            self.all["slots moved and back"] = self.move_slots
 
     def _any(self, servers: Sequence[Server]) -> Server:
         return self._chance.choice(servers)
@@ -169,7 +171,9 @@ class Faults:
 # Rounds
 
 
-async def soak(cluster: ClusterGroup, minutes: float, replicas: str, chance: random.Random) -> Soak:
+async def soak(
+    cluster: ClusterGroup, minutes: float, replicas: str, chance: random.Random, *, moves: bool
+) -> Soak:
     """Rounds until the time is over.
 
     Args:
@@ -177,6 +181,7 @@ async def soak(cluster: ClusterGroup, minutes: float, replicas: str, chance: ran
         minutes: how long.
         replicas: as the store's option.
         chance: decides which fault comes when.
+        moves: whether slots are moved too.
     """
     seen, began = Soak(), time.monotonic()
     end = began + minutes * 60
@@ -212,7 +217,7 @@ async def one_round(
     tell: Callable[[str], None],
 ) -> None:
     """Writers on sessions of this round, and faults one after the other."""
-    faults = Faults(cluster, chance).all
+    faults = Faults(cluster, chance, moves=moves).all
     async with Workload(
         cluster.url,
         sessions=SESSIONS,
@@ -314,13 +319,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--server", choices=sorted(servers), default=next(iter(servers), None))
     parser.add_argument("--replicas", default="all")
+    parser.add_argument("--move-slots", action="store_true")
     given = parser.parse_args()
     # Thousands of connections are going to be lost.
     logging.getLogger("miniagent_store").setLevel(logging.ERROR)
     print(f"seed {given.seed}, server {given.server}, replicas={given.replicas}")
     with ClusterGroup(servers[given.server], node_timeout_ms=NODE_TIMEOUT_MS) as cluster:
         try:
-            seen = asyncio.run(soak(cluster, given.minutes, given.replicas, random.Random(given.seed)))
+            chance = random.Random(given.seed)
+            seen = asyncio.run(soak(cluster, given.minutes, given.replicas, chance, moves=given.move_slots))
         except ClusterUnwellError as error:
             print(f"the cluster itself was not well again {error}; try another seed")
             return 2
