@@ -3,9 +3,9 @@
 Run: ``python benchmarks/soak.py MINUTES [--seed N] [--server NAME] [--replicas all|N]``. It starts nodes of
 its own: three masters and their replicas. In rounds of half a minute writers work on sessions while
 nodes are killed and started again, stopped for a while, failed over, connections are cut and scripts
-forgotten; with ``--move-slots`` slots are moved too, after which a Cluster may lose one when a master dies. At the end of a round, when the cluster is well again, what the writers were told is
-compared with what is stored; memory and open sockets of this process are noted. The stores stay open all
-the time.
+forgotten; with ``--move-slots`` slots are moved too, after which a Cluster may lose one when a master dies.
+At the end of a round, when the cluster is well again, what the writers were told is compared with what is
+stored; memory and open sockets of this process are noted. The stores stay open all the time.
 
 The exit code is 1 if anything acknowledged is lost (which ``--replicas 0`` allows), done twice or otherwise
 wrong, or if memory or sockets grow; 2 if the cluster itself did not recover from a fault.
@@ -183,6 +183,7 @@ async def soak(
         chance: decides which fault comes when.
         moves: whether slots are moved too.
     """
+    faults = Faults(cluster, chance, moves=moves).all
     seen, began = Soak(), time.monotonic()
     end = began + minutes * 60
     options = {"namespace": uuid.uuid4().hex, "replicas": replicas, "ttl": "1h"}
@@ -201,7 +202,7 @@ async def soak(
 
         while time.monotonic() < end:
             until = min(end, time.monotonic() + ROUND_SECONDS)
-            await one_round(cluster, stores, options, until, chance, seen, tell)
+            await one_round(cluster, stores, options, until, chance, faults, seen, tell)
             gc.collect()
             seen.samples.append(Sample(time.monotonic() - began, resident_bytes(), open_sockets()))
     return seen
@@ -213,11 +214,11 @@ async def one_round(
     options: dict[str, str],
     until: float,
     chance: random.Random,
+    faults: dict[str, Callable[[], Awaitable[None]]],
     seen: Soak,
     tell: Callable[[str], None],
 ) -> None:
     """Writers on sessions of this round, and faults one after the other."""
-    faults = Faults(cluster, chance, moves=moves).all
     async with Workload(
         cluster.url,
         sessions=SESSIONS,
