@@ -22,6 +22,7 @@ import subprocess
 import tempfile
 import time
 import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -37,6 +38,8 @@ START_TIMEOUT = 20.0
 STOP_TIMEOUT = 10.0
 
 ConfigValue = str | int | Sequence[str]
+# Ports that this process was given last: whoever has one may not listen on it yet.
+_given: deque[int] = deque(maxlen=300)
 
 
 class ServerError(RuntimeError):
@@ -345,14 +348,27 @@ def free_port() -> int:
     while True:
         # Below those that the system gives to outgoing connections: one of them could have taken the port
         # when a killed server is started again. A cluster's nodes speak to each other 10,000 higher.
-        port = random.randrange(11_000, 22_000)
+        port = random.randrange(1_100) + 11_000 + 1_100 * (_side_by_side() % 10)
+        if port in _given:
+            continue
         try:
             for probed in (port, port + 10_000):
                 with socket.socket() as probe:
                     probe.bind((HOST, probed))
         except OSError:
             continue
+        _given.append(port)
         return port
+
+
+def _side_by_side() -> int:
+    """Which of the processes this is that test at the same time. They take ports apart from each other.
+
+    The nodes of a cluster go on calling one of theirs that was killed, and would take a stranger's new node
+    on its port for it.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    return int(worker) if worker.isdecimal() else os.getpid()
 
 
 def make_certificates(

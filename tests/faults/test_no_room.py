@@ -137,7 +137,7 @@ async def test_evicted_parts_are_never_half_a_session(binary: Path, policy: str,
             evicted = int(info_of(server, "stats")["evicted_keys"])
 
     assert evicted > 0
-    assert damaged > 0
+    assert damaged + report.lost > 0
     note = (
         f"as is said: {evicted} keys were evicted; {damaged} sessions are told to be damaged, none is half"
     )
