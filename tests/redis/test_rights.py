@@ -129,7 +129,7 @@ def test_the_line_names_each_command_that_is_used_and_no_other() -> None:
     folder = Path(str(files(miniagent_backends.redis)))
     python = "".join(
         path.read_text()
-        for path in folder.glob("*.py")
+        for path in folder.rglob("*.py")
         if path.stem not in {"replies", "cluster", "sentinel", "topology"}
     )
     in_scripts = {word.lower() for text in lua for word in re.findall(r"redis\.p?call\('(\w+)'", text)}
