@@ -18,9 +18,10 @@ import miniagent_backends.redis
 from miniagent_backends.redis import scripts
 from miniagent_backends.redis.rights import acl_rules
 from miniagent_backends.redis.schema import Keys
-from miniagent_store import AccessDeniedError, Message, StoreError, open_store
+from miniagent_store import AccessDeniedError, Message, SessionStore, StoreError, open_store
 from miniagent_store.testing import StoreConformance, eventually
 from miniagent_store.testing.cluster import ClusterGroup
+from miniagent_store.testing.conformance.base import OpenHere
 from miniagent_store.testing.conformance.caching import CachePromises
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.counters import CounterPromises
@@ -103,7 +104,12 @@ class TestWithTheSmallestRights(
 
 @pytest.mark.slow
 class TestWithTheSmallestRightsInFull(WithTheSmallestRights, StoreConformance):
-    """All of it."""
+    """All of it; but that the rights of one namespace open no other."""
+
+    async def test_namespaces_keep_stores_apart(self, store: SessionStore, open_here: OpenHere) -> None:
+        await store.create("s")
+        with pytest.raises(AccessDeniedError, match=r"lacks rights: ~elsewhere/\*"):
+            await open_here(namespace="elsewhere")
 
 
 async def test_the_line_without_a_namespace_is_enough_too(server: Server) -> None:

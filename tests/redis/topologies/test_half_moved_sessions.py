@@ -89,8 +89,8 @@ class Move:
 
     def keys(self, server: Server) -> list[bytes]:
         found: list[bytes] = server.command("CLUSTER", "GETKEYSINSLOT", self.slot, 100)
-        # Another test's session may be in the same slot.
-        return [key for key in found if key.startswith(self._namespace)]
+        # Another test's session, or an index, may be in the same slot.
+        return [key for key in found if self._namespace + b"/session:s" in key]
 
     def _move(self, keys: list[bytes]) -> None:
         assert keys
