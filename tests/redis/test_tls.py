@@ -34,6 +34,9 @@ from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import Certificates, Server, find_servers, make_certificates
 from miniagent_store.testing.tls_proxy import TLSProxy
 
+# A handshake that is cut off leaves asyncio's transport to the garbage collector now and then.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SERVERS = find_servers()
 # The servers that pip brings have no TLS; where none has, the proxies are enough.
 PLACES = sorted(SERVERS)
