@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
-import traceback
 import uuid
 from collections.abc import Iterator
 from importlib.resources import files
@@ -18,7 +16,7 @@ import miniagent_backends.redis
 from miniagent_backends.redis import scripts
 from miniagent_backends.redis.rights import acl_rules
 from miniagent_backends.redis.schema import Keys
-from miniagent_store import AccessDeniedError, Message, SessionStore, StoreError, open_store
+from miniagent_store import AccessDeniedError, Message, SessionStore, open_store
 from miniagent_store.testing import StoreConformance, eventually
 from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance.base import OpenHere
@@ -41,6 +39,7 @@ from miniagent_store.testing.conformance.watching import WatchPromises
 from miniagent_store.testing.proxy import Proxy
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import Server, find_servers
+from tests.redis.refused import refusal_of
 
 SERVERS = find_servers()
 PASSWORD = "agent-pa55word"
@@ -145,22 +144,10 @@ def test_the_line_names_each_command_that_is_used_and_no_other() -> None:
 
 
 async def refused(caplog: pytest.LogCaptureFixture, url: str, **options: Any) -> AccessDeniedError:
-    """The error of a store that cannot be opened: soon, and without secrets."""
-    caplog.set_level(logging.DEBUG)
-    store = open_store(url, **options)
-    started = time.monotonic()
-    with pytest.raises(StoreError) as caught:
-        await store.append("s", Message.user("hello"), create=True)
-    taken = time.monotonic() - started
-    await store.close()
-
-    assert taken < 2
-    written = [str(caught.value), repr(caught.value), repr(store), caplog.text]
-    written += traceback.format_exception(caught.value)
-    assert PASSWORD not in "".join(written)
-    assert "n0t-this-one" not in "".join(written)
-    assert isinstance(caught.value, AccessDeniedError)
-    return caught.value
+    """The error of a store that is denied something."""
+    error = await refusal_of(caplog, url, secrets=(PASSWORD, "n0t-this-one"), **options)
+    assert isinstance(error, AccessDeniedError)
+    return error
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 import time
-import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, aclosing
@@ -33,6 +31,7 @@ from miniagent_store.testing.proxy import Proxy
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import Certificates, Server, find_servers, make_certificates
 from miniagent_store.testing.tls_proxy import TLSProxy
+from tests.redis.refused import refusal_of
 
 # A handshake that is cut off leaves asyncio's transport to the garbage collector now and then.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -131,20 +130,8 @@ async def talk(url: str, **options: Any) -> None:
 
 
 async def refused(caplog: pytest.LogCaptureFixture, url: str, **options: Any) -> StoreError:
-    """The error of a store that cannot be opened: soon, and without secrets."""
-    caplog.set_level(logging.DEBUG)
-    store = open_store(url, **options)
-    started = time.monotonic()
-    with pytest.raises(StoreError) as caught:
-        await store.append("s", Message.user("hello"), create=True)
-    taken = time.monotonic() - started
-    await store.close()
-
-    assert taken < 2
-    written = [str(caught.value), repr(caught.value), repr(store), caplog.text]
-    written += traceback.format_exception(caught.value)
-    assert not [secret for secret in SECRETS if secret in "".join(written)]
-    return caught.value
+    """The error of a store that cannot be opened."""
+    return await refusal_of(caplog, url, secrets=SECRETS, **options)
 
 
 async def test_who_trusts_the_authority_talks(place: Place, certificates: Certificates) -> None:
