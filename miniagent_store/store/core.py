@@ -33,6 +33,7 @@ from miniagent_store.store.committing import commit_draft
 from miniagent_store.store.draft import CommitDraft, DraftRedaction
 from miniagent_store.store.retrying import IN_DOUBT, Retrying
 from miniagent_store.store.session_keys import SessionKeys
+from miniagent_store.store.sharing import Shared
 from miniagent_store.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class StoreCore:
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
         self.writer = Writer(options.deadline)
         backend.tell = self._tell_connection
+        self.shared = Shared()
         self.commits = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()

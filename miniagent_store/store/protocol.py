@@ -399,12 +399,21 @@ class SessionStore(ABC):
         *,
         user_id: str | None = None,
         after: Position | None = None,
+        entries: bool = True,
     ) -> AsyncIterator[SessionEvent]:
         """What happens, as it happens.
 
         A session: its entries once each and in order within an epoch, from `after` (or now) on; a
         "reset" a log where an epoch changed; state and metadata at their latest; ends with "deleted" or
         "expired". A user, or the whole store: which sessions changed, at least once each.
+
+        Nothing is kept for who is slow: the next event is read from the log when it is asked for. While
+        the backend is away the watch waits, says so in the log, and goes on where it stopped.
+
+        Args:
+            session_id, user_id: what to watch; neither for the whole store.
+            after: of a session: from where on; `SessionEvent.position` of the last event goes on after it.
+            entries: whether "appended" carries the entries; without, it says in which log some came.
         """
 
     @abstractmethod

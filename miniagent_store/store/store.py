@@ -473,8 +473,9 @@ class Store(SessionStore):
         *,
         user_id: str | None = None,
         after: Position | None = None,
+        entries: bool = True,
     ) -> AsyncIterator[SessionEvent]:
-        return watch(self._core, session_id, user_id, after)
+        return watch(self._core, session_id, user_id, after, entries=entries)
 
     def lock(self, name: str, *, ttl: float = 10, wait: float = 30) -> Lock:
         check_id(name, what="lock name")

@@ -1,12 +1,18 @@
 """What happens to a session, a user's sessions or the whole store, as it happens.
 
 Notifications only wake; what is told is read from the log after the last entry told, so a lost
-notification loses nothing.
+notification loses nothing. However many watch the same session in one process, they are woken by one
+subscription and share each read.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from miniagent_store.backend import (
     Change,
@@ -18,20 +24,39 @@ from miniagent_store.backend import (
     Subscription,
     Topic,
 )
-from miniagent_store.errors import InvalidArgumentError, SessionNotFoundError
+from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError, SessionNotFoundError
 from miniagent_store.ids import check_id
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.reading import PAGE
 from miniagent_store.values import EVENTS, MESSAGES, Position, SessionEvent
 
+logger = logging.getLogger("miniagent_store")
+T = TypeVar("T")
 # Looked at again this often even if no wake-up comes.
 WATCHDOG = 5.0
+# Between attempts to reach a backend that has been away for longer than the deadline.
+PAUSE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look at a session has shown: what is to be told, and where that leads."""
+
+    record: Record | None
+    events: tuple[SessionEvent, ...] = ()
+    position: Position | None = None
 
 
 async def watch_session(
-    core: StoreCore, session_id: str, after: Position | None
+    core: StoreCore, session_id: str, after: Position | None, *, entries: bool = True
 ) -> AsyncIterator[SessionEvent]:
     """Events of one session from a position on, until it is deleted or expires.
+
+    Args:
+        core: of the store.
+        session_id: the session.
+        after: where to begin; None for now.
+        entries: whether "appended" carries the entries; without, none is read.
 
     Raises:
         SessionNotFoundError: there is no session to begin with.
@@ -47,43 +72,52 @@ async def watch_session(
                 raise SessionNotFoundError(session_id)
             after = record.position
         while True:
-            result, logs = await _read_on(core, session_id, after)
-            gone = _gone(session_id, record, result, after, core.backend.now_ms())
-            if gone is not None:
-                yield gone
+            look = await _patiently(session_id, partial(_look, core, session_id, after, entries))
+            if look.record is None or look.position is None:
+                yield _gone(session_id, record, core.backend.now_ms())
                 return
-            record = result.record
-            assert record is not None
-            told = dict(zip(logs, result.entries, strict=True))
-            position = _reached(record, told)
-            async for event in _events(core, result, told, after, position):
+            record = look.record
+            for event in look.events:
                 yield event
-            caught_up = position == record.position
-            after = position
+            caught_up = look.position == record.position
+            after = look.position
             if caught_up:
                 await subscription.wait(_patience(record, core.backend.now_ms()))
     finally:
         await core.backend.unsubscribe(topic, subscription)
 
 
-async def _read_on(core: StoreCore, session_id: str, after: Position) -> tuple[ReadResult, list[str]]:
+async def _look(core: StoreCore, session_id: str, after: Position, entries: bool) -> _Look:
+    """What happened since a position; one read for all who ask for it at the same time."""
+
+    async def once() -> _Look:
+        result, logs = await _read_on(core, session_id, after, entries)
+        record = result.record
+        if record is None or record.incarnation != after.incarnation:
+            return _Look(None)
+        told = dict(zip(logs, result.entries, strict=True)) if entries else {}
+        position = _reached(record, told)
+        return _Look(record, await _events(core, result, told, after, position, entries), position)
+
+    return await core.shared.ask(("watch", session_id, after, entries), once)
+
+
+async def _read_on(
+    core: StoreCore, session_id: str, after: Position, entries: bool
+) -> tuple[ReadResult, list[str]]:
     """What was written to the logs since, one page a log, and which logs those are, new ones included."""
-    logs = {MESSAGES: 0, EVENTS: 0, **dict(after.sequences)}
+    logs = {MESSAGES: 0, EVENTS: 0, **dict(after.sequences)} if entries else {}
     while True:
         ranges = tuple(LogRange(log, after=seq, limit=PAGE) for log, seq in logs.items())
         plan = ReadPlan(session_id, ranges, since=(after.incarnation, after.epoch))
         result = await core.read(plan)
-        new = [log for log in (result.record.logs if result.record else ()) if log not in logs]
+        new = [log for log in (result.record.logs if result.record and entries else ()) if log not in logs]
         if not new:
             return result, list(logs)
         logs.update(dict.fromkeys(new, 0))
 
 
-def _gone(
-    session_id: str, known: Record | None, result: ReadResult, after: Position, now_ms: int
-) -> SessionEvent | None:
-    if result.record is not None and result.record.incarnation == after.incarnation:
-        return None
+def _gone(session_id: str, known: Record | None, now_ms: int) -> SessionEvent:
     expires_ms = known.expires_ms if known else None
     expired = expires_ms is not None and expires_ms <= now_ms
     user_id = known.user_id if known else None
@@ -104,24 +138,35 @@ async def _events(
     told: Mapping[str, Sequence[StoredEntry]],
     after: Position,
     position: Position,
-) -> AsyncIterator[SessionEvent]:
+    entries: bool,
+) -> tuple[SessionEvent, ...]:
     record = result.record
     assert record is not None
-    session_id, user_id = record.session_id, record.user_id
-    for log, from_seq in result.resets.items():
-        yield SessionEvent(
-            "reset", session_id, position, log, from_seq=from_seq, user_id=user_id, version=record.version
-        )
+    session_id, user_id, version = record.session_id, record.user_id, record.version
+    events = [
+        SessionEvent("reset", session_id, position, log, from_seq=seq, user_id=user_id, version=version)
+        for log, seq in result.resets.items()
+    ]
     for log, stored in told.items():
         if stored:
-            entries = await core.coding.decode_entries(session_id, log, stored)
-            yield SessionEvent(
-                "appended", session_id, position, log, entries, user_id=user_id, version=record.version
+            decoded = await core.coding.decode_entries(session_id, log, stored)
+            events.append(
+                SessionEvent(
+                    "appended", session_id, position, log, decoded, user_id=user_id, version=version
+                )
             )
+    if not entries:
+        for log, tail in record.logs.items():
+            known = min(after.seq(log), result.resets.get(log, tail.last + 1) - 1)
+            if tail.last > max(known, tail.base):
+                events.append(
+                    SessionEvent("appended", session_id, position, log, user_id=user_id, version=version)
+                )
     if record.state_version > after.version:
-        yield SessionEvent("state", session_id, position, user_id=user_id, version=record.version)
+        events.append(SessionEvent("state", session_id, position, user_id=user_id, version=version))
     if record.metadata_version > after.version:
-        yield SessionEvent("metadata", session_id, position, user_id=user_id, version=record.version)
+        events.append(SessionEvent("metadata", session_id, position, user_id=user_id, version=version))
+    return tuple(events)
 
 
 def _patience(record: Record, now_ms: int) -> float:
@@ -140,7 +185,7 @@ async def watch_store(core: StoreCore, user_id: str | None) -> AsyncIterator[Ses
     try:
         _, cursor = await _changes(core, None, 1)
         while True:
-            changes, cursor = await _changes(core, cursor, PAGE)
+            changes, cursor = await _patiently("the store", partial(_changes, core, cursor, PAGE))
             for change in changes:
                 if change.kind == "session" and user_id in (None, change.user_id):
                     yield SessionEvent(
@@ -160,11 +205,29 @@ async def _subscribe(core: StoreCore, topic: Topic) -> Subscription:
 
 
 async def _changes(core: StoreCore, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
-    return await core.retrying.attempt("watch", "", lambda _: core.backend.changes(after, limit))
+    async def once() -> tuple[Sequence[Change], str]:
+        return await core.retrying.attempt("watch", "", lambda _: core.backend.changes(after, limit))
+
+    return await core.shared.ask(("changes", after, limit), once)
+
+
+async def _patiently(what: str, look: Callable[[], Awaitable[T]]) -> T:
+    """What `look()` returns, however long the backend is away: who watches goes on where it stopped."""
+    while True:
+        try:
+            return await look()
+        except BackendUnavailableError as error:
+            logger.warning("who watches %s is told nothing until the backend answers: %s", what, error)
+        await asyncio.sleep(PAUSE)
 
 
 def watch(
-    core: StoreCore, session_id: str | None, user_id: str | None, after: Position | None
+    core: StoreCore,
+    session_id: str | None,
+    user_id: str | None,
+    after: Position | None,
+    *,
+    entries: bool = True,
 ) -> AsyncIterator[SessionEvent]:
     """See `SessionStore.watch`.
 
@@ -174,7 +237,7 @@ def watch(
     if session_id is not None:
         if user_id is not None:
             raise InvalidArgumentError("watch a session or a user, not both")
-        return watch_session(core, session_id, after)
+        return watch_session(core, session_id, after, entries=entries)
     if after is not None:
         raise InvalidArgumentError(
             "a position belongs to a session; watching a user or the store takes none"
