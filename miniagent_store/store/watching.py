@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from miniagent_store.backend import (
     Change,
@@ -28,7 +28,7 @@ from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError
 from miniagent_store.ids import check_id
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.reading import PAGE
-from miniagent_store.values import EVENTS, MESSAGES, Position, SessionEvent
+from miniagent_store.values import EVENTS, MESSAGES, EventType, Position, SessionEvent
 
 logger = logging.getLogger("miniagent_store")
 T = TypeVar("T")
@@ -137,35 +137,47 @@ async def _events(
     result: ReadResult,
     told: Mapping[str, Sequence[StoredEntry]],
     after: Position,
-    position: Position,
+    reached: Position,
     entries: bool,
 ) -> tuple[SessionEvent, ...]:
+    """What is to be told; the position of each leads on to those behind it."""
     record = result.record
     assert record is not None
-    session_id, user_id, version = record.session_id, record.user_id, record.version
-    events = [
-        SessionEvent("reset", session_id, position, log, from_seq=seq, user_id=user_id, version=version)
-        for log, seq in result.resets.items()
-    ]
+    here, events = after, list[SessionEvent]()
+
+    def tell(kind: EventType, log: str | None = None, **more: Any) -> None:
+        events.append(
+            SessionEvent(
+                kind, record.session_id, here, log, user_id=record.user_id, version=record.version, **more
+            )
+        )
+
+    def stand_at(seqs: Mapping[str, int]) -> Position:
+        # Version is what state and metadata are compared by, which come last.
+        sequences = tuple({**dict(here.sequences), **seqs}.items())
+        return Position(record.incarnation, record.epoch, after.version, sequences)
+
+    # A position has one epoch: until all resets are told, they are told again to who goes on from there.
+    valid = {log: min(after.seq(log), seq - 1) for log, seq in result.resets.items()}
+    for number, (log, seq) in enumerate(result.resets.items(), 1):
+        if number == len(result.resets):
+            here = stand_at(valid)
+        tell("reset", log, from_seq=seq)
     for log, stored in told.items():
         if stored:
-            decoded = await core.coding.decode_entries(session_id, log, stored)
-            events.append(
-                SessionEvent(
-                    "appended", session_id, position, log, decoded, user_id=user_id, version=version
-                )
-            )
+            here = stand_at({log: stored[-1].seq})
+            tell("appended", log, entries=await core.coding.decode_entries(record.session_id, log, stored))
     if not entries:
         for log, tail in record.logs.items():
-            known = min(after.seq(log), result.resets.get(log, tail.last + 1) - 1)
-            if tail.last > max(known, tail.base):
-                events.append(
-                    SessionEvent("appended", session_id, position, log, user_id=user_id, version=version)
-                )
+            if tail.last > max(valid.get(log, after.seq(log)), tail.base):
+                here = stand_at({log: tail.last})
+                tell("appended", log)
     if record.state_version > after.version:
-        events.append(SessionEvent("state", session_id, position, user_id=user_id, version=version))
+        tell("state")
     if record.metadata_version > after.version:
-        events.append(SessionEvent("metadata", session_id, position, user_id=user_id, version=version))
+        tell("metadata")
+    if events:
+        events[-1] = replace(events[-1], position=reached)
     return tuple(events)
 
 

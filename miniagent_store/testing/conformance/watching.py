@@ -17,6 +17,7 @@ from miniagent_store.testing.conformance.base import (
     say,
     soon,
     take,
+    texts,
 )
 from miniagent_store.values import Message, Position, Session, SessionEvent
 
@@ -42,6 +43,17 @@ def told(events: list[SessionEvent]) -> list[object]:
         else event.type
         for event in events
     ]
+
+
+def apply(event: SessionEvent, copy: dict[str, list[object]], others: set[str]) -> None:
+    """Bring a copy of the logs up to date, and note the type of what is no change of a log."""
+    if event.log is None:
+        others.add(event.type)
+    elif event.from_seq is not None:
+        del copy[event.log][event.from_seq - 1 :]
+    else:
+        assert event.entries[0].seq == len(copy[event.log]) + 1
+        copy[event.log] += contents(entry.value for entry in event.entries)
 
 
 class WatchPromises(ConformanceBase):
@@ -115,6 +127,73 @@ class WatchPromises(ConformanceBase):
         [second] = await watched(store, session.id, Position.parse(str(first.position)), 1)
 
         assert told([first, second]) == [("appended", "messages", ["a"]), ("appended", "messages", ["b"])]
+
+    async def test_a_watch_goes_on_from_any_event_and_leaves_nothing_out(
+        self, store: SessionStore, session: Session
+    ) -> None:
+        await say(store, session.id, "a", "b", "c")
+        here = (await say(store, session.id, "e", "f", log="events")).position
+        await store.rewind(session.id, to=1)
+        await say(store, session.id, "x")
+        await say(store, session.id, "g", log="events")
+        await store.state(session.id).set("name", 1)
+        await store.update(session.id, metadata={"m": 1})
+
+        copy: dict[str, list[object]] = {"messages": ["a", "b", "c"], "events": ["e", "f"]}
+        position, others = here, set[str]()
+        end = (await store.get(session.id)).position
+        while position != end:
+            # As one that dies as soon as it can go on from somewhere else.
+            async with watching(store.watch(session.id, after=position)) as events:
+                event = await soon(anext(events))
+                apply(event, copy, others)
+                while event.position == position:
+                    event = await soon(anext(events))
+                    apply(event, copy, others)
+            assert event.position is not None
+            position = event.position
+
+        assert copy == {
+            "messages": await texts(store, session.id),
+            "events": await texts(store, session.id, "events"),
+        }
+        assert others == {"state", "metadata"}
+
+    async def test_a_watch_without_entries_says_where_some_came(
+        self, store: SessionStore, session: Session
+    ) -> None:
+        here = (await say(store, session.id, "a", "b")).position
+        await say(store, session.id, "c")
+        await store.pop(session.id, 2)
+        await say(store, session.id, "d")
+        await say(store, session.id, "e", log="events")
+
+        async with watching(store.watch(session.id, after=here, entries=False)) as events:
+            heard = await take(events, 3)
+
+        assert [(event.type, event.log, event.entries) for event in heard] == [
+            ("reset", "messages", ()),
+            ("appended", "messages", ()),
+            ("appended", "events", ()),
+        ]
+        assert heard[-1].position == (await store.get(session.id)).position
+
+    async def test_many_who_watch_one_session_hear_the_same(
+        self, store: SessionStore, session: Session
+    ) -> None:
+        async def listen() -> list[object]:
+            heard: list[object] = []
+            async with watching(store.watch(session.id, after=session.position)) as events:
+                while len(heard) < 20:
+                    heard += contents(each.value for each in (await anext(events)).entries)
+            return heard
+
+        listeners = [asyncio.create_task(listen()) for _ in range(50)]
+        for number in range(20):
+            await say(store, session.id, str(number))
+
+        for heard in await soon(asyncio.gather(*listeners)):
+            assert heard == [str(number) for number in range(20)]
 
     async def test_catching_up_goes_beyond_a_page(self, store: SessionStore, session: Session) -> None:
         await store.append(session.id, *[Message.user(n) for n in range(1100)])
