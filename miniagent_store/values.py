@@ -53,7 +53,7 @@ class Message(Mapping[str, Any]):
 
     __slots__ = ("_fields", "_time")
     _fields: dict[str, Any]
-    _time: datetime | None
+    _time: datetime | int | None  # milliseconds until someone asks
 
     def __init__(
         self,
@@ -109,6 +109,14 @@ class Message(Mapping[str, Any]):
         self._time = time
         return self
 
+    @classmethod
+    def of_stored(cls, fields: dict[str, Any], time_ms: int) -> Self:
+        """A view of fields that nobody else has, with the time at which they were stored."""
+        self = cls.__new__(cls)
+        self._fields = fields
+        self._time = time_ms
+        return self
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as they were given; a new dict."""
         return dict(self._fields)
@@ -146,7 +154,11 @@ class Message(Mapping[str, Any]):
     def time(self) -> datetime | None:
         """The caller's time, else the store's; None before the message is stored."""
         given = self._fields.get("time")
-        return given if isinstance(given, datetime) else self._time
+        if isinstance(given, datetime):
+            return given
+        if isinstance(self._time, int):
+            self._time = from_ms(self._time)
+        return self._time
 
     def __getitem__(self, key: str) -> Any:
         return self._fields[key]
@@ -161,7 +173,7 @@ class Message(Mapping[str, Any]):
         return f"Message({', '.join(f'{key}={value!r}' for key, value in self._fields.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_restore_message, (self._fields, self._time))
+        return (_restore_message, (self._fields, self.time))
 
 
 def _restore_message(fields: dict[str, Any], time: datetime | None) -> Message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from miniagent_store.values import MESSAGES, Position
 
@@ -115,9 +116,11 @@ class NewEntry:
     digest: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """An entry as it stands in a log. Its size in the session is that of its payload."""
+class StoredEntry(NamedTuple):
+    """An entry as it stands in a log. Its size in the session is that of its payload.
+
+    A tuple, since long histories are many of them.
+    """
 
     seq: int
     version: int

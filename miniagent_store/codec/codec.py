@@ -17,6 +17,7 @@ from miniagent_store.codec.envelope import (
     parse_header,
 )
 from miniagent_store.codec.natives import StructureOfNatives, natives_of
+from miniagent_store.codec.quick import UNREAD, quick_reader
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.codec.value_model import ValueModel
@@ -100,6 +101,7 @@ class Codec:
         # By whether tagged; the first pair for values that compression leaves as they are.
         self._headers = _headers(chain.protection)
         self._compressed_headers = _headers(chain.ids)
+        self._quick = quick_reader(chain.serializer, self._wrappers, self._headers[False], self.limits)
 
     @property
     def bound(self) -> bool:
@@ -165,6 +167,13 @@ class Codec:
             CryptoError: a key is missing, or the value was tampered with or moved.
             KeyProviderError: a key could not be had for now.
         """
+        if self._quick is not None:
+            try:
+                value = self._quick(data, context)
+            except Exception:  # noqa: BLE001 - what goes wrong here goes wrong again below, where it is told
+                value = UNREAD
+            if value is not UNREAD:
+                return value
         failure: StoreError
         at: str | None = None
         try:

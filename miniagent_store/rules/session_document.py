@@ -162,11 +162,11 @@ class DocumentRows:
 
     def redact_entry(self, log: str, seq: int, payload: bytes) -> int:
         before = self.entries(log, seq, seq)[0]
-        self._put_entry(log, replace(before, payload=payload, redacted=True))
+        self._put_entry(log, before._replace(payload=payload, redacted=True))
         return len(before.payload)
 
     def replace_payload(self, log: str, seq: int, payload: bytes) -> None:
-        self._put_entry(log, replace(self.entries(log, seq, seq)[0], payload=payload))
+        self._put_entry(log, self.entries(log, seq, seq)[0]._replace(payload=payload))
 
     def _put_entry(self, log: str, entry: StoredEntry) -> None:
         stored = self._session.log(log)

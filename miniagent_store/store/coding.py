@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any, TypeVar
 
 from miniagent_store.backend import (
     Append,
@@ -19,15 +21,17 @@ from miniagent_store.backend import (
     StoredValue,
 )
 from miniagent_store.codec.codec import Codec
-from miniagent_store.errors import SessionDamagedError, SessionTooLargeError
+from miniagent_store.errors import SerializationError, SessionDamagedError, SessionTooLargeError
 from miniagent_store.options import StoreOptions
 from miniagent_store.serializer import Context
 from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue
-from miniagent_store.values import Entry, Session, from_ms, to_ms
+from miniagent_store.values import Entry, Message, Session, from_ms, to_ms
 
-# Decoding goes on for so many entries or bytes before other tasks get a turn: about half a millisecond.
-DECODE_ENTRIES = 32
-DECODE_BYTES = 128 * 1024
+T = TypeVar("T")
+# Decoding goes on for so long before other tasks get a turn.
+DECODE_SECONDS = 0.0005
+# More entries than this are a long log.
+LONG_LOG = 32
 
 
 StandingDigests = dict[tuple[str, str], bytes]
@@ -105,31 +109,77 @@ class Coding:
             SerializationError: one of them cannot be read.
             SessionDamagedError: an id stands twice.
         """
-        if len(stored) <= DECODE_ENTRIES:
-            return await self._decode_entries(session_id, log, stored)
+
+        def entry_of(each: StoredEntry, value: Any) -> Entry:
+            return Entry(
+                each.seq, each.id.hex(), from_ms(each.time_ms), each.version, log, value, each.redacted
+            )
+
+        return tuple(await self._decode(session_id, log, stored, entry_of))
+
+    async def decode_messages(
+        self, session_id: str, log: str, stored: Sequence[StoredEntry]
+    ) -> list[Message]:
+        """As `decode_entries`, for who wants the messages only."""
+        return await self._decode(
+            session_id,
+            log,
+            stored,
+            lambda each, value: Message.of_stored(
+                value if type(value) is dict else dict(value), each.time_ms
+            ),
+        )
+
+    async def _decode(
+        self,
+        session_id: str,
+        log: str,
+        stored: Sequence[StoredEntry],
+        make: Callable[[StoredEntry, Any], T],
+    ) -> list[T]:
+        if len({each.id for each in stored}) != len(stored):
+            raise SessionDamagedError(session_id, part=f"log {log!r}", problem="holds an entry twice")
+        if len(stored) <= LONG_LOG:
+            return self._decode_some(session_id, log, stored, make)[0]
+        made: list[T] = []
         # One long log at a time: two hundred that give way to each other would still keep all else waiting.
         async with self._decoding:
-            return await self._decode_entries(session_id, log, stored)
-
-    async def _decode_entries(
-        self, session_id: str, log: str, stored: Sequence[StoredEntry]
-    ) -> tuple[Entry, ...]:
-        entries: list[Entry] = []
-        pending = 0
-        for each in stored:
-            pending += len(each.payload)
-            if pending > DECODE_BYTES or (len(entries) % DECODE_ENTRIES == 0 and entries):
-                pending = 0
+            while True:
+                some, next_at = self._decode_some(session_id, log, stored, make, len(made))
+                made += some
+                if next_at == len(stored):
+                    return made
                 await asyncio.sleep(0)
-            value = self.codec.decode(each.payload, self.entry_context(session_id, log, each.id))
-            entries.append(
-                Entry(
-                    each.seq, each.id.hex(), from_ms(each.time_ms), each.version, log, value, each.redacted
-                )
-            )
-        if len({each.id for each in entries}) != len(entries):
-            raise SessionDamagedError(session_id, part=f"log {log!r}", problem="holds an entry twice")
-        return tuple(entries)
+
+    def _decode_some(
+        self,
+        session_id: str,
+        log: str,
+        stored: Sequence[StoredEntry],
+        make: Callable[[StoredEntry, Any], T],
+        start: int = 0,
+    ) -> tuple[list[T], int]:
+        """What can be decoded from `start` on before others get a turn, and where to go on."""
+        made: list[T] = []
+        decode, bound = self.codec.decode, self.codec.bound
+        # Where bytes are not bound to their place, the place is for errors only.
+        place = self.entry_context(session_id, log, b"")
+        clock = time.perf_counter
+        until = clock() + DECODE_SECONDS if len(stored) > LONG_LOG else inf
+        for at in range(start, len(stored)):
+            each = stored[at]
+            if made and clock() > until:
+                return made, at
+            if bound:
+                place = self.entry_context(session_id, log, each.id)
+            try:
+                value = decode(each.payload, place)
+            except SerializationError as error:
+                if error.context is not None:
+                    error.context = str(self.entry_context(session_id, log, each.id))
+                raise
+            made.append(make(each, value))
+        return made, len(stored)
 
     def encode_value(self, session_id: str, name: str, value: Any) -> bytes:
         return self.codec.encode(value, self.context(session_id, f"state:{name}"))

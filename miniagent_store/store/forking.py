@@ -200,7 +200,7 @@ class _Fork:
         context = core.coding.entry_context(self._target, log, entry.id)
         with self._encoding():
             payload = core.coding.codec.encode(value, context)
-        return replace(entry, payload=payload)
+        return entry._replace(payload=payload)
 
     def _rebind_value(self, value: StoredValue) -> StoredValue:
         core = self._core

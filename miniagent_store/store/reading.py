@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any, TypeVar
 
 from miniagent_store.backend import LogRange, ReadPlan, ReadResult, Record, StateScan, StoredEntry
 from miniagent_store.errors import InvalidArgumentError, SessionNotFoundError, VersionConflictError
@@ -11,6 +12,7 @@ from miniagent_store.ids import check_id, check_name
 from miniagent_store.store.core import StoreCore
 from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, Snapshot, to_ms
 
+T = TypeVar("T")
 PAGE = 500
 
 
@@ -77,22 +79,37 @@ def log_range(
     )
 
 
-async def read_entries(
-    core: StoreCore,
-    session_id: str,
-    log: str,
-    *,
-    last: int | None = None,
-    after: int | Position | None = None,
-    before: int | None = None,
-    limit: int | None = None,
-) -> tuple[Entry, ...]:
+async def read_entries(core: StoreCore, session_id: str, log: str, **wanted: Any) -> tuple[Entry, ...]:
     """The entries of a range, in order.
+
+    Args:
+        core: of the store.
+        session_id, log: which log.
+        **wanted: as `log_range` takes it.
 
     Raises:
         SessionNotFoundError: there is no session.
         VersionConflictError: `after` is a position from which the log no longer goes on.
     """
+    return await _read_log(core, session_id, log, core.coding.decode_entries, **wanted)
+
+
+async def read_messages(core: StoreCore, session_id: str, log: str, **wanted: Any) -> list[Message]:
+    """As `read_entries`, for who wants the messages only."""
+    return await _read_log(core, session_id, log, core.coding.decode_messages, **wanted)
+
+
+async def _read_log(
+    core: StoreCore,
+    session_id: str,
+    log: str,
+    decode: Callable[[str, str, Sequence[StoredEntry]], Awaitable[T]],
+    *,
+    last: int | None = None,
+    after: int | Position | None = None,
+    before: int | None = None,
+    limit: int | None = None,
+) -> T:
     wanted = log_range(log, last=last, after=after, before=before, limit=limit)
     since = (after.incarnation, after.epoch) if isinstance(after, Position) else None
     plan = ReadPlan(check_id(session_id), (wanted,), since=since)
@@ -101,7 +118,7 @@ async def read_entries(
         record = found(result, session_id)
         if isinstance(after, Position):
             refuse_reset(record, result, log, wanted.after, after.epoch)
-        return await core.coding.decode_entries(session_id, log, result.entries[0])
+        return await decode(session_id, log, result.entries[0])
 
 
 def refuse_reset(record: Record, result: ReadResult, log: str, after: int, epoch: int) -> None:
@@ -134,9 +151,9 @@ async def replay(core: StoreCore, session_id: str, after: int | Position = 0) ->
         record = found(result, session_id)
         refuse_reset(record, result, MESSAGES, seq, since[1] if since else record.epoch)
         since = (record.incarnation, record.epoch)
-        for entry in await core.coding.decode_entries(session_id, MESSAGES, result.entries[0]):
-            yield entry.message
-            seq = entry.seq
+        for message in await core.coding.decode_messages(session_id, MESSAGES, result.entries[0]):
+            yield message
+        seq = result.entries[0][-1].seq if result.entries[0] else seq
         if len(result.entries[0]) < PAGE:
             return
 

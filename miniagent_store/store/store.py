@@ -47,6 +47,7 @@ from miniagent_store.store.reading import (
     found,
     log_range,
     read_entries,
+    read_messages,
     read_record,
     replay,
     snapshot_plan,
@@ -306,10 +307,9 @@ class Store(SessionStore):
         before: int | None = None,
         limit: int | None = None,
     ) -> builtins.list[Message]:
-        entries = await read_entries(
+        return await read_messages(
             self._core, session_id, MESSAGES, last=last, after=after, before=before, limit=limit
         )
-        return [entry.message for entry in entries]
 
     def replay(self, session_id: str, after: int | Position = 0) -> AsyncIterator[Message]:
         return replay(self._core, session_id, after)

@@ -3,7 +3,7 @@ bytes on purpose; that is what authentication is for."""
 
 from __future__ import annotations
 
-import zlib
+from zlib import crc32
 
 from miniagent_store.errors import DecodeError
 from miniagent_store.serializer import Context, LayerKind, Limits
@@ -36,6 +36,17 @@ class Crc32Layer:
             )
         return data
 
+    def checked(self, data: bytes, start: int) -> bytes:
+        """The body of a whole envelope whose header ends at `start`, as `decode` gives it.
+
+        Raises:
+            ValueError: the checksum does not match.
+        """
+        end = len(data) - _SIZE
+        if end < start or crc32(data[:end]) != int.from_bytes(data[end:], "big"):
+            raise ValueError("the checksum does not match")
+        return data[start:end]
+
 
 def _checksum(header: bytes, data: bytes) -> bytes:
-    return zlib.crc32(data, zlib.crc32(header)).to_bytes(_SIZE, "big")
+    return crc32(data, crc32(header)).to_bytes(_SIZE, "big")

@@ -31,6 +31,7 @@ from miniagent_store.backend import (
     Rewind,
     StagePublish,
     StageWrite,
+    StoredEntry,
     StateDeletePrefix,
     StateScan,
     StateSet,
@@ -373,10 +374,8 @@ async def test_a_stage_ends_with_its_time(tmp_path: Path) -> None:
         await backend.stage(part)
 
 
-def _with_caller_id(each: object) -> object:
-    from dataclasses import replace
-
-    return replace(each, caller_id="same", digest=b"d")  # type: ignore[type-var]
+def _with_caller_id(each: StoredEntry) -> StoredEntry:
+    return each._replace(caller_id="same", digest=b"d")
 
 
 # -- leases, cache and rates -------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def as_renewed(held: ReadResult) -> ReadResult:
         held,
         record=None,
         entries=tuple(
-            tuple(replace(each, payload=renewed(each.payload)) for each in log) for log in held.entries
+            tuple(each._replace(payload=renewed(each.payload)) for each in log) for log in held.entries
         ),
         scans=tuple(
             tuple(

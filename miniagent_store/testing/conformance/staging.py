@@ -64,7 +64,7 @@ class StagingPromises(ConformanceBase):
     async def test_a_published_stage_is_what_was_staged(self, backend: Backend) -> None:
         entries = (
             stored(3, b"3", version=2, caller_id="m3"),
-            replace(stored(4, b"stone", version=3), redacted=True),
+            stored(4, b"stone", version=3)._replace(redacted=True),
         )
         values = (
             StoredValue("a", 2, b"value"),
