@@ -31,10 +31,10 @@ from miniagent_store.backend import (
     Rewind,
     StagePublish,
     StageWrite,
-    StoredEntry,
     StateDeletePrefix,
     StateScan,
     StateSet,
+    StoredEntry,
     StoredValue,
     Trim,
 )
