@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,19 +13,17 @@ from miniagent_backends.redis import caching, staging
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
 from miniagent_backends.redis.known import FastAppend, KnownSessions
+from miniagent_backends.redis.reading import read
 from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.routing.executor import Answer, Executor
 from miniagent_backends.redis.schema import (
     Keys,
-    entry_of,
     pack,
     pack_commit,
-    pack_plan,
     pack_rewrite,
     record_of,
     result_of,
-    value_of,
 )
 from miniagent_backends.redis.sweeping import sweep
 from miniagent_backends.redis.watching import WakeUps, note, read_changes
@@ -55,7 +53,6 @@ from miniagent_store.backend import (
     RewriteResult,
     StagePublish,
     StageWrite,
-    StoredEntry,
     Subscription,
     Topic,
 )
@@ -66,8 +63,6 @@ from miniagent_store.errors import (
 )
 from miniagent_store.values import Finding
 
-# Reads of more entries than this go over connections of their own, so that commits do not wait for them.
-LARGE_READ = 200
 SWEEP_CHUNK = 500
 # For a server to answer to the question how it is.
 PROBE_SECONDS = 2.0
@@ -189,29 +184,7 @@ class RedisBackend(Backend):
         note(self._executor, self._keys, result.record)
 
     async def read(self, plan: ReadPlan) -> ReadResult:
-        record_key, parts = self._session_keys(plan.session_id)
-        large = any(_is_large(each) for each in plan.ranges)
-        packed_plan = pack_plan(plan, parts)
-        with understanding(plan.session_id, "a part"):
-            reply = await self._executor.script("read", [record_key], packed_plan, large=large)
-        if not reply:
-            return ReadResult(None)
-        if reply[0] == b"DAMAGED":
-            raise refuse(plan.session_id, "", reply, None)
-        token, packed, expires, fence, ranges, values, scans, resets = reply
-        with understanding(plan.session_id, "a log"):
-            entries = [
-                await _entries_of(enumerate(elements, first) if wanted.not_before_ms is None else elements)
-                for wanted, (first, elements) in zip(plan.ranges, ranges, strict=True)
-            ]
-        with understanding(plan.session_id, "the state"):
-            found = tuple(map(value_of, values))
-            scanned = tuple(tuple(map(value_of, scan)) for scan in scans)
-        with understanding(plan.session_id, "the record"):
-            record = record_of(plan.session_id, token, packed, expires, fence)
-        return ReadResult(
-            record, tuple(entries), found, scanned, {log.decode(): seq for log, seq in resets}
-        )
+        return await read(self._executor, self._keys, plan)
 
     async def touch(self, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
         record_key, parts = self._session_keys(session_id)
@@ -435,24 +408,9 @@ class RedisBackend(Backend):
         return await sweep(self._executor, self._keys, await self.kinds(), limit)
 
 
-async def _entries_of(elements: Iterable[tuple[int, bytes]]) -> tuple[StoredEntry, ...]:
-    """Entries from sequences and elements, giving way to other tasks in between."""
-    entries: list[StoredEntry] = []
-    for seq, element in elements:
-        entries.append(entry_of(seq, element))
-        if len(entries) % LARGE_READ == 0:
-            await asyncio.sleep(0)
-    return tuple(entries)
-
-
 def _check_acknowledged(session_id: str, answer: Answer) -> None:
     if answer.acknowledged < answer.asked:
         raise DurabilityError(session_id, acknowledged=answer.acknowledged, asked=answer.asked)
-
-
-def _is_large(wanted: Any) -> bool:
-    sizes = [size for size in (wanted.last, wanted.limit) if size is not None]
-    return not sizes or min(sizes) > LARGE_READ
 
 
 def _in_doubt(session_id: str, identity: CommitIdentity, error: OutcomeUnknownError) -> OutcomeUnknownError:

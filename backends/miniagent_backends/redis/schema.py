@@ -42,6 +42,7 @@ from miniagent_store.backend import (
 BUCKETS = 16
 # version u32, flags u8, id, time u48
 _HEAD = struct.Struct(">IB12sHI")
+_HEAD_SIZE, _unpack_head, _new_entry = _HEAD.size, _HEAD.unpack_from, tuple.__new__
 _VALUE = struct.Struct(">BIQ")
 REDACTED, HAS_CALLER_ID, COUNTER = 1, 2, 1
 # What keys start with whose prefixes cannot be chosen.
@@ -178,17 +179,22 @@ def element_of(
 
 def entry_of(seq: int, element: bytes) -> StoredEntry:
     """The entry that an element holds."""
-    version, flags, entry_id, time_high, time_low = _HEAD.unpack_from(element)
-    at, caller_id, digest = _HEAD.size, None, None
+    version, flags, entry_id, time_high, time_low = _unpack_head(element)
+    time_ms = time_high << 32 | time_low
+    if time_ms > LAST_TIME_MS:
+        raise ValueError("an entry of a time that there is not")
+    if not flags:
+        # The same as below, as short as it can be: long histories are many of these.
+        return _new_entry(
+            StoredEntry, (seq, version, entry_id, time_ms, element[_HEAD_SIZE:], False, None, None)
+        )
+    at, caller_id, digest = _HEAD_SIZE, None, None
     if flags & HAS_CALLER_ID:
         (size,) = struct.unpack_from(">H", element, at)
         caller_id = element[at + 2 : at + 2 + size].decode()
         at += 2 + size
         digest = element[at + 1 : at + 1 + element[at]] or None
         at += 1 + element[at]
-    time_ms = time_high << 32 | time_low
-    if time_ms > LAST_TIME_MS:
-        raise ValueError("an entry of a time that there is not")
     return StoredEntry(
         seq, version, entry_id, time_ms, element[at:], bool(flags & REDACTED), caller_id, digest
     )

@@ -177,6 +177,25 @@ class Executor:
         async with node.readers.one() as purpose:
             return _value((await self._exchange_on(node, [command], purpose))[0])
 
+    async def at_once(self, *commands: Command) -> list[Any]:
+        """Commands of one slot that only read, back to back over a connection for large reads.
+
+        Their replies, with error replies among them: what has to be sent elsewhere is not, since then they
+        would not be back to back any more.
+
+        Raises:
+            StoreError: there was no answer.
+        """
+        node = await self.node_of(_key_of(commands[0]))
+        async with node.readers.one() as purpose:
+            replies: list[Any] = (await self._send(node, commands, purpose)).reply
+            return replies
+
+    @staticmethod
+    def call(name: str, keys: Sequence[str], *args: Arg) -> Command:
+        """The command that runs a script."""
+        return _call(name, keys, args)
+
     async def write(
         self, name: str, keys: Sequence[str], *args: Arg, before: Sequence[Command] = ()
     ) -> Answer:
