@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from miniagent_store.backend import (
     Backend,
@@ -22,6 +22,7 @@ from miniagent_store.backend import (
     LeaseRequest,
     ListQuery,
     ListResult,
+    RateAlgorithm,
     RateResult,
     RateStep,
     ReadPlan,
@@ -33,9 +34,12 @@ from miniagent_store.backend import (
     Topic,
 )
 from miniagent_store.cancellation import to_the_end
+from miniagent_store.document_caching import DocumentCaching
 from miniagent_store.document_rewriting import DocumentRewriting
 from miniagent_store.errors import SessionExistsError, StoreError
 from miniagent_store.rules import (
+    Growth,
+    Hits,
     LeaseRow,
     acquire_lease,
     acquire_turn,
@@ -43,6 +47,7 @@ from miniagent_store.rules import (
     count_one,
     count_records,
     is_expired,
+    kept_ms,
     list_page,
     publish_stage,
     read_plan,
@@ -65,7 +70,7 @@ logger = logging.getLogger("miniagent_store")
 STORE = Topic("store")
 
 
-class DocumentBackend(DocumentRewriting, Backend):
+class DocumentBackend(DocumentRewriting, DocumentCaching, Backend):
     """A whole backend over atomic changes of single documents.
 
     Give `transact`, `keys` and `capabilities`, and `open` and `close` where there is something to open:
@@ -105,6 +110,7 @@ class DocumentBackend(DocumentRewriting, Backend):
     def __init__(self, options: BackendOptions) -> None:
         super().__init__(options.namespace)
         self.options = options
+        self._growth, self._hits = Growth(options.cache_max_size), Hits()
         self._waiting: dict[Topic, list[Subscription]] = {}
         self._poller: asyncio.Task[None] | None = None
 
@@ -281,36 +287,7 @@ class DocumentBackend(DocumentRewriting, Backend):
 
         return await self._change_item("lock", name, change)
 
-    # Cache and rate limits
-
-    async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        found = [Item.decode(await self._fetch(self._key("cache", key))) for key in keys]
-        now = self.now_ms()
-        return [None if item is None or is_expired(item.due_ms, now) else item.value for item in found]
-
-    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
-        for key, value, ttl_ms in items:
-            item = Item(key, None if ttl_ms is None else self.now_ms() + ttl_ms, value)
-            await to_the_end(self._put_item("cache", item))
-
-    async def _put_item(self, kind: str, item: Item) -> None:
-        await self._change_item(kind, item.name, lambda _: (item, None))
-
-    async def cache_delete(self, keys: Sequence[str]) -> int:
-        removed = [await to_the_end(self._remove("cache", key)) for key in keys]
-        now = self.now_ms()
-        return sum(1 for item in removed if item is not None and not is_expired(item.due_ms, now))
-
-    async def cache_clear(self, prefix: str) -> int:
-        removed = 0
-        for key in await self._keys("cache"):
-            item = Item.decode(await self._fetch(key))
-            if item is not None and item.name.startswith(prefix):
-                removed += await to_the_end(self._remove("cache", item.name)) is not None
-        return removed
-
-    async def _remove(self, kind: str, name: str) -> Item | None:
-        return await self._change_item(kind, name, lambda item: (None, item))
+    # Rate limits
 
     async def rate_limit(self, step: RateStep) -> RateResult:
         name = f"{step.algorithm}/{step.key}"
@@ -318,10 +295,14 @@ class DocumentBackend(DocumentRewriting, Backend):
         def change(item: Item | None) -> tuple[Item | None, RateResult]:
             now = self.now_ms()
             state = None if item is None or is_expired(item.due_ms, now) else item.value
-            state, result = count_one(state, step, now)
-            return Item(name, now + 2 * step.period_ms, state), result
+            kept, result = count_one(state, step, now)
+            return (item if kept == state else Item(name, now + kept_ms(step), kept)), result
 
         return await to_the_end(self._change_item("rate", name, change))
+
+    async def rate_reset(self, key: str) -> None:
+        for algorithm in get_args(RateAlgorithm):
+            await to_the_end(self._remove("rate", f"{algorithm}/{key}"))
 
     # Watching
 

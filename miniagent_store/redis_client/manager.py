@@ -292,7 +292,7 @@ class RedisSessionManager:
 
     async def cache_set(self, key: str, value: Any, ttl: float = 300) -> bool:
         """Keep a value for so many seconds; it comes back as it went in."""
-        await self.store.cache.set(key, self._encode(value), ttl=ttl)
+        await self.store.cache.set(key, self._encode(value), ttl=ttl, jitter=0)
         return True
 
     async def cache_get(self, key: str) -> Any:

@@ -13,7 +13,7 @@ from miniagent_backends.sqlite.errors import code_of, not_a_database
 from miniagent_store.errors import ConfigurationError
 
 APPLICATION_ID = 0x6D616773  # "mags"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # No semicolon but at the end of a statement: create_tables() splits there.
 # Keys of sessions and stages, and the order of changes, are tickets: one rising number for all.
@@ -142,18 +142,21 @@ CREATE TABLE cache (
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
     expires_ms INTEGER,
+    used_ms INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    tags TEXT,                    -- each between line feeds, or NULL
     value BLOB NOT NULL
 );
 CREATE UNIQUE INDEX cache_key ON cache (namespace, key);
 CREATE INDEX cache_expiry ON cache (namespace, expires_ms) WHERE expires_ms IS NOT NULL;
+CREATE INDEX cache_use ON cache (namespace, used_ms, expires_ms, size);
+CREATE INDEX cache_tags ON cache (namespace, tags, key) WHERE tags IS NOT NULL;
 
 CREATE TABLE rates (
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
     algorithm TEXT NOT NULL,
-    a REAL NOT NULL,
-    b REAL NOT NULL,
-    c REAL NOT NULL,
+    state BLOB NOT NULL,          -- msgpack: whole numbers
     expires_ms INTEGER NOT NULL,
     PRIMARY KEY (namespace, key, algorithm)
 ) WITHOUT ROWID;
@@ -161,7 +164,36 @@ CREATE TABLE rates (
 
 
 # What turns a file of an older version into one of the next.
-UPGRADES = {1: "ALTER TABLE sessions ADD COLUMN data_key BLOB"}
+UPGRADES = {
+    1: "ALTER TABLE sessions ADD COLUMN data_key BLOB",
+    # Cached values may go at any time, and counts of rates are of use for a period or two.
+    2: """
+DROP TABLE cache;
+CREATE TABLE cache (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    expires_ms INTEGER,
+    used_ms INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    tags TEXT,
+    value BLOB NOT NULL
+);
+CREATE UNIQUE INDEX cache_key ON cache (namespace, key);
+CREATE INDEX cache_expiry ON cache (namespace, expires_ms) WHERE expires_ms IS NOT NULL;
+CREATE INDEX cache_use ON cache (namespace, used_ms, expires_ms, size);
+CREATE INDEX cache_tags ON cache (namespace, tags, key) WHERE tags IS NOT NULL;
+
+DROP TABLE rates;
+CREATE TABLE rates (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    algorithm TEXT NOT NULL,
+    state BLOB NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (namespace, key, algorithm)
+) WITHOUT ROWID;
+""",
+}
 
 
 def is_ours(connection: sqlite3.Connection, path: str) -> bool:

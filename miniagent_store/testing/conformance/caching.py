@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from miniagent_store.backend import Backend
+from miniagent_store.backend import Backend, CacheItem
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.testing.conformance.base import ConformanceBase, eventually, soon
 
@@ -124,7 +124,7 @@ class CachePromises(ConformanceBase):
     async def test_cached_bytes_are_kept_byte_for_byte(self, backend: Backend) -> None:
         odd = {"empty": b"", "all": bytes(range(256)), "big": b"\xff" * 100_000}
 
-        await backend.cache_set([(key, value, None) for key, value in odd.items()])
+        await backend.cache_set([CacheItem(key, value) for key, value in odd.items()])
 
         assert list(await backend.cache_get([*odd, "missing"])) == [*odd.values(), None]
         assert list(await backend.cache_get([])) == []
@@ -133,7 +133,7 @@ class CachePromises(ConformanceBase):
     @pytest.mark.parametrize("prefix", ["a*", "a%", "a_", "a["])
     async def test_a_cleared_prefix_is_no_pattern(self, backend: Backend, prefix: str) -> None:
         keys = ["a*1", "a%1", "a_1", "a[1", "ab1", prefix]
-        await backend.cache_set([(key, b"x", None) for key in keys])
+        await backend.cache_set([CacheItem(key, b"x") for key in keys])
 
         assert await backend.cache_clear(prefix) == 2
 
