@@ -181,6 +181,32 @@ async def test_a_file_that_was_deleted_while_open_takes_no_more_commits(tmp_path
             await payloads(backend, "s")
 
 
+FIRST_CACHE_AND_RATES = """
+DROP TABLE cache;
+CREATE TABLE cache (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    expires_ms INTEGER,
+    value BLOB NOT NULL
+);
+CREATE UNIQUE INDEX cache_key ON cache (namespace, key);
+CREATE INDEX cache_expiry ON cache (namespace, expires_ms) WHERE expires_ms IS NOT NULL;
+INSERT INTO cache VALUES ('', 'default/key', NULL, x'00');
+DROP TABLE rates;
+CREATE TABLE rates (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    algorithm TEXT NOT NULL,
+    a REAL NOT NULL,
+    b REAL NOT NULL,
+    c REAL NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (namespace, key, algorithm)
+) WITHOUT ROWID;
+INSERT INTO rates VALUES ('', 'key', 'sliding', 1, 2, 3, 9999999999999);
+"""
+
+
 async def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "sessions.db"
     url = f"sqlite:///{path}"
@@ -188,6 +214,7 @@ async def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) 
         await store.append("s", Message.user("Hello"), create=True)
     connection = sqlite3.connect(path)
     connection.execute("ALTER TABLE sessions DROP COLUMN data_key")
+    connection.executescript(FIRST_CACHE_AND_RATES)
     connection.execute("PRAGMA user_version = 1")
     connection.commit()
     connection.close()
@@ -196,7 +223,10 @@ async def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) 
     await asyncio.gather(*(store.open() for store in stores))
     for store in stores:
         assert [message.content for message in await store.history("s")] == ["Hello"]
+        await store.cache.set("key", 1, tags=["tag"])
+        assert await store.cache.clear(tag="tag") == 1
+        await store.rate_limit("key", 3, "1h", algorithm="sliding")
         await store.close()
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     connection.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from miniagent_store.testing.conformance.base import ConformanceBase, backend_of, eventually
+from miniagent_store.testing.conformance.cache_bounds import CacheBoundPromises
+from miniagent_store.testing.conformance.cached_functions import CachedFunctionPromises
 from miniagent_store.testing.conformance.caching import CachePromises
 from miniagent_store.testing.conformance.changes import ChangePromises
 from miniagent_store.testing.conformance.commits import CommitPromises
@@ -65,6 +67,8 @@ class StoreConformance(
     ForkPromises,
     StagingPromises,
     CachePromises,
+    CacheBoundPromises,
+    CachedFunctionPromises,
     LimitPromises,
     RewriteBytesPromises,
     RewriteBesidePromises,

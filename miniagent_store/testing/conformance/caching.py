@@ -66,6 +66,49 @@ class CachePromises(ConformanceBase):
         assert await store.cache.get("k1", namespace="a%") == "a%"
         assert await store.cache.clear("nothing there") == 0
 
+    async def test_tags_clear_what_has_them(self, store: SessionStore) -> None:
+        cache = store.cache
+        await cache.set_many({"a": 1, "b": 2}, tags=["red", "%"])
+        await cache.set("c", 3, tags=["red"], namespace="other")
+        await cache.set("d", 4, tags=["redder"])
+        await cache.set("e", 5)
+
+        assert await cache.clear(tag="r") == 0
+        assert await cache.clear("other", tag="%") == 0
+        assert await cache.clear("default", tag="red") == 2
+        assert await cache.get("c", namespace="other") == 3
+        assert await cache.clear(tag="red") == 1
+        assert await cache.get_many("abcde") == {"d": 4, "e": 5}
+
+    async def test_setting_again_replaces_the_tags(self, store: SessionStore) -> None:
+        await store.cache.set("key", 1, tags=["old", "both"])
+        await store.cache.set("key", 2, tags=["both", "new"])
+
+        assert await store.cache.clear(tag="old") == 0
+        assert await store.cache.clear(tag="new") == 1
+        assert await store.cache.clear(tag="both") == 0
+        await store.cache.set("key", 3)
+        assert await store.cache.clear(tag="both") == 0
+        assert await store.cache.get("key") == 3
+
+    async def test_many_are_deleted_at_once(self, store: SessionStore) -> None:
+        await store.cache.set_many({f"k{number}": number for number in range(50)}, tags=["all"])
+
+        assert await store.cache.delete_many(f"k{number}" for number in range(10, 90)) == 40
+        assert await store.cache.clear(tag="all") == 10
+
+    async def test_what_is_set_together_expires_apart(self, store: SessionStore) -> None:
+        keys = [f"k{number}" for number in range(20)]
+        await store.cache.set_many(dict.fromkeys(keys, 1), ttl=0.6, jitter=0.8)
+        seen: set[int] = set()
+
+        async def all_gone() -> bool:
+            seen.add(left := len(await store.cache.get_many(keys)))
+            return not left
+
+        await eventually(all_gone)
+        assert len(seen) > 3
+
     async def test_two_stores_share_a_cache(self, store: SessionStore, other: SessionStore) -> None:
         await store.cache.set("key", "value")
 
