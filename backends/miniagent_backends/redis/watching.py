@@ -89,9 +89,12 @@ class WakeUps:
         self._keeper: asyncio.Task[None] | None = None
 
     def _channel(self, topic: Topic) -> str:
-        if topic.scope == "session":
-            return self._keys.parts(topic.name)["notify"]
-        return self._keys.lease_channel(topic.name) if topic.scope == "lock" else self._keys.store_channel()
+        if topic.scope == "store":
+            return self._keys.store_channel()
+        if topic.scope == "lock":
+            return f"{self._keys.lease_channel(topic.name)}:{topic.owner}"
+        channel = self._keys.parts(topic.name)["notify"]
+        return f"{channel}:{topic.owner}" if topic.scope == "turn" else channel
 
     async def subscribe(self, topic: Topic) -> Subscription:
         channel, subscription = self._channel(topic), Subscription()

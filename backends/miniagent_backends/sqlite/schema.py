@@ -13,7 +13,7 @@ from miniagent_backends.sqlite.errors import code_of, not_a_database
 from miniagent_store.errors import ConfigurationError
 
 APPLICATION_ID = 0x6D616773  # "mags"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # No semicolon but at the end of a statement: create_tables() splits there.
 # Keys of sessions and stages, and the order of changes, are tickets: one rising number for all.
@@ -47,6 +47,7 @@ CREATE TABLE sessions (
     logs BLOB NOT NULL,           -- msgpack: {log: [base, count]}
     resets BLOB,                  -- msgpack: [[epoch, {log: seq}]], or NULL
     metadata BLOB NOT NULL,
+    lock_fence INTEGER NOT NULL DEFAULT 0,
     data_key BLOB                 -- how the session's data key is kept, or NULL
 );
 CREATE UNIQUE INDEX sessions_id ON sessions (namespace, id);
@@ -111,6 +112,7 @@ CREATE TABLE leases (
     fence INTEGER NOT NULL,
     until_ms INTEGER NOT NULL,
     holder TEXT NOT NULL,
+    line BLOB,                    -- msgpack: [[owner, until ms]] by arrival, or NULL
     PRIMARY KEY (namespace, scope, name)
 ) WITHOUT ROWID;
 
@@ -161,7 +163,13 @@ CREATE TABLE rates (
 
 
 # What turns a file of an older version into one of the next.
-UPGRADES = {1: "ALTER TABLE sessions ADD COLUMN data_key BLOB"}
+UPGRADES = {
+    1: "ALTER TABLE sessions ADD COLUMN data_key BLOB",
+    2: """
+ALTER TABLE sessions ADD COLUMN lock_fence INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE leases ADD COLUMN line BLOB
+""",
+}
 
 
 def is_ours(connection: sqlite3.Connection, path: str) -> bool:

@@ -136,7 +136,7 @@ class LockPromises(ConformanceBase):
         with pytest.raises(FencedError):
             await backend.commit(commit(backend, "s", 3, changes=append(b"c"), fence=Fence(6)))
 
-        assert result.record.fence == 7
+        assert result.record.lock_fence == 7
 
     async def test_holding_a_lock_is_let_go_when_the_body_raises(self, store: SessionStore) -> None:
         with pytest.raises(ZeroDivisionError):
