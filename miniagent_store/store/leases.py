@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Literal
 
 from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest, ReadPlan, Topic
-from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import LockTimeoutError, SessionDamagedError, StoreError
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.retrying import FIRST_BACKOFF, LAST_BACKOFF, NOT_APPLIED
@@ -139,16 +138,19 @@ class Lease:
         """
         await self.stop()
         try:
-            await to_the_end(self._core.backend.release(self._request, self.fence))
+            await self._core.backend.release(self._request, self.fence)
         except StoreError as error:
             self.release_later(error)
+        except asyncio.CancelledError as error:
+            self.release_later(error)
+            raise
 
-    def release_later(self, problem: StoreError) -> None:
+    def release_later(self, problem: BaseException) -> None:
         """Let go beside the caller, who need not wait for a backend that does not answer."""
         until = time.monotonic() + self._request.ttl_ms / 1000
         self._queue.later(self._release_again(problem, until))
 
-    async def _release_again(self, problem: StoreError, until: float) -> None:
+    async def _release_again(self, problem: BaseException, until: float) -> None:
         backoff, known = FIRST_BACKOFF, False
         try:
             while time.monotonic() + backoff < until:
@@ -256,8 +258,7 @@ class LeaseHolder:
                 watchdog = SECOND_WATCHDOG if answer.place == 1 else WATCHDOG
                 await subscription.wait(min(left, answer.claim_ms / 1000 + 0.001, watchdog))
         finally:
-            # Beside us: who has come to have the lease need not wait for it.
-            self._queue.later(backend.unsubscribe(topic, subscription))
+            await backend.unsubscribe(topic, subscription)
 
     async def _ask(self, until: float) -> tuple[LeaseGrant | LeaseHeld, float]:
         asked_at, now_ms = time.monotonic(), self._core.backend.now_ms()

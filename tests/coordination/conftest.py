@@ -7,42 +7,43 @@ from pathlib import Path
 
 import pytest
 
-from miniagent_store.testing.cluster import ClusterGroup
-from miniagent_store.testing.sentinel import SentinelGroup
-from miniagent_store.testing.servers import Server
+from miniagent_store.testing.servers import find_servers
+from tests.faults.deployments import Deployment, deploy
 
-Place = Server | SentinelGroup | ClusterGroup
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
+BINARY = next(iter(find_servers().values()))
 
 
 @pytest.fixture(scope="session")
-def sentinels() -> Iterator[SentinelGroup]:
-    with SentinelGroup() as group:
-        yield group
+def standalone() -> Iterator[Deployment]:
+    with deploy("standalone", BINARY) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[ClusterGroup]:
-    with ClusterGroup() as group:
-        yield group
+def sentinel() -> Iterator[Deployment]:
+    with deploy("sentinel", BINARY) as deployment:
+        yield deployment
 
 
-@pytest.fixture(params=["server", "sentinels", "cluster"])
-def place(request: pytest.FixtureRequest) -> Place:
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Deployment]:
+    with deploy("cluster", BINARY) as deployment:
+        yield deployment
+
+
+@pytest.fixture(params=["standalone", "sentinel", "cluster"])
+def deployment(request: pytest.FixtureRequest) -> Deployment:
     """Servers that run; each test leaves them as it found them."""
-    found: Place = request.getfixturevalue(request.param)
+    found: Deployment = request.getfixturevalue(request.param)
+    found.settle()
     return found
 
 
-@pytest.fixture(params=["sqlite", "server", "sentinels", "cluster"])
+@pytest.fixture(params=["sqlite", "standalone", "sentinel", "cluster"])
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """What several processes can open."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/sessions.db"
-    found: Place = request.getfixturevalue(request.param)
+    found: Deployment = request.getfixturevalue(request.param)
+    found.settle()
     return found.url

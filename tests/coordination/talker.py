@@ -46,7 +46,9 @@ async def say(store: SessionStore, session_id: str, name: str) -> None:
 
 
 async def talk(url: str, namespace: str, session_id: str, chats: int, replicas: str) -> None:
-    async with open_store(url, namespace=namespace, **({"replicas": replicas} if replicas else {})) as store:
+    async with open_store(
+        url, namespace=namespace, **({"replicas": replicas} if replicas else {})
+    ) as store:
         # Told, so that all processes begin together.
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)

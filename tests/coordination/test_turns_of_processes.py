@@ -63,7 +63,7 @@ async def converse(
     namespace: str | None = None,
     replicas: str = "",
 ) -> list[str]:
-    """Let all processes chat, disturb them a quarter on the way, and see what came of it; who has spoken."""
+    """Let all processes chat, disturb them on the way, and see what came of it; who has spoken."""
     namespace = namespace or uuid.uuid4().hex
     told: list[str] = []
 
