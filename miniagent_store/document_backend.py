@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from miniagent_store.backend import (
     Backend,
@@ -49,6 +49,7 @@ from miniagent_store.rules import (
     is_expired,
     kept_ms,
     list_page,
+    next_in_line,
     publish_stage,
     read_plan,
     release_lease,
@@ -61,6 +62,7 @@ from miniagent_store.rules.document_codec import (
     Document,
     Stage,
     decode_document,
+    plain_lease,
 )
 from miniagent_store.rules.item_codec import Item
 from miniagent_store.rules.session_document import SessionDocument
@@ -134,15 +136,17 @@ class DocumentBackend(DocumentRewriting, DocumentCaching, Backend):
     # Sessions
 
     async def commit(self, commit: Commit) -> CommitResult:
-        def work(document: Document) -> tuple[CommitResult, bool]:
+        def work(document: Document) -> tuple[CommitResult, bool, LeaseRow | None]:
             before = document.record
             result = apply_commit(document.rows(), commit, self.now_ms())
-            return result, result.record is not before
+            return result, result.record is not before, document.turns.get(commit.session_id)
 
         async def run() -> CommitResult:
-            result, changed = await self._change(commit.session_id, work, commit.identity)
+            result, changed, turn = await self._change(commit.session_id, work, commit.identity)
             if changed:
                 await self._changed(result.record)
+            if commit.fence and commit.fence.turn_owner:
+                self._wake_next("turn", commit.session_id, turn)
             return result
 
         return await to_the_end(run())
@@ -231,44 +235,49 @@ class DocumentBackend(DocumentRewriting, DocumentCaching, Backend):
     # Leases
 
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
-        def turn(document: Document) -> LeaseGrant | LeaseHeld:
-            return acquire_turn(document.rows(), request, self.now_ms())
+        def turn(document: Document) -> tuple[LeaseRow | None, LeaseGrant | LeaseHeld]:
+            answer = acquire_turn(document.rows(), request, self.now_ms())
+            return document.turns.get(request.name), answer
 
-        def lock(row: LeaseRow | None) -> tuple[LeaseRow | None, LeaseGrant | LeaseHeld]:
-            answer = acquire_lease(row, request, self.now_ms())
-            return (row, answer) if isinstance(answer, LeaseHeld) else answer
+        def lock(row: LeaseRow | None) -> tuple[LeaseRow, LeaseGrant | LeaseHeld]:
+            return acquire_lease(row, request, self.now_ms())
 
-        if request.scope == "turn":
-            return await to_the_end(self._change(request.name, turn))
-        return await to_the_end(self._change_lock(request.name, lock))
+        if request.scope == "lock":
+            return await to_the_end(self._change_lock(request.name, lock))
+        row, answer = await to_the_end(self._change(request.name, turn))
+        self._wake_next("turn", request.name, row)
+        return answer
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
-        return await self._change_lease(
-            request, lambda row: renew_lease(row, request, fence, self.now_ms())
-        )
+        row = await self._change_lease(request, lambda row: renew_lease(row, request, fence, self.now_ms()))
+        return row is not None
 
     async def release(self, request: LeaseRequest, fence: int) -> bool:
-        released = await self._change_lease(
+        row = await self._change_lease(
             request, lambda row: release_lease(row, request, fence, self.now_ms())
         )
-        if released:
-            self._wake(Topic("session" if request.scope == "turn" else "lock", request.name))
-        return released
+        self._wake_next(request.scope, request.name, row)
+        return row is not None
+
+    def _wake_next(self, scope: Literal["turn", "lock"], name: str, row: LeaseRow | None) -> None:
+        owner = next_in_line(row, self.now_ms())
+        if owner is not None:
+            self._wake(Topic(scope, name, owner))
 
     async def _change_lease(
         self, request: LeaseRequest, rule: Callable[[LeaseRow | None], LeaseRow | None]
-    ) -> bool:
-        """Save what `rule` makes of a lease's row, if anything; whether it did."""
+    ) -> LeaseRow | None:
+        """Save what `rule` makes of a lease's row, if anything, and return it."""
 
-        def turn(document: Document) -> bool:
+        def turn(document: Document) -> LeaseRow | None:
             row = rule(document.turns.get(request.name))
             if row is not None:
                 document.turns[request.name] = row
-            return row is not None
+            return row
 
-        def lock(before: LeaseRow | None) -> tuple[LeaseRow | None, bool]:
+        def lock(before: LeaseRow | None) -> tuple[LeaseRow | None, LeaseRow | None]:
             row = rule(before)
-            return row or before, row is not None
+            return row or before, row
 
         if request.scope == "turn":
             return await to_the_end(self._change(request.name, turn))
@@ -282,8 +291,7 @@ class DocumentBackend(DocumentRewriting, DocumentCaching, Backend):
             after, result = work(row)
             if after is None or after == row:
                 return item, result
-            value = (after.owner, after.fence, after.until_ms, after.holder)
-            return Item(name, after.until_ms + KEPT_LEASE_MS, value), result
+            return Item(name, after.until_ms + KEPT_LEASE_MS, plain_lease(after)), result
 
         return await self._change_item("lock", name, change)
 

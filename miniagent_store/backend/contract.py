@@ -167,10 +167,18 @@ class Backend(ABC):
 
     @abstractmethod
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
-        """Take a lease if it is free, expired, or the owner's own.
+        """Take a lease if it is free or expired and nobody has a better claim, or if it is the owner's own.
 
         A new owner gets a fence above any before. For a turn, fence and a new guard are written into
         the record at once, so that a holder who lost it can no longer commit.
+
+        Who asks with `line_until_ms` and does not get it has a place in line until then; asking again
+        keeps the place. The first in line has the lease to itself for `rules.CLAIM_MS` after it became
+        free, the first two for as long again, and so on: who does not come is passed over, and its place
+        is gone.
+
+        Raises:
+            BackendUnavailableError: it came after its `not_after_ms`; nothing was changed.
         """
 
     @abstractmethod
@@ -179,7 +187,10 @@ class Backend(ABC):
 
     @abstractmethod
     async def release(self, request: LeaseRequest, fence: int) -> bool:
-        """Let go; whether it was this owner's. Wakes who waits."""
+        """Let go of the lease; whether it was this owner's. Wakes the first in line, and no one else.
+
+        With fence 0, give up whatever this owner has: the lease, or its place in line.
+        """
 
     # Cache and rate limits
 

@@ -21,6 +21,7 @@ from miniagent_store.backend import (
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.errors import (
     InvalidArgumentError,
+    LockLostError,
     OutcomeUnknownError,
     SessionDamagedError,
     StoreClosedError,
@@ -98,6 +99,7 @@ class Store(SessionStore):
         return self
 
     async def close(self) -> None:
+        await self._queue.close()
         try:
             await self._cache.close()
         finally:
@@ -613,4 +615,8 @@ def _expected(version: Version | None) -> Expected | None:
 def _fence(fence: int | Lease | None) -> Fence | None:
     if fence is None:
         return None
-    return Fence(fence.fence if isinstance(fence, Lease) else fence)
+    if not isinstance(fence, Lease):
+        return Fence(fence)
+    if fence.lost:
+        raise LockLostError(fence.name)
+    return Fence(fence.fence)

@@ -95,7 +95,7 @@ def check_fixed(answers: list[Answer], limit: int, period: float) -> None:
 
 
 def check_sliding(answers: list[Answer], limit: int, period: float) -> None:
-    """No span of a period holds more than the limit; nobody is refused where one longer by 1 % is not full."""
+    """No span of a period holds more than the limit; nobody is refused where 101 % of one is not full."""
     allowed = sorted(answer for answer in answers if answer.allowed)
     for number, first in enumerate(allowed):
         # Those that were surely allowed within one period from the first on.

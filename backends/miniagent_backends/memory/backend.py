@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from weakref import WeakValueDictionary
 
 from miniagent_backends.memory import caching
@@ -58,6 +58,7 @@ from miniagent_store.rules import (
     is_expired,
     kept_ms,
     list_page,
+    next_in_line,
     publish_stage,
     read_plan,
     release_lease,
@@ -159,6 +160,8 @@ class MemoryBackend(Backend):
             result = apply_commit(rows, commit, self.now_ms())
             if result.record is not before:
                 self._changed(result.record)
+            if commit.fence and commit.fence.turn_owner:
+                self._wake_next("turn", commit.session_id)
             return result
 
     async def read(self, plan: ReadPlan) -> ReadResult:
@@ -217,13 +220,13 @@ class MemoryBackend(Backend):
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
         if request.scope == "lock":
             with self._step() as space:
-                answer = acquire_lease(space.locks.get(request.name), request, self.now_ms())
-                if isinstance(answer, LeaseHeld):
-                    return answer
-                space.locks[request.name], grant = answer
-                return grant
+                row, answer = acquire_lease(space.locks.get(request.name), request, self.now_ms())
+                space.locks[request.name] = row
+                return answer
         with self._rows(request.name) as rows:
-            return acquire_turn(rows, request, self.now_ms())
+            answer = acquire_turn(rows, request, self.now_ms())
+            self._wake_next("turn", request.name)
+            return answer
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
         with self._step():
@@ -239,11 +242,17 @@ class MemoryBackend(Backend):
             row = release_lease(rows.get(request.name), request, fence, self.now_ms())
             if row is not None:
                 rows[request.name] = row
-                self._wake(Topic("session" if request.scope == "turn" else "lock", request.name))
+                self._wake_next(request.scope, request.name)
             return row is not None
 
     def _lease_rows(self, request: LeaseRequest) -> dict[str, LeaseRow]:
         return self._space.turns if request.scope == "turn" else self._space.locks
+
+    def _wake_next(self, scope: Literal["turn", "lock"], name: str) -> None:
+        leases = self._space.turns if scope == "turn" else self._space.locks
+        owner = next_in_line(leases.get(name), self.now_ms())
+        if owner is not None:
+            self._wake(Topic(scope, name, owner))
 
     # Cache and rate limits
 

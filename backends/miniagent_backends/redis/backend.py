@@ -63,11 +63,13 @@ from miniagent_store.backend import (
     Topic,
 )
 from miniagent_store.errors import (
+    BackendUnavailableError,
     DurabilityError,
     OutcomeUnknownError,
     SessionNotFoundError,
 )
 from miniagent_store.rules import kept_ms
+from miniagent_store.rules.lease import CLAIM_MS, LATE
 from miniagent_store.values import Finding
 
 # Reads of more entries than this go over connections of their own, so that commits do not wait for them.
@@ -303,28 +305,44 @@ class RedisBackend(Backend):
             os.urandom(8),
             "1" if request.must_exist else "0",
             channel,
+            request.line_until_ms,
+            request.not_after_ms,
+            CLAIM_MS,
         )
         reply = answer.reply
         if reply[0] == b"NOTFOUND":
             return LeaseGrant(0, 0, ReadResult(None))
+        if reply[0] == b"LATE":
+            raise BackendUnavailableError(LATE)
         if reply[0] == b"HELD":
-            return LeaseHeld(reply[1].decode() or "another holder", reply[2])
+            return LeaseHeld(reply[1].decode() or "another holder", *reply[2:])
         _check_acknowledged(request.name, answer)
         grant = LeaseGrant(reply[1], reply[2])
         return replace(grant, read=await self.read(request.plan)) if request.plan else grant
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
-        return await self._lease("renew", request, fence)
+        keys, arguments = self._held_lease("renew", request, fence)
+        return bool(await self._executor.script("lease", keys, *arguments))
 
     async def release(self, request: LeaseRequest, fence: int) -> bool:
-        return await self._lease("release", request, fence)
+        keys, arguments = self._held_lease("release", request, fence)
+        # Durably, or who waits would wait for the lease to end where a master is promoted at this moment.
+        return bool((await self._executor.write("lease", keys, *arguments)).reply)
 
-    async def _lease(self, what: str, request: LeaseRequest, fence: int) -> bool:
+    def _held_lease(
+        self, what: str, request: LeaseRequest, fence: int
+    ) -> tuple[Sequence[str], Sequence[Any]]:
         keys, channel = self._lease_keys(request)
-        reply = await self._executor.script(
-            "lease", keys[:1], what, request.owner, request.ttl_ms, request.holder, fence, b"", "0", channel
-        )
-        return bool(reply)
+        return keys[:1], [
+            what,
+            request.owner,
+            request.ttl_ms,
+            request.holder,
+            fence,
+            b"",
+            "0",
+            channel,
+        ]
 
     # Cache and rate limits
 

@@ -360,6 +360,7 @@ def record_of(session_id: str, token: bytes, packed: bytes, expires: bytes, fenc
         state_version=row["state_version"],
         metadata_version=row["metadata_version"],
         data_key=row.get("data_key", b""),
+        lock_fence=row.get("lock_fence", 0),
     )
 
 

@@ -47,6 +47,7 @@ CREATE TABLE sessions (
     logs BLOB NOT NULL,           -- msgpack: {log: [base, count]}
     resets BLOB,                  -- msgpack: [[epoch, {log: seq}]], or NULL
     metadata BLOB NOT NULL,
+    lock_fence INTEGER NOT NULL DEFAULT 0,
     data_key BLOB                 -- how the session's data key is kept, or NULL
 );
 CREATE UNIQUE INDEX sessions_id ON sessions (namespace, id);
@@ -111,6 +112,7 @@ CREATE TABLE leases (
     fence INTEGER NOT NULL,
     until_ms INTEGER NOT NULL,
     holder TEXT NOT NULL,
+    line BLOB,                    -- msgpack: [[owner, until ms]] by arrival, or NULL
     PRIMARY KEY (namespace, scope, name)
 ) WITHOUT ROWID;
 
@@ -192,6 +194,9 @@ CREATE TABLE rates (
     expires_ms INTEGER NOT NULL,
     PRIMARY KEY (namespace, key, algorithm)
 ) WITHOUT ROWID;
+
+ALTER TABLE sessions ADD COLUMN lock_fence INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE leases ADD COLUMN line BLOB
 """,
 }
 

@@ -20,6 +20,7 @@ from miniagent_store.testing.conformance.identity import IdentityPromises
 from miniagent_store.testing.conformance.kv import KeyValuePromises
 from miniagent_store.testing.conformance.leases import LeasePromises
 from miniagent_store.testing.conformance.limits import LimitPromises
+from miniagent_store.testing.conformance.lines import LinePromises
 from miniagent_store.testing.conformance.listing import ListingPromises
 from miniagent_store.testing.conformance.locks import LockPromises
 from miniagent_store.testing.conformance.logs import LogPromises
@@ -60,6 +61,7 @@ class StoreConformance(
     TurnPromises,
     LockPromises,
     LeasePromises,
+    LinePromises,
     ListingPromises,
     ExpiryPromises,
     WatchPromises,
