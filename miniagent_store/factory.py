@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import platformdirs
 
-from miniagent_store.backend import BackendOptions
+from miniagent_store.backend import Backend, BackendOptions
 from miniagent_store.codec.chain import Chain
 from miniagent_store.codec.codec import Codec
 from miniagent_store.codec.types import TypeRegistry
@@ -86,14 +87,45 @@ def open_store(
     legacy = [legacy_reader(name, found, allow_pickle=allow_pickle) for name in store_options.legacy]
     keys = _keys([chain, *accept], store_options, keyring, found)
     codec = Codec(chain, registry=found, accept=accept, types=registry, keys=keys, legacy=legacy)
-    factory: BackendFactory = found.load("backend", parsed.scheme)
-    backend = factory(
-        parsed.without_options(),
+    backend = _backend(parsed, store_options, extra, found)
+    core = StoreCore(backend, codec, store_options, found, keys)
+    place = store_options.cache_url
+    cache_core = None if place is None else _cache_core(place, codec, store_options, found)
+    return Store(core, parsed, registry, cache_core)
+
+
+def _backend(url: StoreURL, options: StoreOptions, extra: Mapping[str, Any], plugins: Plugins) -> Backend:
+    factory: BackendFactory = plugins.load("backend", url.scheme)
+    return factory(
+        url.without_options(),
         BackendOptions(
-            store_options.namespace, store_options.deadline, store_options.connect_timeout, extra
+            options.namespace,
+            options.deadline,
+            options.connect_timeout,
+            extra,
+            options.cache_max_size,
         ),
     )
-    return Store(StoreCore(backend, codec, store_options, found, keys), parsed, registry)
+
+
+def _cache_core(url: StoreURL, codec: Codec, options: StoreOptions, plugins: Plugins) -> StoreCore:
+    """What ``cache_url`` stands for: another backend, and all else as the store has it.
+
+    Raises:
+        ConfigurationError: the URL or one of its options cannot be used.
+    """
+    provider = plugins.find("backend", url.scheme)
+    own = {"namespace", "deadline", "connect_timeout", "cache_max_size"}
+    unknown = sorted(set(url.options) - own - set(provider.options))
+    if unknown:
+        raise ConfigurationError(
+            f"option 'cache_url': {unknown[0]!r} is no option of a cache (valid: "
+            f"{', '.join(sorted(own | set(provider.options)))})"
+        )
+    found, extra = read_options(url.options, {}, backend_options=provider.options, scheme=url.scheme)
+    taken = {name: getattr(found if name in url.options else options, name) for name in own}
+    place = replace(options, cache_url=None, **taken)
+    return StoreCore(_backend(url, place, extra, plugins), codec, place, plugins)
 
 
 def _keys(

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from miniagent_store.backend import Subscription, Topic
 
-Wake = tuple[str, str]  # scope and name of a `Topic`
-EVERYTHING: Wake = ("", "")
+Wake = tuple[str, str, str]  # scope, name and owner of a `Topic`
+EVERYTHING: Wake = ("", "", "")
 # How often the file is looked at for changes by other processes, while someone watches.
 POLL_SECONDS = 0.02
 
@@ -21,12 +21,16 @@ class Subscriptions:
 
     def add(self, topic: Topic) -> Subscription:
         subscription = Subscription()
-        self._by_topic.setdefault((topic.scope, topic.name), set()).add(subscription)
+        self._by_topic.setdefault((topic.scope, topic.name, topic.owner), set()).add(subscription)
         self.active = True
         return subscription
 
+    def has(self, topic: Topic) -> bool:
+        """Whether anyone waits for `topic`."""
+        return (topic.scope, topic.name, topic.owner) in self._by_topic
+
     def remove(self, topic: Topic, subscription: Subscription) -> None:
-        key = (topic.scope, topic.name)
+        key = (topic.scope, topic.name, topic.owner)
         subscribed = self._by_topic.get(key, set())
         subscribed.discard(subscription)
         if not subscribed:
