@@ -26,6 +26,7 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
 from miniagent_store.url import StoreURL
 
+ARCHIVE_GRACE_MS = 3_600_000
 URL_VARIABLE = "MINIAGENT_STORE_URL"
 
 
@@ -90,10 +91,21 @@ def open_store(
     backend = factory(
         parsed.without_options(),
         BackendOptions(
-            store_options.namespace, store_options.deadline, store_options.connect_timeout, extra
+            store_options.namespace,
+            store_options.deadline,
+            store_options.connect_timeout,
+            extra,
+            _grace_ms(store_options, found),
         ),
     )
     return Store(StoreCore(backend, codec, store_options, found, keys), parsed, registry)
+
+
+def _grace_ms(options: StoreOptions, plugins: Plugins) -> int:
+    """How long what expired is kept; who archives needs some time for it."""
+    if options.grace is not None:
+        return options.grace
+    return ARCHIVE_GRACE_MS if plugins.implementations("session_archive") else 0
 
 
 def _keys(

@@ -124,6 +124,13 @@ def _parse_positive(value: TTL) -> float:
     return seconds
 
 
+def _parse_grace(value: TTL) -> int:
+    seconds = parse_duration(value, what="grace")
+    if not 0 <= seconds * 1000 <= MAX_TTL_MS:
+        raise InvalidArgumentError(f"must be zero seconds or more, and no century, not {value!r}")
+    return int(seconds * 1000)
+
+
 def _parse_namespace(value: str) -> str:
     return check_namespace(value) if value else ""
 
@@ -154,6 +161,9 @@ class StoreOptions:
     max_message_size: int | None = _option(parse_size, None, "bytes a message may have, such as 64KiB")
     deadline: float = _option(_parse_positive, 10.0, "seconds an operation may take, retries included")
     connect_timeout: float = _option(_parse_positive, 2.0, "seconds for the first connection")
+    grace: int | None = _option(
+        _parse_grace, None, "how long what expired is kept for a sweep to archive: 0, 10m, 1h"
+    )
 
 
 _OPTIONS = {each.name: each for each in fields(StoreOptions)}

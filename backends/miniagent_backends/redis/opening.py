@@ -77,7 +77,7 @@ class _Opening:
             counts_replicas=replicas is None,
             heartbeat=heartbeat,
         )
-        return RedisBackend(executor, keys, heartbeat=heartbeat)
+        return RedisBackend(executor, keys, heartbeat=heartbeat, grace_ms=self._options.grace_ms)
 
     def _replicas(self) -> int | None:
         """How many are to acknowledge; None for all that are reachable."""

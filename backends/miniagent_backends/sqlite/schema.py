@@ -13,7 +13,7 @@ from miniagent_backends.sqlite.errors import code_of, not_a_database
 from miniagent_store.errors import ConfigurationError
 
 APPLICATION_ID = 0x6D616773  # "mags"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # No semicolon but at the end of a statement: create_tables() splits there.
 # Keys of sessions and stages, and the order of changes, are tickets: one rising number for all.
@@ -47,7 +47,8 @@ CREATE TABLE sessions (
     logs BLOB NOT NULL,           -- msgpack: {log: [base, count]}
     resets BLOB,                  -- msgpack: [[epoch, {log: seq}]], or NULL
     metadata BLOB NOT NULL,
-    data_key BLOB                 -- how the session's data key is kept, or NULL
+    data_key BLOB,                -- how the session's data key is kept, or NULL
+    claimed_ms INTEGER NOT NULL DEFAULT 0    -- until when a sweep has claimed it
 );
 CREATE UNIQUE INDEX sessions_id ON sessions (namespace, id);
 CREATE INDEX sessions_activity ON sessions (namespace, kind, last_activity_ms, id);
@@ -138,6 +139,19 @@ CREATE TABLE gone (
 );
 CREATE UNIQUE INDEX gone_id ON gone (namespace, id);
 
+-- How many sessions there are, expired ones included: of a kind (scope "all"), of a "user", of an "agent";
+-- and how many "users" and "agents" have any. Messages and size are counted in scope "all" only.
+CREATE TABLE counts (
+    namespace TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sessions INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (namespace, kind, scope, name)
+) WITHOUT ROWID;
+
 CREATE TABLE cache (
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -161,7 +175,30 @@ CREATE TABLE rates (
 
 
 # What turns a file of an older version into one of the next.
-UPGRADES = {1: "ALTER TABLE sessions ADD COLUMN data_key BLOB"}
+UPGRADES = {
+    1: "ALTER TABLE sessions ADD COLUMN data_key BLOB",
+    2: """
+ALTER TABLE sessions ADD COLUMN claimed_ms INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE counts (
+    namespace TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sessions INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (namespace, kind, scope, name)
+) WITHOUT ROWID;
+INSERT INTO counts SELECT namespace, kind, 'all', '', count(*), sum(messages), sum(size)
+    FROM sessions GROUP BY namespace, kind;
+INSERT INTO counts SELECT namespace, kind, 'user', user_id, count(*), 0, 0
+    FROM sessions WHERE user_id IS NOT NULL GROUP BY namespace, kind, user_id;
+INSERT INTO counts SELECT namespace, kind, 'agent', agent, count(*), 0, 0
+    FROM sessions WHERE agent IS NOT NULL GROUP BY namespace, kind, agent;
+INSERT INTO counts SELECT namespace, kind, scope || 's', '', count(*), 0, 0
+    FROM counts WHERE scope IN ('user', 'agent') GROUP BY namespace, kind, scope
+""",
+}
 
 
 def is_ours(connection: sqlite3.Connection, path: str) -> bool:
