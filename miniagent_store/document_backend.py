@@ -44,9 +44,14 @@ from miniagent_store.rules import (
     acquire_lease,
     acquire_turn,
     apply_commit,
+    count_matching,
     count_one,
     count_records,
+    expired_of,
+    is_claimable,
     is_expired,
+    is_to_finish,
+    is_turn_over,
     kept_ms,
     list_page,
     next_in_line,
@@ -376,16 +381,54 @@ class DocumentBackend(DocumentRewriting, DocumentCaching, Backend):
     async def stats(self) -> BackendStats:
         return count_records(await self._records(), self.now_ms())
 
-    async def sweep(self, limit: int) -> Sequence[Expired]:
-        expired: list[Expired] = []
+    async def count(self, query: ListQuery) -> int:
+        return count_matching(await self._records(), query, self.now_ms())
+
+    # Cleaning up
+
+    async def claim_expired(self, limit: int, claim_ms: int) -> Sequence[Expired]:
+        claimed: list[Expired] = []
         for key in await self._keys("session"):
-            if len(expired) >= limit:
-                return expired
+            if len(claimed) >= limit:
+                break
             head = await self._head(key)
             if head is not None and is_expired(head.due_ms, self.now_ms()):
-                record = await to_the_end(self._reclaim(head.session_id))
-                if record is not None:
-                    expired.append(Expired(record.session_id, record.kind, record.user_id))
+                expired = await to_the_end(self._claim(head.session_id, claim_ms))
+                if expired is not None:
+                    claimed.append(expired)
+        return claimed
+
+    async def _claim(self, session_id: str, claim_ms: int) -> Expired | None:
+        def work(document: Document) -> Expired | None:
+            now, record = self.now_ms(), document.record
+            document.drop_due(now)
+            session = document.sessions.get(session_id)
+            if record is None or session is None or not is_claimable(record, session.claimed_ms, now):
+                return None
+            session.claimed_ms = now + claim_ms
+            return expired_of(record)
+
+        return await self._change(session_id, work)
+
+    async def finish_expired(self, expired: Sequence[Expired]) -> None:
+        for each in expired:
+            await to_the_end(self._finish(each))
+
+    async def _finish(self, expired: Expired) -> None:
+        def work(document: Document) -> Record | None:
+            record, now = document.record, self.now_ms()
+            if not is_to_finish(record, expired, now):
+                return None
+            document.sessions.clear()
+            if is_turn_over(document.turns.get(expired.session_id), now):
+                document.turns.clear()
+            return record
+
+        record = await self._change(expired.session_id, work)
+        if record is not None:
+            await self._changed(record, deleted=True)
+
+    async def reclaim(self) -> None:
         for kind in ("lock", "cache", "rate"):
             for key in await self._keys(kind):
                 item = Item.decode(await self._fetch(key))
@@ -395,30 +438,6 @@ class DocumentBackend(DocumentRewriting, DocumentCaching, Backend):
         log = ChangeLog.decode(await self._fetch(key))
         if log is not None and log.is_forgotten(self.now_ms()):
             await to_the_end(self._transact(key, lambda _: (None, None)))
-        return expired
-
-    async def _reclaim(self, session_id: str) -> Record | None:
-        def work(document: Document) -> Record | None:
-            now, record = self.now_ms(), document.record
-            document.stages = {
-                name: stage
-                for name, stage in document.stages.items()
-                if not is_expired(stage.expires_ms, now)
-            }
-            turn = document.turns.get(session_id)
-            if turn is not None and is_expired(turn.until_ms + KEPT_LEASE_MS, now):
-                document.turns.clear()
-            if record is not None and is_expired(record.expires_ms, now):
-                document.sessions.clear()
-                return record
-            for session in document.sessions.values():
-                session.drop_expired_values(now)
-            return None
-
-        record = await self._change(session_id, work)
-        if record is not None:
-            await self._changed(record, deleted=True)
-        return record
 
     def _unless_due(self, item: Item | None) -> tuple[Item | None, None]:
         return (None if item is None or is_expired(item.due_ms, self.now_ms()) else item), None

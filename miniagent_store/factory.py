@@ -27,6 +27,7 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
 from miniagent_store.url import StoreURL
 
+ARCHIVE_GRACE_MS = 3_600_000
 URL_VARIABLE = "MINIAGENT_STORE_URL"
 
 
@@ -104,6 +105,7 @@ def _backend(url: StoreURL, options: StoreOptions, extra: Mapping[str, Any], plu
             options.connect_timeout,
             extra,
             options.cache_max_size,
+            _grace_ms(options, plugins),
         ),
     )
 
@@ -126,6 +128,13 @@ def _cache_core(url: StoreURL, codec: Codec, options: StoreOptions, plugins: Plu
     taken = {name: getattr(found if name in url.options else options, name) for name in own}
     place = replace(options, cache_url=None, **taken)
     return StoreCore(_backend(url, place, extra, plugins), codec, place, plugins)
+
+
+def _grace_ms(options: StoreOptions, plugins: Plugins) -> int:
+    """How long what expired is kept; who archives needs some time for it."""
+    if options.grace is not None:
+        return options.grace
+    return ARCHIVE_GRACE_MS if plugins.implementations("session_archive") else 0
 
 
 def _keys(

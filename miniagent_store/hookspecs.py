@@ -8,7 +8,7 @@ the life of sessions; those whose names start with ``before_`` may change or ref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from miniagent_store.serializer import Layer, LegacyReader, Serializer
     from miniagent_store.store.draft import CommitDraft
     from miniagent_store.url import StoreURL
-    from miniagent_store.values import Session
+    from miniagent_store.values import Session, Snapshot
 
 PROJECT = "miniagent_store"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -91,7 +91,16 @@ def session_ended(session_id: str) -> None:
 
 @hookspec
 def session_expired(session_id: str) -> None:
-    """A sweep found and removed an expired session; told once."""
+    """An expired session is being removed; told once, or again if the sweep that told it died then."""
+
+
+@hookspec
+def session_archive(session: Session, snapshot: Snapshot) -> Awaitable[None] | None:
+    """A session has expired and is about to be removed: the last time that it can be read, as a whole.
+
+    May be a coroutine function. If it raises, the session is not removed, and comes again later; it may
+    come again too if the process dies right after.
+    """
 
 
 @hookspec

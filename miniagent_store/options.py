@@ -129,6 +129,13 @@ def _parse_url(value: str | StoreURL) -> StoreURL:
     return value if isinstance(value, StoreURL) else StoreURL.parse(value)
 
 
+def _parse_grace(value: TTL) -> int:
+    seconds = parse_duration(value, what="grace")
+    if not 0 <= seconds * 1000 <= MAX_TTL_MS:
+        raise InvalidArgumentError(f"must be zero seconds or more, and no century, not {value!r}")
+    return int(seconds * 1000)
+
+
 def _parse_namespace(value: str) -> str:
     return check_namespace(value) if value else ""
 
@@ -163,6 +170,9 @@ class StoreOptions:
     cache_url: StoreURL | None = _option(_parse_url, None, "URL of another store, for what is cached")
     deadline: float = _option(_parse_positive, 10.0, "seconds an operation may take, retries included")
     connect_timeout: float = _option(_parse_positive, 2.0, "seconds for the first connection")
+    grace: int | None = _option(
+        _parse_grace, None, "how long what expired is kept for a sweep to archive: 0, 10m, 1h"
+    )
 
 
 _OPTIONS = {each.name: each for each in fields(StoreOptions)}

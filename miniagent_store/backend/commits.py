@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from miniagent_store.backend.records import NewEntry, Record
+from miniagent_store.backend.watching import Expired
 from miniagent_store.errors import InvalidArgumentError
 
 # A writer may have so many commits unanswered on one session, and so many outcomes are remembered.
@@ -278,9 +279,11 @@ class CommitResult:
     Attributes:
         replayed: the identity had been seen; `outcome` is the first answer.
         created: the session was made by this commit.
+        replaced: an expired session of the same id that it took the place of, if no sweep had claimed it.
     """
 
     record: Record
     outcome: Outcome
     replayed: bool = False
     created: bool = False
+    replaced: Expired | None = None

@@ -61,6 +61,8 @@ class BackendOptions:
         connect_timeout: seconds for the first connection.
         extra: the URL options and keyword arguments that the provider named in `Provider.options`.
         cache_max_size: bytes of keys and values that may be cached; None for no limit.
+        grace_ms: how much longer than its session what it holds is kept, for a sweep to read, where it
+            would vanish by itself.
     """
 
     namespace: str = ""
@@ -68,6 +70,7 @@ class BackendOptions:
     connect_timeout: float = 2.0
     extra: Mapping[str, Any] = field(default_factory=dict)
     cache_max_size: int | None = None
+    grace_ms: int = 0
 
 
 class Backend(ABC):
@@ -302,8 +305,42 @@ class Backend(ABC):
 
     @abstractmethod
     async def stats(self) -> BackendStats:
-        """What is held."""
+        """What is held. Should not take longer for more sessions."""
 
     @abstractmethod
-    async def sweep(self, limit: int) -> Sequence[Expired]:
-        """Reclaim what has expired, at most `limit` sessions; each is told to one caller only."""
+    async def count(self, query: ListQuery) -> int:
+        """How many live sessions `list` would show in all; cursor, order and limit are not looked at."""
+
+    # Cleaning up
+
+    @abstractmethod
+    async def claim_expired(self, limit: int, claim_ms: int) -> Sequence[Expired]:
+        """Expired sessions, at most `limit`, for this caller alone.
+
+        What is not finished within `claim_ms` may be claimed again. A claimed session can still be read
+        with `ReadPlan.expired`, where it is kept. A session whose id was taken by a new one before a
+        sweep came may be told here, or in `CommitResult.replaced`.
+        """
+
+    @abstractmethod
+    async def finish_expired(self, expired: Sequence[Expired]) -> None:
+        """Remove all that is left of claimed sessions, a turn that nobody holds included.
+
+        A session that was made under the same id meanwhile is left alone. May be repeated.
+        """
+
+    async def reclaim(self) -> None:
+        """Remove what else has expired (values, stages, leases, cached values), where it does not vanish
+        by itself.
+        """
+        return
+
+    async def reconcile(self, progress: Callable[[int], None] | None = None) -> int:
+        """Put right what listings, counts and sweeps go by, from the records; how many places were wrong.
+
+        Nothing to do where they are part of the same step as the records.
+
+        Args:
+            progress: called again and again with how many records have been looked at.
+        """
+        return 0

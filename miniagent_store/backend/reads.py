@@ -47,6 +47,8 @@ class ReadPlan:
     Attributes:
         since: (incarnation, epoch) of the caller's copy. If it no longer holds, each range starts at the
             first changed sequence instead of its `after`, where that is lower.
+        expired: read the session only if it has expired and is still kept; for a sweep, which is the last
+            to see it.
     """
 
     session_id: str
@@ -54,6 +56,7 @@ class ReadPlan:
     names: tuple[str, ...] = ()
     scans: tuple[StateScan, ...] = ()
     since: tuple[str, int] | None = None
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A session that a sweep removed."""
+    """A session that has expired, claimed by a sweep.
+
+    Attributes:
+        incarnation: "" if it is not known; another session under the same id is left alone.
+    """
 
     session_id: str
     kind: str
     user_id: str | None
+    incarnation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ session inside a transaction: implement `SessionRows`, and call `apply_commit`, 
 rules. Backends that compute elsewhere (Redis, in Lua) are compared with them.
 """
 
+from miniagent_store.rules.claims import expired_of, is_claimable, is_to_finish, is_turn_over
 from miniagent_store.rules.commit import apply_commit, new_token, publish_stage
 from miniagent_store.rules.eviction import Cached, Growth, Hits, cache_victims, room_to_make
 from miniagent_store.rules.lease import (
@@ -15,7 +16,7 @@ from miniagent_store.rules.lease import (
     release_lease,
     renew_lease,
 )
-from miniagent_store.rules.listing import count_records, list_page
+from miniagent_store.rules.listing import count_matching, count_records, list_page
 from miniagent_store.rules.rate import RateState, count_one, kept_ms
 from miniagent_store.rules.read import read_plan, touched
 from miniagent_store.rules.rewriting import apply_rewrite
@@ -35,9 +36,14 @@ __all__ = [
     "apply_commit",
     "apply_rewrite",
     "cache_victims",
+    "count_matching",
     "count_one",
     "count_records",
+    "expired_of",
+    "is_claimable",
     "is_expired",
+    "is_to_finish",
+    "is_turn_over",
     "kept_ms",
     "list_page",
     "new_token",

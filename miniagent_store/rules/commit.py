@@ -13,6 +13,7 @@ from miniagent_store.backend import (
     CommitIdentity,
     CommitResult,
     Create,
+    Expired,
     Fence,
     LogTail,
     Outcome,
@@ -31,6 +32,7 @@ from miniagent_store.errors import (
     SessionTooLargeError,
     VersionConflictError,
 )
+from miniagent_store.rules.claims import expired_of, is_claimable
 from miniagent_store.rules.lease import freed
 from miniagent_store.rules.log_changes import LogChanges
 from miniagent_store.rules.rows import SessionRows, WriterWindow, is_expired
@@ -58,10 +60,11 @@ def apply_commit(rows: SessionRows, commit: Commit, now_ms: int) -> CommitResult
         return CommitResult(existing, outcome, replayed=True)
     _refuse_untimely(session_id, identity, window, now_ms)
 
+    replaced = None
     if existing is None:
         create = _creation(commit)
         if stored is not None:
-            rows.drop()
+            replaced = _replace(rows, stored, now_ms)
         turn = rows.turn()
         record = _new_record(session_id, create, commit.time_ms, now_ms, fence=turn.fence if turn else 0)
     else:
@@ -114,7 +117,7 @@ def apply_commit(rows: SessionRows, commit: Commit, now_ms: int) -> CommitResult
     if commit.fence and commit.fence.turn_owner is not None:
         rows.save_turn(freed(rows.turn(), commit.fence.fence, now_ms))
     _remember(rows, identity, window, outcome, now_ms)
-    return CommitResult(after, outcome, created=existing is None)
+    return CommitResult(after, outcome, created=existing is None, replaced=replaced)
 
 
 def publish_stage(
@@ -149,8 +152,7 @@ def publish_stage(
                 final=True,
             )
         raise BackendUnavailableError("what was staged is gone: its time was up; fork or import again")
-    if stored is not None:
-        rows.drop()
+    replaced = None if stored is None else _replace(rows, stored, now_ms)
     size += len(create.metadata)
     if publish.max_size is not None and size > publish.max_size:
         raise SessionTooLargeError(session_id, size=size, limit=publish.max_size)
@@ -164,7 +166,14 @@ def publish_stage(
     outcome = Outcome(record.version)
     rows.save_record(record)
     _remember(rows, identity, None, outcome, now_ms)
-    return CommitResult(record, outcome, created=True)
+    return CommitResult(record, outcome, created=True, replaced=replaced)
+
+
+def _replace(rows: SessionRows, stored: Record, now_ms: int) -> Expired | None:
+    """Drop a session that has expired; who it was, if no sweep has claimed it to tell of it."""
+    claimed = not is_claimable(stored, rows.claimed_ms(), now_ms)
+    rows.drop()
+    return None if claimed else expired_of(stored)
 
 
 def _refuse_untimely(

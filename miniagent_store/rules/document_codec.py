@@ -13,7 +13,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from miniagent_store.backend import LogTail, Outcome, Record, StoredEntry, StoredValue
 from miniagent_store.errors import SessionDamagedError
-from miniagent_store.rules.rows import LeaseRow, WriterWindow
+from miniagent_store.rules.rows import LeaseRow, WriterWindow, is_expired
 from miniagent_store.rules.session_document import DocumentRows, LogDocument, SessionDocument
 
 FORMAT = 1
@@ -51,6 +51,16 @@ class Document:
         session = self.sessions.get(self.session_id)
         return session.record if session else None
 
+    def drop_due(self, now_ms: int) -> None:
+        """Drop what has expired beside the session: stages, values, and a turn of long ago."""
+        stages = self.stages.items()
+        self.stages = {name: each for name, each in stages if not is_expired(each.expires_ms, now_ms)}
+        turn = self.turns.get(self.session_id)
+        if turn is not None and is_expired(turn.until_ms + KEPT_LEASE_MS, now_ms):
+            self.turns.clear()
+        if self.record is not None and not is_expired(self.record.expires_ms, now_ms):
+            self.sessions[self.session_id].drop_expired_values(now_ms)
+
     def encode(self) -> bytes | None:
         """The document's bytes; None if nothing is left to keep."""
         session = self.sessions.get(self.session_id)
@@ -63,6 +73,8 @@ class Document:
             _plain_parts(session) if session else None,
             plain_lease(turn) if turn else None,
             {name: (each.expires_ms, _plain_parts(each.session)) for name, each in self.stages.items()},
+            # Last, and left out where there is none: older documents do not have it.
+            *((session.claimed_ms,) if session and session.claimed_ms else ()),
         )
         return bytes(msgpack.packb(head)) + bytes(msgpack.packb(rest))
 
@@ -72,7 +84,7 @@ class Document:
         due += [turn.until_ms + KEPT_LEASE_MS for turn in self.turns.values()]
         for session in self.sessions.values():
             if session.record and session.record.expires_ms is not None:
-                due.append(session.record.expires_ms)
+                due.append(max(session.record.expires_ms, session.claimed_ms))
             due += [each.expires_ms for each in session.values.values() if each.expires_ms is not None]
         return min(due, default=None)
 
@@ -110,9 +122,10 @@ def decode_document(data: bytes | None, session_id: str) -> Document:
         raise _damaged(session_id, ValueError(f"it is that of session {head.session_id!r}"))
     record = head.record
     try:
-        parts, turn, stages = unpacker.unpack()
+        parts, turn, stages, *claim = unpacker.unpack()
         if record is not None:
             document.sessions[session_id] = _parts(record, parts)
+            document.sessions[session_id].claimed_ms = int(claim[0]) if claim else 0
         if turn is not None:
             document.turns[session_id] = LeaseRow(*turn)
         for name, (expires_ms, staged) in stages.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from miniagent_store.backend import BackendStats, ListQuery, ListResult, Record
 from miniagent_store.rules.rows import is_expired
@@ -17,6 +18,12 @@ def list_page(records: Iterable[Record], query: ListQuery, now_ms: int) -> ListR
     found = pick(query.limit + 1, wanted, key=_place)
     page = tuple(found[: query.limit])
     return ListResult(page, _place(page[-1]) if len(found) > query.limit else None)
+
+
+def count_matching(records: Iterable[Record], query: ListQuery, now_ms: int) -> int:
+    """How many a listing would show; see `Backend.count`."""
+    every = replace(query, cursor=None)
+    return sum(_matches(record, every, now_ms) for record in records)
 
 
 def count_records(records: Iterable[Record], now_ms: int) -> BackendStats:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from miniagent_store.backend import LogRange, ReadPlan, ReadResult, Record, StoredEntry
 from miniagent_store.errors import SessionDamagedError, SessionNotFoundError
-from miniagent_store.rules.rows import SessionRows, is_expired, live_record
+from miniagent_store.rules.rows import SessionRows, expired_record, is_expired, live_record
 
 
 def read_plan(rows: SessionRows, plan: ReadPlan, now_ms: int) -> ReadResult:
     """Read what `plan` asks for; see `Backend.read`."""
-    record = live_record(rows, now_ms)
+    record = expired_record(rows, now_ms) if plan.expired else live_record(rows, now_ms)
     if record is None:
         return ReadResult(None)
     resets = record.changed_since(*plan.since) if plan.since else {}

@@ -83,6 +83,10 @@ class SessionRows(Protocol):
         """Remove all parts but the turn."""
         ...
 
+    def claimed_ms(self) -> int:
+        """Until when a sweep has claimed the session, which has expired; 0 for none."""
+        ...
+
     def writer(self, writer: str) -> WriterWindow | None: ...
 
     def save_writer(self, writer: str, window: WriterWindow) -> None: ...
@@ -154,3 +158,9 @@ def live_record(rows: SessionRows, now_ms: int) -> Record | None:
     """The record, unless it has expired."""
     record = rows.record()
     return None if record is None or is_expired(record.expires_ms, now_ms) else record
+
+
+def expired_record(rows: SessionRows, now_ms: int) -> Record | None:
+    """The record, if it has expired."""
+    record = rows.record()
+    return record if record is not None and is_expired(record.expires_ms, now_ms) else None

@@ -38,6 +38,7 @@ class SessionDocument:
 
     Attributes:
         names: of the values, sorted.
+        claimed_ms: until when a sweep has claimed it.
     """
 
     record: Record | None = None
@@ -45,6 +46,7 @@ class SessionDocument:
     values: dict[str, StoredValue] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     writers: dict[str, WriterWindow] = field(default_factory=dict)
+    claimed_ms: int = 0
 
     def log(self, name: str) -> LogDocument:
         return self.logs.setdefault(name, LogDocument())
@@ -120,6 +122,9 @@ class DocumentRows:
             self._undo.append(lambda: self._sessions.__setitem__(self._id, before))
         self._undo.append(lambda: setattr(self, "_session", before))
         self._session = SessionDocument()
+
+    def claimed_ms(self) -> int:
+        return self._session.claimed_ms
 
     def writer(self, writer: str) -> WriterWindow | None:
         return self._session.writers.get(writer)

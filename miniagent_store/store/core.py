@@ -253,6 +253,8 @@ class StoreCore:
         return result
 
     def _tell_committed(self, result: CommitResult, draft: CommitDraft) -> None:
+        if result.replaced is not None and result.replaced.kind == "session" and not result.replayed:
+            self.tell("session_expired", session_id=result.replaced.session_id)
         created = result.created and not result.replayed and self.hooks("session_created")
         if created or self.hooks("after_commit"):
             session = self.coding.session(result.record)

@@ -49,6 +49,25 @@ async def list_sessions(
     return Page(items, None if result.next_cursor is None else _cursor(result.next_cursor, order))
 
 
+async def count_sessions(
+    core: StoreCore,
+    *,
+    user_id: str | None,
+    agent: str | None,
+    kind: str,
+    tags: Iterable[str] | Mapping[str, str] | None,
+) -> int:
+    """How many there are; see `SessionStore.count_sessions`."""
+    query = ListQuery(
+        kind=check_id(kind, what="kind"),
+        user_id=None if user_id is None else check_id(user_id, what="user id"),
+        agent=None if agent is None else check_id(agent, what="agent"),
+        tags=clean_tags(tags or ()),
+    )
+    await core.ready()
+    return await core.retrying.attempt("count", "", lambda _: core.backend.count(query))
+
+
 def _cursor(place: tuple[int, str], order: str) -> str:
     return base64.urlsafe_b64encode(json.dumps([order, *place]).encode()).decode()
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from miniagent_store.store.kv import KeyValue
     from miniagent_store.store.leases import Lease, Lock
     from miniagent_store.store.state import StateHandle
+    from miniagent_store.store.sweeper import Sweeper
     from miniagent_store.store.turn import Turn
 
 P = ParamSpec("P")
@@ -506,8 +507,52 @@ class SessionStore(ABC):
         """What the store holds; never raises for a sick server."""
 
     @abstractmethod
-    async def sweep(self) -> int:
-        """Reclaim what expired; how many sessions. What expired is never shown, swept or not."""
+    async def count_sessions(
+        self,
+        *,
+        user_id: str | None = None,
+        agent: str | None = None,
+        kind: str = "session",
+        tags: Iterable[str] | Mapping[str, str] | None = None,
+    ) -> int:
+        """How many live sessions `list` would show in all; fast where there is one filter at most."""
+
+    @abstractmethod
+    async def sweep(self, *, progress: Callable[[int], None] | None = None) -> int:
+        """Reclaim what expired; how many sessions. What expired is never shown, swept or not.
+
+        Several may sweep at once: each session is taken by one of them, which gives it to the hook
+        `session_archive` where there is one, and tells `session_expired`. One whose sweep dies in the
+        middle, or whose archive fails, comes again after half a minute.
+
+        Args:
+            progress: called again and again with how many have been reclaimed.
+        """
+
+    @abstractmethod
+    def sweeper(self, *, every: TTL = 60, reconcile_every: TTL = "1d") -> Sweeper:
+        """Sweep in the background: ``async with store.sweeper(): …``, or its `start` and `stop`.
+
+        However many instances do so, one of them sweeps, and another takes over when that one ends.
+
+        Args:
+            every: seconds between two sweeps, or "1m".
+            reconcile_every: seconds between two calls of `reconcile`, or "1d", or "never".
+        """
+
+    @abstractmethod
+    async def reconcile(self, *, progress: Callable[[int], None] | None = None) -> int:
+        """Put right what listings, counts and sweeps go by, from all that is stored.
+
+        A crash, a failover or an eviction may have left it wrong on Redis; on other backends nothing can
+        be. It looks at every session: once a day is often.
+
+        Args:
+            progress: called again and again with how many sessions have been looked at.
+
+        Returns:
+            How many places were wrong.
+        """
 
     @abstractmethod
     async def reencrypt(

@@ -40,7 +40,7 @@ from miniagent_store.store.forking import fork_session
 from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.leases import Lease, LeaseQueue, Lock
 from miniagent_store.store.limiting import count_one, rate_limited, rate_step
-from miniagent_store.store.listing import list_sessions
+from miniagent_store.store.listing import count_sessions, list_sessions
 from miniagent_store.store.protocol import Messages, SessionStore, Version
 from miniagent_store.store.reading import (
     check_count,
@@ -56,6 +56,8 @@ from miniagent_store.store.reading import (
 )
 from miniagent_store.store.reencrypting import Sweep
 from miniagent_store.store.state import StateHandle
+from miniagent_store.store.sweeper import Sweeper
+from miniagent_store.store.sweeping import sweep
 from miniagent_store.store.turn import Turn
 from miniagent_store.store.watching import watch
 from miniagent_store.url import StoreURL
@@ -76,7 +78,6 @@ from miniagent_store.values import (
 
 P = ParamSpec("P")
 R = TypeVar("R")
-SWEEP_PAGE = 500
 KNOWN_COLLECTIONS = 1024
 
 
@@ -579,17 +580,25 @@ class Store(SessionStore):
         )
         return self._cache.counted(stats)
 
-    async def sweep(self) -> int:
+    async def count_sessions(
+        self,
+        *,
+        user_id: str | None = None,
+        agent: str | None = None,
+        kind: str = "session",
+        tags: Iterable[str] | Mapping[str, str] | None = None,
+    ) -> int:
+        return await count_sessions(self._core, user_id=user_id, agent=agent, kind=kind, tags=tags)
+
+    async def sweep(self, *, progress: Callable[[int], None] | None = None) -> int:
+        return await sweep(self._core, progress)
+
+    def sweeper(self, *, every: TTL = 60, reconcile_every: TTL = "1d") -> Sweeper:
+        return Sweeper(self, every=every, reconcile_every=reconcile_every)
+
+    async def reconcile(self, *, progress: Callable[[int], None] | None = None) -> int:
         await self._core.ready()
-        total = 0
-        while True:
-            gone = await self._core.backend.sweep(SWEEP_PAGE)
-            for each in gone:
-                if each.kind == "session":
-                    self._core.tell("session_expired", session_id=each.session_id)
-            total += len(gone)
-            if len(gone) < SWEEP_PAGE:
-                return total
+        return await self._core.backend.reconcile(progress)
 
     async def reencrypt(
         self, *, dry_run: bool = False, progress: Callable[[Reencryption], None] | None = None

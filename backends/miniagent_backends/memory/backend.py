@@ -53,9 +53,14 @@ from miniagent_store.rules import (
     acquire_turn,
     apply_commit,
     apply_rewrite,
+    count_matching,
     count_one,
     count_records,
+    expired_of,
+    is_claimable,
     is_expired,
+    is_to_finish,
+    is_turn_over,
     kept_ms,
     list_page,
     next_in_line,
@@ -372,25 +377,46 @@ class MemoryBackend(Backend):
         with self._step() as space:
             return count_records(space.records(), self.now_ms())
 
-    async def sweep(self, limit: int) -> Sequence[Expired]:
+    async def count(self, query: ListQuery) -> int:
+        with self._step() as space:
+            return count_matching(space.records(), query, self.now_ms())
+
+    # Cleaning up
+
+    async def claim_expired(self, limit: int, claim_ms: int) -> Sequence[Expired]:
+        with self._step() as space:
+            now, claimed = self.now_ms(), list[Expired]()
+            for session in space.sessions.values():
+                if len(claimed) >= limit:
+                    break
+                if session.record and is_claimable(session.record, session.claimed_ms, now):
+                    session.claimed_ms = now + claim_ms
+                    claimed.append(expired_of(session.record))
+            return claimed
+
+    async def finish_expired(self, expired: Sequence[Expired]) -> None:
         with self._step() as space:
             now = self.now_ms()
-            gone = [
-                session.record
-                for session in space.sessions.values()
-                if session.record and is_expired(session.record.expires_ms, now)
-            ][:limit]
-            for record in gone:
-                del space.sessions[record.session_id]
-                self._changed(record, deleted=True)
+            for each in expired:
+                session = space.sessions.get(each.session_id)
+                if session is None or session.record is None or not is_to_finish(session.record, each, now):
+                    continue
+                del space.sessions[each.session_id]
+                if is_turn_over(space.turns.get(each.session_id), now):
+                    del space.turns[each.session_id]
+                self._changed(session.record, deleted=True)
+
+    async def reclaim(self) -> None:
+        with self._step() as space:
+            now = self.now_ms()
             for session in space.sessions.values():
-                session.drop_expired_values(now)
+                if session.record and not is_expired(session.record.expires_ms, now):
+                    session.drop_expired_values(now)
             for leases in (space.turns, space.locks):
                 _drop(leases, lambda row: row.until_ms < now - KEPT_LEASE_MS)
             _drop(space.stages, lambda stage: is_expired(stage.expires_ms, now))
             _drop(space.cache, lambda item: is_expired(item.expires_ms, now))
             _drop(space.rates, lambda item: item[1] <= now)
-            return [Expired(record.session_id, record.kind, record.user_id) for record in gone]
 
 
 def _page_after(names: Iterable[str], cursor: str | None, limit: int) -> tuple[list[str], str | None]:

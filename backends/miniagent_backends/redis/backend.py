@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
 from miniagent_backends.redis import staging
 from miniagent_backends.redis.caching import Caching
+from miniagent_backends.redis.counting import count, stats
 from miniagent_backends.redis.health import examine
-from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
+from miniagent_backends.redis.indexes import list_sessions
 from miniagent_backends.redis.known import FastAppend, KnownSessions
+from miniagent_backends.redis.noting import Notes
+from miniagent_backends.redis.places import Facts, commands_before, filter_commands
 from miniagent_backends.redis.reading import read
+from miniagent_backends.redis.reconciling import Reconciling
 from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.routing.executor import Answer, Executor
@@ -26,8 +29,9 @@ from miniagent_backends.redis.schema import (
     record_of,
     result_of,
 )
-from miniagent_backends.redis.sweeping import sweep
-from miniagent_backends.redis.watching import WakeUps, note, read_changes
+from miniagent_backends.redis.sweeping import Sweeping
+from miniagent_backends.redis.watching import WakeUps, read_changes
+from miniagent_backends.redis.wire.connection import Command
 from miniagent_backends.redis.wire.node import Node
 from miniagent_store.backend import (
     Backend,
@@ -69,7 +73,6 @@ from miniagent_store.rules import kept_ms
 from miniagent_store.rules.lease import CLAIM_MS, LATE
 from miniagent_store.values import Finding
 
-SWEEP_CHUNK = 500
 # For a server to answer to the question how it is.
 PROBE_SECONDS = 2.0
 # Names that are tried for a key on a certain node.
@@ -84,6 +87,7 @@ class RedisBackend(Backend):
         keys: names of keys.
         heartbeat: seconds after which the connection of wake-ups is looked after.
         cache_max_size: bytes that may be cached; None for no limit.
+        grace_ms: how much longer than its session what it holds is kept.
     """
 
     name = "redis"
@@ -96,18 +100,22 @@ class RedisBackend(Backend):
         *,
         heartbeat: float = 10.0,
         cache_max_size: int | None = None,
+        grace_ms: int = 0,
     ) -> None:
-        self._executor, self._keys = executor, keys
+        self._executor, self._keys, self._grace_ms = executor, keys, grace_ms
         self._caching = Caching(executor, keys, cache_max_size)
         self._wake_ups = WakeUps(executor, keys, heartbeat)
         executor.events.listener = self._tell
-        self._known = KnownSessions(keys)
+        self._known = KnownSessions(keys, grace_ms)
+        self._notes = Notes(executor, keys)
+        self._sweeping = Sweeping(executor, keys, self._notes)
 
     async def open(self) -> None:
         await self._executor.open()
 
     async def close(self) -> None:
         await self._wake_ups.close()
+        await self._notes.close()
         await self._executor.close()
 
     def _tell(self, event: ConnectionEvent) -> None:
@@ -136,7 +144,9 @@ class RedisBackend(Backend):
             self._known.forget(commit.session_id)
             raise
         if (not commit.changes_nothing or result.created) and (commit.retry or not result.replayed):
-            self._after_commit(result, created=result.created or (result.replayed and bool(commit.create)))
+            # After a retry too: its first try may not have come so far.
+            created = result.created or (result.replayed and bool(commit.create))
+            self._notes.note(result.record, created=created)
         return result
 
     async def _append(self, fast: FastAppend) -> CommitResult | None:
@@ -150,14 +160,20 @@ class RedisBackend(Backend):
 
     async def _commit(self, commit: Commit) -> CommitResult:
         record_key, parts = self._session_keys(commit.session_id)
-        packed = pack_commit(commit, parts, os.urandom(24), os.urandom(8).hex())
+        packed = pack_commit(commit, parts, os.urandom(24), os.urandom(8).hex(), grace_ms=self._grace_ms)
         places = await self._places_before(commit)
         with understanding(commit.session_id, "a part"):
             answer = await self._executor.write("commit", [record_key], packed, before=places)
         reply = answer.reply
         if reply[0] != b"OK":
+            if commit.create is not None:
+                self._not_made(_draft_of(commit, commit.create), reply[0])
             raise refuse(commit.session_id, str(commit.identity), reply, commit.fence)
         result = result_of(commit.session_id, reply)
+        if commit.create is not None and not result.created:
+            draft = _draft_of(commit, commit.create)
+            if not set(Facts.of(draft).filters()) <= set(Facts.of(result.record).filters()):
+                self._notes.misplaced(draft)
         if answer.problem is not None and result.created:
             # All or nothing: a session that no listing shows is taken back.
             await self.delete(commit.session_id, result.record.incarnation)
@@ -167,43 +183,45 @@ class RedisBackend(Backend):
             self._known.learn(commit.identity.writer, result.record, reply[2], reply[8])
         return result
 
-    async def _places_before(self, commit: Commit) -> Sequence[tuple[Any, ...]]:
+    async def _places_before(self, commit: Commit) -> Sequence[Command]:
         """What gives the session its places in listings before it is there, or has new tags.
 
-        Before, so that no live session is ever missing, whenever we crash; NX, so that one that is there
-        keeps its place.
+        Before, so that no live session is ever missing, whenever we crash; one that is there keeps it.
         """
-        create = commit.create
-        if create is not None:
-            tags = create.tags if commit.tags is None else commit.tags
-            active_ms = commit.time_ms if commit.last_activity_ms is None else commit.last_activity_ms
-            return self._places(_record_to_be(commit.session_id, replace(create, tags=tags), active_ms))
+        if commit.create is not None:
+            return self._places(_draft_of(commit, commit.create), commit.create)
         if not commit.tags:
             return []
         there = (await self.read(ReadPlan(commit.session_id))).record
-        return self._places(replace(there, tags=commit.tags)) if there else []
+        if there is None:
+            return []
+        facts = replace(Facts.of(there), user_id=None, agent=None, tags=commit.tags)
+        return list(filter_commands(self._keys, there.session_id, there.kind, facts, new=True))
 
-    def _places(self, draft: Record) -> Sequence[tuple[Any, ...]]:
-        places = [
-            ("ZADD", key, "NX", score, member)
-            for _, key, score, member in index_commands(self._keys, draft)
-        ]
-        return [*places, ("SADD", self._keys.kinds(), draft.kind)]
+    def _places(self, draft: Record, create: Create) -> Sequence[Command]:
+        return list(commands_before(self._keys, draft, create.ttl_ms, active_ms=draft.last_activity_ms))
 
-    def _after_commit(self, result: CommitResult, *, created: bool) -> None:
-        """Tell listings and watchers; after a retry too, since its first try may not have come so far."""
-        commands = list(index_commands(self._keys, result.record))
-        if created:
-            commands += owner_commands(self._keys, result.record)
-        self._executor.notify(*commands)
-        note(self._executor, self._keys, result.record)
+    def _not_made(self, draft: Record, why: bytes) -> None:
+        """Take back the places of a session that was refused."""
+        if why == b"EXISTS":
+            self._notes.misplaced(draft)
+        else:
+            self._notes.gone(draft, changed=False)
 
     async def read(self, plan: ReadPlan) -> ReadResult:
         return await read(self._executor, self._keys, plan)
 
     async def touch(self, session_id: str, ttl_ms: int | None, keep_ttl: bool) -> Record:
         record_key, parts = self._session_keys(session_id)
-        packed = pack({"keys": parts, "keep": keep_ttl, "ttl": ttl_ms or False, "guard": os.urandom(8)})
+        packed = pack(
+            {
+                "keys": parts,
+                "keep": keep_ttl,
+                "ttl": ttl_ms or False,
+                "guard": os.urandom(8),
+                "grace": self._grace_ms,
+            }
+        )
         with understanding(session_id, "the record"):
             answer = await self._executor.write("touch", [record_key], packed)
         reply = answer.reply
@@ -212,9 +230,12 @@ class RedisBackend(Backend):
         if reply[0] == b"DAMAGED":
             raise refuse(session_id, "", reply, None)
         _check_acknowledged(session_id, answer)
-        return record_of(session_id, *reply)
+        record = record_of(session_id, *reply)
+        self._notes.note(record, changed=False)
+        return record
 
     async def list(self, query: ListQuery) -> ListResult:
+        await self._notes.settle()
         return await list_sessions(self._executor, self._keys, query)
 
     async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
@@ -225,8 +246,7 @@ class RedisBackend(Backend):
         if not answer.reply[0]:
             return False
         record = record_of(session_id, b"", answer.reply[1], b"", 0)
-        unindex(self._executor, self._keys, record)
-        note(self._executor, self._keys, record)
+        self._notes.gone(record)
         _check_acknowledged(session_id, answer)
         return True
 
@@ -238,19 +258,21 @@ class RedisBackend(Backend):
     async def publish(self, publish: StagePublish) -> CommitResult:
         try:
             draft = _record_to_be(publish.session_id, publish.create, publish.time_ms)
-            answer = await staging.publish(self._executor, self._keys, publish, self._places(draft))
+            places = self._places(draft, publish.create)
+            answer = await staging.publish(self._executor, self._keys, publish, places, self._grace_ms)
         except OutcomeUnknownError as error:
             raise _in_doubt(publish.session_id, publish.identity, error) from error
         reply = answer.reply
         if reply[0] != b"OK":
             await self.discard(publish.session_id, publish.stage)
+            self._not_made(draft, reply[0])
             raise refuse(publish.session_id, str(publish.identity), reply, None)
         result = result_of(publish.session_id, reply)
         if answer.problem is not None and result.created:
             await self.delete(publish.session_id, result.record.incarnation)
             raise answer.problem
         _check_acknowledged(publish.session_id, answer)
-        self._after_commit(result, created=True)
+        self._notes.note(result.record, created=True)
         return result
 
     async def discard(self, session_id: str, stage: str) -> None:
@@ -358,14 +380,15 @@ class RedisBackend(Backend):
         await self._wake_ups.unsubscribe(topic, subscription)
 
     async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
-        return await read_changes(self._executor, self._keys, after, limit)
+        if after is None:
+            await self._notes.settle()
+        return await read_changes(self._executor, self._keys, await self.kinds(), after, limit)
 
     # Writing stored bytes anew
 
     async def kinds(self) -> Sequence[str]:
-        return sorted(
-            {kind.decode() for kind in await self._executor.execute("SMEMBERS", self._keys.kinds())}
-        )
+        others = await self._executor.execute("SMEMBERS", self._keys.kinds())
+        return sorted({"session", *(kind.decode() for kind in others)})
 
     async def session_ids(
         self, kind: str, cursor: str | None, limit: int
@@ -374,9 +397,12 @@ class RedisBackend(Backend):
 
     async def rewrite(self, rewrite: Rewrite) -> RewriteResult:
         record_key, parts = self._session_keys(rewrite.session_id)
-        replaced = await self._executor.script(
+        replaced, *row = await self._executor.script(
             "rewrite", [record_key], pack_rewrite(rewrite, parts, os.urandom(8))
         )
+        if row:
+            # Its size is another one.
+            self._notes.note(record_of(rewrite.session_id, *row), changed=False)
         return RewriteResult(replaced, rewrite.parts - replaced)
 
     async def cache_scan(
@@ -423,31 +449,26 @@ class RedisBackend(Backend):
         names = (self._keys.canary(number) for number in range(MOST_CANARIES))
         return next((name for name in names if self._executor.is_on(node, name)), None)
 
-    async def _all_records(self) -> Sequence[Record]:
-        records: list[Record] = []
-        for kind in await self.kinds():
-            cursor = None
-            while True:
-                page = await self.list(ListQuery(kind=kind, cursor=cursor, limit=SWEEP_CHUNK))
-                records += page.records
-                cursor = page.next_cursor
-                if cursor is None:
-                    break
-        return records
-
     async def stats(self) -> BackendStats:
-        records = await self._all_records()
-        talks = [record for record in records if record.kind == "session"]
-        return BackendStats(
-            sessions=dict(Counter(record.kind for record in records)),
-            messages=sum(record.message_count for record in records),
-            size=sum(record.size for record in records),
-            users=len({record.user_id for record in talks if record.user_id is not None}),
-            agents=dict(Counter(record.agent for record in talks if record.agent is not None)),
-        )
+        await self._notes.settle()
+        return await stats(self._executor, self._keys, await self.kinds())
 
-    async def sweep(self, limit: int) -> Sequence[Expired]:
-        return await sweep(self._executor, self._keys, await self.kinds(), limit)
+    async def count(self, query: ListQuery) -> int:
+        await self._notes.settle()
+        return await count(self._executor, self._keys, query)
+
+    # Cleaning up
+
+    async def claim_expired(self, limit: int, claim_ms: int) -> Sequence[Expired]:
+        await self._notes.settle()
+        return await self._sweeping.claim(await self.kinds(), limit, claim_ms)
+
+    async def finish_expired(self, expired: Sequence[Expired]) -> None:
+        await self._sweeping.finish(expired)
+
+    async def reconcile(self, progress: Callable[[int], None] | None = None) -> int:
+        await self._notes.settle()
+        return await Reconciling(self._executor, self._keys, self._notes).run(progress)
 
 
 def _check_acknowledged(session_id: str, answer: Answer) -> None:
@@ -457,6 +478,12 @@ def _check_acknowledged(session_id: str, answer: Answer) -> None:
 
 def _in_doubt(session_id: str, identity: CommitIdentity, error: OutcomeUnknownError) -> OutcomeUnknownError:
     return OutcomeUnknownError(session_id, commit_id=str(identity), why=error.why)
+
+
+def _draft_of(commit: Commit, create: Create) -> Record:
+    tags = create.tags if commit.tags is None else commit.tags
+    active_ms = commit.time_ms if commit.last_activity_ms is None else commit.last_activity_ms
+    return _record_to_be(commit.session_id, replace(create, tags=tags), active_ms)
 
 
 def _record_to_be(session_id: str, create: Create, active_ms: int) -> Record:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,29 +27,6 @@ def index_keys(keys: Keys, record: Record) -> list[str]:
     return [keys.index(record.kind, name) for name in names]
 
 
-def index_commands(keys: Keys, record: Record) -> Iterator[tuple[Arg, ...]]:
-    """What puts a session where it belongs in its indexes."""
-    for key in index_keys(keys, record):
-        yield ("ZADD", key, record.last_activity_ms, record.session_id)
-
-
-def owner_commands(keys: Keys, record: Record) -> Iterator[tuple[Arg, ...]]:
-    """What notes whose a new session is."""
-    if record.user_id is not None:
-        yield ("HSET", keys.owners(bucket_of(record.session_id)), record.session_id, record.user_id)
-
-
-def unindex(executor: Executor, keys: Keys, record: Record) -> None:
-    """Take a session that was deleted out of its indexes; nobody waits for it.
-
-    Only where its score stands: it may have been created again meanwhile.
-    """
-    for key in index_keys(keys, record):
-        executor.notify_script("forget", [key], record.session_id, record.last_activity_ms)
-    if record.user_id is not None:
-        executor.notify(("HDEL", keys.owners(bucket_of(record.session_id)), record.session_id))
-
-
 @dataclass(slots=True)
 class _Source:
     """One sorted set that is walked."""
@@ -74,7 +50,8 @@ async def list_sessions(executor: Executor, keys: Keys, query: ListQuery) -> Lis
     found: list[tuple[Place, Record]] = []
     cursor = query.cursor
     while len(found) <= query.limit:
-        places, cursor, at_end = await _walk(executor, index, query.ascending, cursor)
+        most = query.limit + 1 - len(found)
+        places, cursor, at_end = await _walk(executor, index, query.ascending, cursor, max(most, CHUNK))
         found += await _look(executor, keys, query, places)
         if at_end:
             break
@@ -84,9 +61,14 @@ async def list_sessions(executor: Executor, keys: Keys, query: ListQuery) -> Lis
 
 
 async def _walk(
-    executor: Executor, index: list[str], ascending: bool, cursor: Place | None
+    executor: Executor, index: list[str], ascending: bool, cursor: Place | None, most: int
 ) -> tuple[list[tuple[str, Place]], Place | None, bool]:
-    """The next members of all sets in order; where they end, and whether that is the end."""
+    """The next members of all sets in order; where they end, and whether that is the end.
+
+    Args:
+        executor, index, ascending, cursor: of the walk.
+        most: no more than so many.
+    """
     command, edge = ("ZRANGEBYSCORE", "+inf") if ascending else ("ZREVRANGEBYSCORE", "-inf")
     start: Arg = ("-inf" if ascending else "+inf") if cursor is None else cursor[0]
     # Members of the cursor's own score come again, and are passed over.
@@ -117,8 +99,10 @@ async def _walk(
     )
     if limit is not None:
         merged = [pair for pair in merged if pair[0] == limit or not _is_beyond(pair[0], limit, ascending)]
+    more = limit is not None or len(merged) > most
+    merged = merged[:most]
     last = merged[-1][0] if merged else cursor
-    return [(key, place) for place, key in merged], last, limit is None
+    return [(key, place) for place, key in merged], last, not more
 
 
 async def _walk_past(

@@ -24,6 +24,8 @@ from miniagent_store.backend import (
 MOST_KNOWN = 10_000
 # A push of more than this goes the general way, which takes it in parts.
 MOST_ELEMENTS = 500
+# A session that expires later than this will not have when what is sent now arrives.
+NEAR_MS = 60_000
 
 
 @dataclass(slots=True)
@@ -53,8 +55,8 @@ class FastAppend:
 class KnownSessions:
     """Bounded; the last used stay. Being wrong costs a miss, never a wrong commit: the token decides."""
 
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
+    def __init__(self, keys: Keys, grace_ms: int = 0) -> None:
+        self._keys, self._grace_ms = keys, grace_ms
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     def learn(self, writer: str, record: Record, packed: bytes, window: bytes) -> None:
@@ -94,6 +96,7 @@ class KnownSessions:
         expires_ms, renewed = record.expires_ms, False
         if record.sliding and record.ttl_ms and expires_ms and expires_ms - now_ms < record.ttl_ms:
             expires_ms, renewed = now_ms + record.ttl_ms + slack_ms(record.ttl_ms), True
+        is_near = record.expires_ms is not None and record.expires_ms - now_ms < NEAR_MS
         active_ms = commit.time_ms if commit.last_activity_ms is None else commit.last_activity_ms
         after = replace(
             record,
@@ -128,6 +131,8 @@ class KnownSessions:
                 str(expires_ms) if renewed else "",
                 channel,
                 version,
+                str(record.expires_ms) if is_near else "",
+                str((expires_ms or 0) + self._grace_ms) if renewed else "",
                 *(element_of(entry, version=version) for entry in change.entries),
             ),
             CommitResult(after, Outcome(version, sequences)),

@@ -77,8 +77,13 @@ class _Opening:
             counts_replicas=replicas is None,
             heartbeat=heartbeat,
         )
-        size = self._options.cache_max_size
-        return RedisBackend(executor, keys, heartbeat=heartbeat, cache_max_size=size)
+        return RedisBackend(
+            executor,
+            keys,
+            heartbeat=heartbeat,
+            cache_max_size=self._options.cache_max_size,
+            grace_ms=self._options.grace_ms,
+        )
 
     def _replicas(self) -> int | None:
         """How many are to acknowledge; None for all that are reachable."""

@@ -47,8 +47,20 @@ _VALUE = struct.Struct(">BIQ")
 REDACTED, HAS_CALLER_ID, COUNTER = 1, 2, 1
 # What keys start with whose prefixes cannot be chosen.
 KEY_PREFIXES = (
-    *("agent:", "cached:", "changes:", "count:", "events:", "ids:", "index:", "kind:", "kinds", "log:"),
-    *("names:", "owners:", "rate:", "stage:", "state:", "tag:", "turn:", "user:"),
+    *(
+        "agent:",
+        "agents",
+        "cached:",
+        "changes:",
+        "claims:",
+        "count:",
+        "events:",
+        "expiry:",
+        "ids:",
+        "index:",
+    ),
+    *("kind:", "kinds", "log:", "names:", "places:", "rate:", "stage:", "state:", "tag:", "totals:"),
+    *("turn:", "user:", "users:"),
 )
 # The end of the year 9999, after which there is no datetime.
 LAST_TIME_MS = 253_402_300_799_999
@@ -118,9 +130,24 @@ class Keys:
     def kinds(self) -> str:
         return f"{self.start}kinds"
 
-    def owners(self, bucket: int) -> str:
-        """Whose the sessions of a bucket are, for the sweep that finds them gone."""
-        return f"{self.start}owners:{{{bucket}}}"
+    def bucket(self, kind: str, bucket: int) -> dict[str, str]:
+        """What is known of the sessions of a bucket beside their index, in its slot."""
+        names = {
+            name: self.index(kind, f"{name}:{{{bucket}}}")
+            for name in ("expiry", "places", "totals", "claims")
+        }
+        return {**names, "changes": self.changes(bucket)}
+
+    def users(self, kind: str, user_id: str) -> str:
+        """The bucket of the users who have sessions that a user is in."""
+        return self.users_bucket(kind, bucket_of(user_id))
+
+    def users_bucket(self, kind: str, bucket: int) -> str:
+        return self.index(kind, f"users:{{{bucket}}}")
+
+    def agents(self, kind: str) -> str:
+        """The agents that have sessions."""
+        return self.index(kind, "agents")
 
     def changes(self, bucket: int) -> str:
         return f"{self.start}changes:{{{bucket}}}"
@@ -241,7 +268,9 @@ def pack_create(create: Create, incarnation: str) -> dict[str, Any]:
     }
 
 
-def pack_commit(commit: Commit, keys: Mapping[str, str], token: bytes, incarnation: str) -> bytes:
+def pack_commit(
+    commit: Commit, keys: Mapping[str, str], token: bytes, incarnation: str, *, grace_ms: int = 0
+) -> bytes:
     """What commit.lua is given."""
     expected, fence, create = commit.expected, commit.fence, commit.create
     identity = commit.identity
@@ -274,6 +303,7 @@ def pack_commit(commit: Commit, keys: Mapping[str, str], token: bytes, incarnati
             "window": OUTCOME_WINDOW,
             "epochs": KEPT_EPOCHS,
             "forget": FORGET_WRITER_MS,
+            "grace": grace_ms,
         }
     )
 
@@ -396,6 +426,7 @@ def pack_plan(plan: ReadPlan, keys: Mapping[str, str]) -> bytes:
             "names": list(plan.names),
             "scans": [_pack_scan(scan) for scan in plan.scans],
             "since": list(plan.since) if plan.since else False,
+            "expired": plan.expired,
         }
     )
 

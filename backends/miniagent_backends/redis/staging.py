@@ -53,7 +53,11 @@ def _commands(start: str, write: StageWrite) -> Iterator[tuple[Arg, ...]]:
 
 
 async def publish(
-    executor: Executor, keys: Keys, publish: StagePublish, before: Sequence[Sequence[Arg]]
+    executor: Executor,
+    keys: Keys,
+    publish: StagePublish,
+    before: Sequence[Sequence[Arg]],
+    grace_ms: int,
 ) -> Answer:
     """Run publish.lua behind other commands."""
     start, identity = keys.stage(publish.session_id, publish.stage), publish.identity
@@ -71,6 +75,7 @@ async def publish(
             "retry": publish.retry,
             "time": publish.time_ms,
             "stage": f"{start}log:",
+            "grace": grace_ms,
         }
     )
     names = [f"{start}{part}" for part in ("state", "count", "names", "ids", "logs")]

@@ -6,68 +6,120 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from miniagent_backends.redis.indexes import list_sessions
+from miniagent_backends.redis.places import KEPT_CHANGES_MS
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, pairs_of, unpack
+from miniagent_backends.redis.schema import BUCKETS, Keys, pairs_of, unpack
 from miniagent_backends.redis.wire.connection import Connection, pack
 from miniagent_backends.redis.wire.failures import error_of
 from miniagent_backends.redis.wire.replies import NotSent, ReplyError, SentUnknown
-from miniagent_store.backend import Change, Record, Subscription, Topic
-from miniagent_store.errors import BackendUnavailableError, StoreError
+from miniagent_store.backend import Change, ListQuery, Subscription, Topic
+from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError, StoreError
 
-KEPT_MICROSECONDS = 3_600_000_000
+# Changes are told from the index of changes only where none can have been dropped since.
+MARGIN_MS = 10_000
 # How often the connection is looked at, and made again if it was lost.
 LOOK_SECONDS = 0.5
 
 
-def note(executor: Executor, keys: Keys, record: Record) -> None:
-    """Tell who watches a user or the store; after the commit, and nobody waits for it."""
-    member = json.dumps([record.session_id, record.kind, record.user_id])
-    executor.notify_script(
-        "note",
-        [keys.changes(bucket_of(record.session_id))],
-        member,
-        keys.store_channel(),
-        KEPT_MICROSECONDS,
-    )
-
-
 async def read_changes(
-    executor: Executor, keys: Keys, after: str | None, limit: int
+    executor: Executor, keys: Keys, kinds: Sequence[str], after: str | None, limit: int
 ) -> tuple[Sequence[Change], str]:
-    """See `Backend.changes`. The cursor is a time of the server for each bucket."""
+    """See `Backend.changes`."""
+    now = executor.now_ms()
     if after is None:
         newest = await executor.run(
             *(("ZRANGE", keys.changes(bucket), -1, -1, "WITHSCORES") for bucket in range(BUCKETS))
         )
-        return [], ",".join(str(pairs_of(reply)[-1][1] if reply else 0) for reply in newest)
-    times = [int(time) for time in after.split(",")]
+        last = (pairs_of(reply)[-1][1] if reply else 0 for reply in newest)
+        return [], str(_Cursor(now, tuple(last)))
+    cursor = _Cursor.parse(after)
+    if cursor.walked is None and now - cursor.read_ms > KEPT_CHANGES_MS - MARGIN_MS:
+        # Too long ago to say what changed: every session may have.
+        _, start = await read_changes(executor, keys, kinds, None, limit)
+        cursor = replace(_Cursor.parse(start), walked=("", None))
+    if cursor.walked is not None:
+        return await _walk(executor, keys, kinds, cursor, limit)
     replies = await executor.run(
         *(
             ("ZRANGEBYSCORE", keys.changes(bucket), f"({time}", "+inf", "WITHSCORES", "LIMIT", 0, limit)
-            for bucket, time in enumerate(times)
+            for bucket, time in enumerate(cursor.times)
         )
     )
     found = sorted(
         (time, bucket, member) for bucket, reply in enumerate(replies) for member, time in pairs_of(reply)
-    )[:limit]
-    rows = (
-        await executor.run(
-            *(("HMGET", keys.record(json.loads(member)[0]), "m", "x") for _, _, member in found)
-        )
-        if found
-        else []
+    )
+    page, times = found[:limit], list(cursor.times)
+    rows = await executor.run(
+        *(("HMGET", keys.record(json.loads(member)[0]), "m", "x") for _, _, member in page)
     )
     changes = []
-    for (time, bucket, member), (packed, expires) in zip(found, rows, strict=True):
+    for (time, bucket, member), (packed, expires) in zip(page, rows, strict=True):
         session_id, kind, user_id = json.loads(member)
-        if packed is None or (expires is not None and int(expires) <= executor.now_ms()):
+        if packed is None or (expires is not None and int(expires) <= now):
             changes.append(Change(session_id, kind, user_id, 0, deleted=True))
         else:
             changes.append(Change(session_id, kind, user_id, _version(packed)))
         times[bucket] = time
-    return changes, ",".join(map(str, times))
+    # What is left for the next page is as old as it was.
+    is_all = len(found) < limit
+    return changes, str(_Cursor(now if is_all else cursor.read_ms, tuple(times)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """Up to where changes have been told.
+
+    Attributes:
+        read_ms: the server's time at which there were no more than those.
+        times: of the last change, a bucket each.
+        walked: where all sessions are told instead: the last kind and place of a listing.
+    """
+
+    read_ms: int
+    times: tuple[int, ...]
+    walked: tuple[str, tuple[int, str] | None] | None = None
+
+    def __str__(self) -> str:
+        return json.dumps([self.read_ms, self.times, self.walked])
+
+    @classmethod
+    def parse(cls, text: str) -> _Cursor:
+        try:
+            read_ms, times, walked = json.loads(text)
+            if walked is not None:
+                kind, place = walked
+                walked = (str(kind), None if place is None else (int(place[0]), str(place[1])))
+            return cls(int(read_ms), tuple(int(time) for time in times), walked)
+        except (ValueError, TypeError, IndexError):
+            raise InvalidArgumentError("not a cursor of changes: pass one that changes() gave") from None
+
+
+async def _walk(
+    executor: Executor, keys: Keys, kinds: Sequence[str], cursor: _Cursor, limit: int
+) -> tuple[Sequence[Change], str]:
+    """A page of all sessions; whatever changes meanwhile is told after them."""
+    assert cursor.walked is not None
+    kind, place = cursor.walked
+    changes: list[Change] = []
+    for each in sorted(kinds):
+        if each < kind:
+            continue
+        at = place if each == kind else None
+        query = ListQuery(kind=each, ascending=True, cursor=at, limit=limit - len(changes))
+        page = await list_sessions(executor, keys, query)
+        changes += [
+            Change(record.session_id, record.kind, record.user_id, record.version)
+            for record in page.records
+        ]
+        if page.next_cursor is not None:
+            return changes, str(replace(cursor, walked=(each, page.next_cursor)))
+        if len(changes) >= limit and each != max(kinds):
+            return changes, str(replace(cursor, walked=(f"{each}\0", None)))
+    return changes, str(replace(cursor, walked=None))
 
 
 def _version(packed: bytes) -> int:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from miniagent_backends.sqlite import (
     changes,
+    counting,
     keyvalue,
     leases,
     listing,
@@ -59,7 +60,6 @@ from miniagent_store.errors import (
     CapacityError,
     SessionExistsError,
     StoreClosedError,
-    StoreError,
     WrongLoopError,
 )
 from miniagent_store.rules import Growth, Hits
@@ -273,24 +273,27 @@ class SqliteBackend(Backend):
         return await self._write(lambda transaction: self._details())
 
     async def stats(self) -> BackendStats:
-        return await self._read(sessions.stats)
+        return await self._read(counting.stats)
 
-    async def sweep(self, limit: int) -> Sequence[Expired]:
-        expired: list[Expired] = []
-        try:
-            while limit > len(expired):
-                step = await self._write(partial(sweeping.sweep_sessions, limit=limit - len(expired)))
-                expired += step.expired
-                if not step.more:
-                    break
-            for sweep in (sweeping.sweep_values, sweeping.sweep_stages, sweeping.sweep_rest):
-                while (await self._write(sweep)).more:
-                    pass
-        except StoreError:
-            # What has been removed is told now or never; what went wrong will come again.
-            if not expired:
-                raise
-        return expired
+    async def count(self, query: ListQuery) -> int:
+        return await self._read(lambda transaction: counting.count(transaction, query))
+
+    # Cleaning up
+
+    async def claim_expired(self, limit: int, claim_ms: int) -> Sequence[Expired]:
+        return await self._write(lambda transaction: sweeping.claim_sessions(transaction, limit, claim_ms))
+
+    async def finish_expired(self, expired: Sequence[Expired]) -> None:
+        # A little in each transaction, so that commits go on in between.
+        left = expired
+        while left:
+            step = await self._write(partial(sweeping.finish_sessions, expired=left))
+            left = left[step.done :]
+
+    async def reclaim(self) -> None:
+        for sweep in (sweeping.sweep_values, sweeping.sweep_stages, sweeping.sweep_rest):
+            while (await self._write(sweep)).more:
+                pass
 
     # Inside
 

@@ -88,6 +88,7 @@ class SqlRows:
         else:
             self._execute(_UPDATE_QUIETLY, (*values, self._key))
         self._save_tags(before, record)
+        self._transaction.count(before, record)
         self._stored = record
 
     def drop(self) -> None:
@@ -97,7 +98,14 @@ class SqlRows:
         remove_parts(self._transaction, self._key_to_write())
         self._execute("DELETE FROM sessions WHERE key = ?", (self._key,))
         self._remove_tags(record)
+        self._transaction.count(record, None)
         self._key, self._stored = None, None
+
+    def claimed_ms(self) -> int:
+        (until_ms,) = self._execute(
+            "SELECT claimed_ms FROM sessions WHERE key = ?", (self._key,)
+        ).fetchone()
+        return int(until_ms)
 
     def leave_trace(self, record: Record, now_ms: int) -> None:
         """Let those who follow changes know that the session is gone; after `drop`."""
@@ -341,3 +349,11 @@ def save_lease_row(transaction: Transaction, scope: str, name: str, row: LeaseRo
     owner = next_in_line(row, now_ms())
     if owner is not None:
         transaction.wake_owner(scope, name, owner)
+
+
+def drop_lease_row(transaction: Transaction, scope: str, name: str) -> None:
+    """Remove a turn or a lock."""
+    transaction.execute(
+        "DELETE FROM leases WHERE namespace = ? AND scope = ? AND name = ?",
+        (transaction.namespace, scope, name),
+    )

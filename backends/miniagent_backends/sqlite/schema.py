@@ -48,7 +48,8 @@ CREATE TABLE sessions (
     resets BLOB,                  -- msgpack: [[epoch, {log: seq}]], or NULL
     metadata BLOB NOT NULL,
     lock_fence INTEGER NOT NULL DEFAULT 0,
-    data_key BLOB                 -- how the session's data key is kept, or NULL
+    data_key BLOB,                -- how the session's data key is kept, or NULL
+    claimed_ms INTEGER NOT NULL DEFAULT 0    -- until when a sweep has claimed it
 );
 CREATE UNIQUE INDEX sessions_id ON sessions (namespace, id);
 CREATE INDEX sessions_activity ON sessions (namespace, kind, last_activity_ms, id);
@@ -140,6 +141,19 @@ CREATE TABLE gone (
 );
 CREATE UNIQUE INDEX gone_id ON gone (namespace, id);
 
+-- How many sessions there are, expired ones included: of a kind (scope "all"), of a "user", of an "agent";
+-- and how many "users" and "agents" have any. Messages and size are counted in scope "all" only.
+CREATE TABLE counts (
+    namespace TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sessions INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (namespace, kind, scope, name)
+) WITHOUT ROWID;
+
 CREATE TABLE cache (
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -196,7 +210,27 @@ CREATE TABLE rates (
 ) WITHOUT ROWID;
 
 ALTER TABLE sessions ADD COLUMN lock_fence INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE leases ADD COLUMN line BLOB
+ALTER TABLE leases ADD COLUMN line BLOB;
+
+ALTER TABLE sessions ADD COLUMN claimed_ms INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE counts (
+    namespace TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sessions INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    PRIMARY KEY (namespace, kind, scope, name)
+) WITHOUT ROWID;
+INSERT INTO counts SELECT namespace, kind, 'all', '', count(*), sum(messages), sum(size)
+    FROM sessions GROUP BY namespace, kind;
+INSERT INTO counts SELECT namespace, kind, 'user', user_id, count(*), 0, 0
+    FROM sessions WHERE user_id IS NOT NULL GROUP BY namespace, kind, user_id;
+INSERT INTO counts SELECT namespace, kind, 'agent', agent, count(*), 0, 0
+    FROM sessions WHERE agent IS NOT NULL GROUP BY namespace, kind, agent;
+INSERT INTO counts SELECT namespace, kind, scope || 's', '', count(*), 0, 0
+    FROM counts WHERE scope IN ('user', 'agent') GROUP BY namespace, kind, scope
 """,
 }
 

@@ -6,7 +6,7 @@ import os
 
 from miniagent_backends.sqlite.rows import SqlRows
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
-from miniagent_store.backend import BackendStats, Commit, CommitResult, ReadPlan, ReadResult, Record
+from miniagent_store.backend import Commit, CommitResult, ReadPlan, ReadResult, Record
 from miniagent_store.rules import apply_commit, read_plan, touched
 from miniagent_store.rules.rows import live_record
 
@@ -46,27 +46,3 @@ def delete(transaction: Transaction, session_id: str, incarnation: str | None) -
     rows.drop()
     rows.leave_trace(record, now)
     return True
-
-
-def stats(transaction: Transaction) -> BackendStats:
-    """See `Backend.stats`: sums over records; entries are not looked at."""
-    live = "namespace = ? AND (expires_ms IS NULL OR expires_ms > ?)"
-    values = (transaction.namespace, now_ms())
-    kinds = transaction.execute(
-        f"SELECT kind, count(*), sum(messages), sum(size) FROM sessions WHERE {live} GROUP BY kind", values
-    ).fetchall()
-    (users,) = transaction.execute(
-        f"SELECT count(DISTINCT user_id) FROM sessions WHERE {live} AND kind = 'session'", values
-    ).fetchone()
-    agents = transaction.execute(
-        f"SELECT agent, count(*) FROM sessions WHERE {live} AND kind = 'session' AND agent IS NOT NULL "
-        "GROUP BY agent",
-        values,
-    ).fetchall()
-    return BackendStats(
-        sessions={kind: count for kind, count, _, _ in kinds},
-        messages=sum(messages for _, _, messages, _ in kinds),
-        size=sum(size for _, _, _, size in kinds),
-        users=users,
-        agents=dict(agents),
-    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from miniagent_backends.sqlite.rows import SqlRows
+from miniagent_backends.sqlite.counts import Difference
+from miniagent_backends.sqlite.rows import SqlRows, drop_lease_row
 from miniagent_backends.sqlite.staging import drop_stage
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
 from miniagent_store.backend import Expired
+from miniagent_store.rules import is_to_finish, is_turn_over
 
 # One step takes no more sessions than this, and none after it has taken so many entries.
 STEP_SESSIONS, STEP_ENTRIES = 50, 2_000
@@ -20,45 +23,56 @@ KEEP_MS = 3_600_000
 class Step(NamedTuple):
     """What a step did, and whether there is more to do."""
 
-    expired: list[Expired]
+    done: int
     more: bool
 
 
-def sweep_sessions(transaction: Transaction, limit: int) -> Step:
-    """Remove some expired sessions."""
+def claim_sessions(transaction: Transaction, limit: int, claim_ms: int) -> list[Expired]:
+    """See `Backend.claim_expired`."""
     now = now_ms()
-    limit = min(limit, STEP_SESSIONS)
-    ids = transaction.execute(
-        "SELECT id FROM sessions WHERE namespace = ? AND expires_ms <= ? ORDER BY expires_ms LIMIT ?",
-        (transaction.namespace, now, limit),
+    rows = transaction.execute(
+        "SELECT key, id, kind, user_id, incarnation FROM sessions INDEXED BY sessions_expiry "
+        "WHERE namespace = ? AND expires_ms <= ? AND claimed_ms <= ? ORDER BY expires_ms LIMIT ?",
+        (transaction.namespace, now, now, limit),
     ).fetchall()
-    expired: list[Expired] = []
-    entries = 0
-    for (session_id,) in ids:
-        rows = SqlRows(transaction, session_id)
-        record = rows.record()
-        assert record is not None, "selected in this transaction"
-        rows.drop()
-        rows.leave_trace(record, now)
-        expired.append(Expired(session_id, record.kind, record.user_id))
-        entries += sum(tail.count for tail in record.logs.values())
+    transaction.executemany(
+        "UPDATE sessions SET claimed_ms = ? WHERE key = ?", ((now + claim_ms, key) for key, *_ in rows)
+    )
+    return [Expired(*row[1:]) for row in rows]
+
+
+def finish_sessions(transaction: Transaction, expired: Sequence[Expired]) -> Step:
+    """Remove the first of some sessions that were claimed."""
+    now, entries, done = now_ms(), 0, 0
+    for each in expired[:STEP_SESSIONS]:
         if entries >= STEP_ENTRIES:
             break
-    return Step(expired, more=len(ids) == limit or len(expired) < len(ids))
+        done += 1
+        rows = SqlRows(transaction, each.session_id)
+        record = rows.record()
+        if record is None or not is_to_finish(record, each, now):
+            continue
+        rows.drop()
+        rows.leave_trace(record, now)
+        if is_turn_over(rows.turn(), now):
+            drop_lease_row(transaction, "turn", each.session_id)
+        entries += sum(tail.count for tail in record.logs.values())
+    return Step(done, more=done < len(expired))
 
 
 def sweep_values(transaction: Transaction, limit: int = STEP_ROWS) -> Step:
     """Remove expired values of sessions that live, and their weight."""
     rows = transaction.execute(
-        "SELECT state.rowid, sessions.key, coalesce(length(payload), 0) FROM state "
+        "SELECT state.rowid, sessions.key, kind, coalesce(length(payload), 0) FROM state "
         "JOIN sessions ON sessions.key = state.session "
         "WHERE state.expires_ms <= ? AND sessions.namespace = ? LIMIT ?",
         (now_ms(), transaction.namespace, limit),
     ).fetchall()
-    for rowid, key, weight in rows:
+    for rowid, key, kind, weight in rows:
         transaction.execute("DELETE FROM state WHERE rowid = ?", (rowid,))
         transaction.execute("UPDATE sessions SET size = size - ? WHERE key = ?", (weight, key))
-    return Step([], more=len(rows) == limit)
+        transaction.counted.append(Difference(kind, None, None, 0, 0, -weight))
+    return Step(0, more=len(rows) == limit)
 
 
 def sweep_stages(transaction: Transaction, limit: int = 1) -> Step:
@@ -69,7 +83,7 @@ def sweep_stages(transaction: Transaction, limit: int = 1) -> Step:
     ).fetchall()
     for (key,) in keys:
         drop_stage(transaction, key)
-    return Step([], more=len(keys) == limit)
+    return Step(0, more=len(keys) == limit)
 
 
 def sweep_rest(transaction: Transaction, limit: int = STEP_ROWS) -> Step:
@@ -88,4 +102,4 @@ def sweep_rest(transaction: Transaction, limit: int = STEP_ROWS) -> Step:
             (transaction.namespace, transaction.namespace, before, limit),
         ).rowcount
         more = more or removed == limit
-    return Step([], more)
+    return Step(0, more)

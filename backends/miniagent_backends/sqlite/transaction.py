@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 import time
 
+from miniagent_backends.sqlite.counts import Difference, difference, save_counts
 from miniagent_backends.sqlite.watching import Wake
 from miniagent_backends.sqlite.windows import Windows
+from miniagent_store.backend import Record
 
 
 def now_ms() -> int:
@@ -22,14 +24,25 @@ class Transaction:
         namespace: of the store.
         windows: what the connection remembers of them.
         woken: what is to be told when it is committed.
+        counted: what its jobs have changed of the counts.
     """
 
-    __slots__ = ("_last_ticket", "_saved_ticket", "execute", "executemany", "namespace", "windows", "woken")
+    __slots__ = (
+        "_last_ticket",
+        "_saved_ticket",
+        "counted",
+        "execute",
+        "executemany",
+        "namespace",
+        "windows",
+        "woken",
+    )
 
     def __init__(self, connection: sqlite3.Connection, namespace: str, windows: Windows) -> None:
         self.execute, self.executemany = connection.execute, connection.executemany
         self.namespace, self.windows = namespace, windows
         self.woken: list[Wake] = []
+        self.counted: list[Difference] = []
         self._last_ticket: int | None = None
         self._saved_ticket: int | None = None
 
@@ -47,8 +60,13 @@ class Transaction:
         self._last_ticket = self._saved_ticket = last
         return last
 
+    def count(self, before: Record | None, after: Record | None) -> None:
+        """Count a session that was written."""
+        self.counted.append(difference(before, after))
+
     def save_tickets(self) -> None:
-        """Note the last ticket. Once, before COMMIT."""
+        """Note the last ticket, and the counts. Once, before COMMIT."""
+        save_counts(self.execute, self.namespace, self.counted)
         if self._last_ticket != self._saved_ticket:
             self.execute("UPDATE tickets SET last = ?", (self._last_ticket,))
 

@@ -129,7 +129,7 @@ class Writer:
     def _apply(self, transaction: Transaction, job: Job) -> None:
         """Do one job; what it raises is its own, and undone, unless it is the file's or the disk's."""
         job.value, job.error = None, None
-        woken = len(transaction.woken)
+        woken, counted = len(transaction.woken), len(transaction.counted)
         transaction.execute("SAVEPOINT job")
         try:
             job.value = job.work(transaction)
@@ -140,7 +140,7 @@ class Writer:
                 job.fail(error, self.path)
             else:
                 job.error = error
-            del transaction.woken[woken:]
+            del transaction.woken[woken:], transaction.counted[counted:]
             transaction.execute("ROLLBACK TO job")
         transaction.execute("RELEASE job")
 

@@ -7,7 +7,7 @@ applied is a `BackendUnavailableError`, what may have been an `OutcomeUnknownErr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,9 +78,7 @@ class Executor:
         self._clock, self.events = clock, events
         self._is_durable = durable
         self._keeper = Keeper(topology, counts_replicas=counts_replicas, heartbeat=heartbeat)
-        self._telling = Telling(
-            lambda command: topology.route(_key_of(command)), lambda command: self._exchange([command])
-        )
+        self._telling = Telling(lambda command: topology.route(_key_of(command)), self._exchange_one)
 
     async def open(self) -> None:
         """Connect.
@@ -236,6 +234,9 @@ class Executor:
             return found, f"{node.name}|{int(following)}"
         return found, f"{nodes[1].name}|0" if len(nodes) > 1 else None
 
+    async def _exchange_one(self, command: Command) -> Any:
+        return (await self._exchange([command]))[0]
+
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         """Replies in the order of the commands, errors of the store among them."""
         if not commands:
@@ -323,13 +324,23 @@ class Executor:
 
     # Without waiting
 
-    def notify(self, *commands: Command) -> None:
-        """Send commands and do not wait; what becomes of them changes nothing that is promised."""
-        self._telling.tell(*commands)
+    def notify(self, *commands: Command, then: Callable[[Any], None] | None = None) -> None:
+        """Send commands and do not wait; what becomes of them changes nothing that is promised.
 
-    def notify_script(self, name: str, keys: Sequence[str], *args: Arg) -> None:
-        """As `notify`, for a script."""
-        self._telling.tell(_call(name, keys, args))
+        Args:
+            commands: go back to back where one node has their keys.
+            then: is given each reply that comes.
+        """
+        self._telling.tell(*commands, then=then)
+
+    async def settle(self) -> None:
+        """Wait until all that `notify` has sent has been answered."""
+        await self._telling.settle()
+
+
+def call(name: str, keys: Sequence[str], *args: Arg) -> Command:
+    """A script, as one of the commands of `Executor.run`."""
+    return _call(name, keys, args)
 
 
 def _call(name: str, keys: Sequence[str], args: Sequence[Arg]) -> Command:

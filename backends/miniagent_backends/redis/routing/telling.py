@@ -13,6 +13,7 @@ from miniagent_backends.redis.wire.node import FAREWELL, Node
 from miniagent_backends.redis.wire.replies import Meaning, NotSent, ReplyError, meaning_of
 from miniagent_store.errors import StoreError
 
+Then = Callable[[Any], None]
 # What is to be told again at the same time, at the most.
 MOST_AGAIN = 1000
 
@@ -31,6 +32,7 @@ class Telling:
         self, route: Callable[[Command], Node | None], again: Callable[[Command], Awaitable[object]]
     ) -> None:
         self._route, self._again = route, again
+        self._unanswered: set[asyncio.Future[Any]] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -44,8 +46,13 @@ class Telling:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def tell(self, *commands: Command) -> None:
-        """Send commands, back to back where one node has their keys."""
+    async def settle(self) -> None:
+        """Wait until all that was told has been answered."""
+        while waiting := [*self._unanswered, *self._under_way]:
+            await asyncio.wait(waiting)
+
+    def tell(self, *commands: Command, then: Then | None = None) -> None:
+        """Send commands, back to back where one node has their keys; `then` is given each reply."""
         places: dict[Node | None, list[Command]] = {}
         for command in commands:
             places.setdefault(self._route(command), []).append(command)
@@ -56,26 +63,32 @@ class Telling:
                 futures = node.tell(group)
             except NotSent:
                 for command in group:
-                    self._tell_again(command)
+                    self._tell_again(command, then)
                 continue
             for command, future in zip(group, futures, strict=True):
-                future.add_done_callback(partial(self._told, command))
+                self._unanswered.add(future)
+                future.add_done_callback(partial(self._told, command, then))
 
-    def _told(self, command: Command, future: asyncio.Future[Any]) -> None:
+    def _told(self, command: Command, then: Then | None, future: asyncio.Future[Any]) -> None:
+        self._unanswered.discard(future)
         error = None if future.cancelled() else future.exception()
         if isinstance(error, ReplyError):
             if meaning_of(error) in {Meaning.AGAIN_AT_ONCE, Meaning.AGAIN_LATER}:
-                self._tell_again(command)
+                self._tell_again(command, then)
         elif error is not None:
-            self._tell_again(command)
+            self._tell_again(command, then)
+        elif then is not None and not future.cancelled():
+            then(future.result())
 
-    def _tell_again(self, command: Command) -> None:
+    def _tell_again(self, command: Command, then: Then | None) -> None:
         if self._closed or len(self._under_way) >= MOST_AGAIN:
             return
-        task = asyncio.get_running_loop().create_task(self._send_again(command))
+        task = asyncio.get_running_loop().create_task(self._send_again(command, then))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    async def _send_again(self, command: Command) -> None:
+    async def _send_again(self, command: Command, then: Then | None) -> None:
         with contextlib.suppress(StoreError):  # repaired by the reads that find it missing
-            await self._again(command)
+            reply = await self._again(command)
+            if then is not None and not isinstance(reply, StoreError):
+                then(reply)

@@ -4,7 +4,8 @@
 -- KEYS   1 the record · 2 the list · then the session's other parts, all of which must be there
 -- ARGV   1 the token that is expected (24 bytes) · 2 the new token · 3 the new record · 4 the writer's field ·
 --        5 the writer's outcomes · 6 the list's length afterwards · 7 a new expiry or '' · 8 the channel ·
---        9 the new version · then the elements
+--        9 the new version · 10 the expiry, if it is near, else '' · 11 until when all is kept, with 7 · then the
+--        elements
 -- reply  1 applied · 2 applied before · 0 missed: take the general path
 --
 -- The expected token proves that nothing has been committed since, this commit's own first try included; the
@@ -19,9 +20,14 @@ if token ~= ARGV[1] then
   end
   return 0
 end
+if ARGV[10] ~= '' then
+  -- What has expired may be kept for a while, for a sweep to read.
+  local clock = redis.call('TIME')
+  if clock[1] * 1000 + math.floor(clock[2] / 1000) >= tonumber(ARGV[10]) then return 0 end
+end
 if #KEYS > 2 and redis.call('EXISTS', unpack(KEYS, 3)) ~= #KEYS - 2 then return 0 end
-local pushed = #ARGV - 9
-local length = redis.call('RPUSH', KEYS[2], unpack(ARGV, 10))
+local pushed = #ARGV - 11
+local length = redis.call('RPUSH', KEYS[2], unpack(ARGV, 12))
 if length ~= tonumber(ARGV[6]) then
   -- An LTRIM to -1 would keep all of a list that was not there before.
   if length == pushed then redis.call('DEL', KEYS[2]) else redis.call('LTRIM', KEYS[2], 0, length - pushed - 1) end
@@ -31,7 +37,7 @@ if ARGV[7] == '' then
   redis.call('HSET', KEYS[1], 't', ARGV[2], 'm', ARGV[3], ARGV[4], ARGV[5])
 else
   redis.call('HSET', KEYS[1], 't', ARGV[2], 'm', ARGV[3], ARGV[4], ARGV[5], 'x', ARGV[7])
-  for _, key in ipairs(KEYS) do redis.call('PEXPIREAT', key, ARGV[7]) end
+  for _, key in ipairs(KEYS) do redis.call('PEXPIREAT', key, ARGV[11]) end
 end
 redis.call('PUBLISH', ARGV[8], ARGV[9])
 return 1

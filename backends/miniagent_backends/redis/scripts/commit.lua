@@ -572,6 +572,8 @@ if c.fence and c.fence[2] then
   end
 end
 if expires then
+  -- All parts are kept a grace longer, for a sweep to read; x says when the session ends.
+  local x = string.format('%.0f', expires + c.grace)
   if renewed then redis.call('PEXPIREAT', record_key, x) end
   for _, name in ipairs(names) do
     local log = logs[name]

@@ -4,7 +4,7 @@
 -- KEYS   1 the record; 2 the stage's state values (HASH, as they are to stand) · 3 its counters · 4 its names
 --        5 its ids · 6 its logs (HASH: name -> first sequence; "\0" marks the stage, "\0bytes" counts)
 -- ARGV   1 msgpack {keys, writer, counter, not_after, token, create, version, bases [log, base, …], size,
---        max_size, retry, time, stage: the prefix of staged lists}
+--        max_size, retry, time, stage: the prefix of staged lists, grace}
 -- reply  as commit.lua, and {'GONE'}
 
 local c = cmsgpack.unpack(ARGV[1])
@@ -51,11 +51,19 @@ end
 if c.max_size and size > c.max_size then return {'TOOLARGE', size, c.max_size} end
 
 redis.call('DEL', KEYS[1], K.thread, K.events, K.state, K.names, K.count, K.ids)
+if got[2] then
+  local old = cmsgpack.unpack(got[2])
+  for i = 1, #old.logs, 3 do
+    local name = old.logs[i]
+    if name ~= 'messages' and name ~= 'events' then redis.call('DEL', K.log .. name) end
+  end
+end
 local x = create.ttl and string.format('%.0f', now + create.ttl + (create.sliding and math.min(math.floor(create.ttl / 10), 400) or 0)) or ''
+local kept = x ~= '' and string.format('%.0f', tonumber(x) + c.grace) or ''
 local function settle(from, to)
   if redis.call('EXISTS', from) == 0 then return end
   redis.call('RENAME', from, to)
-  if x == '' then redis.call('PERSIST', to) else redis.call('PEXPIREAT', to, x) end
+  if x == '' then redis.call('PERSIST', to) else redis.call('PEXPIREAT', to, kept) end
 end
 local function log_key(name)
   if name == 'messages' then return K.thread end
@@ -88,7 +96,7 @@ redis.call('HSET', KEYS[1], 't', c.token, 'm', packed, 'f', string.format('%.0f'
   cmsgpack.pack({c.not_after, outcome}))
 if x ~= '' then
   redis.call('HSET', KEYS[1], 'x', x)
-  redis.call('PEXPIREAT', KEYS[1], x)
+  redis.call('PEXPIREAT', KEYS[1], kept)
 end
 redis.call('PUBLISH', K.notify, c.version)
 return {'OK', c.token, packed, x, fence, cmsgpack.pack(outcome), 0, 1}

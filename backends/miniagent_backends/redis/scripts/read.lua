@@ -16,7 +16,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local got = redis.call('HMGET', KEYS[1], 't', 'm', 'x', 'f')
 local expires = tonumber(got[3] or '')
-if not got[1] or not got[2] or (expires and expires <= now) then return {} end
+if not got[1] or not got[2] or ((expires and expires <= now) or false) ~= plan.expired then return {} end
 local record = cmsgpack.unpack(got[2])
 
 local function log_key(name)

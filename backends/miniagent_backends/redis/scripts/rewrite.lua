@@ -4,7 +4,7 @@
 -- KEYS   1 the record; then the parts that are known to exist (all of one slot)
 -- ARGV   1 msgpack (see schema.py: pack_rewrite): {keys, incarnation, guard: 8 bytes, metadata: {old, new}
 --        or false, data_key: the same, runs: {log, first sequence, {{id, old, new}…}}…, values: {name, old, new}…}
--- reply  how many parts were replaced
+-- reply  {how many parts were replaced}, and where there are any, t, m, x or '', fence
 --
 -- No part gets another expiry: neither LSET, nor HSET on a hash that is there, touches it.
 
@@ -12,11 +12,11 @@ local c = cmsgpack.unpack(ARGV[1])
 local K = c.keys
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local got = redis.call('HMGET', KEYS[1], 't', 'm', 'x')
+local got = redis.call('HMGET', KEYS[1], 't', 'm', 'x', 'f')
 local expires = tonumber(got[3] or '')
-if not got[1] or not got[2] or (expires and expires <= now) then return 0 end
+if not got[1] or not got[2] or (expires and expires <= now) then return {0} end
 local record = cmsgpack.unpack(got[2])
-if record.incarnation ~= c.incarnation then return 0 end
+if record.incarnation ~= c.incarnation then return {0} end
 
 local function log_key(name)
   if name == 'messages' then return K.thread end
@@ -74,12 +74,13 @@ if c.data_key and c.data_key[1] == (record.data_key or '') then
   record.data_key = c.data_key[2] ~= '' and c.data_key[2] or nil
   replaced = replaced + 1
 end
-if replaced == 0 then return 0 end
+if replaced == 0 then return {0} end
 
 -- 2. Write. The guard is new, for whoever has a commit ready that holds the old record.
 
 for _, element in ipairs(elements) do redis.call('LSET', element[1], element[2], element[3]) end
 for _, blob in ipairs(blobs) do redis.call('HSET', K.state, blob[1], blob[2]) end
 record.size = record.size + grown
-redis.call('HSET', KEYS[1], 't', string.sub(got[1], 1, 16) .. c.guard, 'm', cmsgpack.pack(record))
-return replaced
+local token, packed = string.sub(got[1], 1, 16) .. c.guard, cmsgpack.pack(record)
+redis.call('HSET', KEYS[1], 't', token, 'm', packed)
+return {replaced, token, packed, got[3] or '', tonumber(got[4] or '0')}

@@ -2,7 +2,8 @@
 -- Renew the expiry of a session and all its parts.
 --
 -- KEYS   1 the record; then the parts that are known to exist (all of one slot)
--- ARGV   1 msgpack {keys, keep: keep the TTL, ttl: a new one in ms or false, guard: 8 bytes}
+-- ARGV   1 msgpack {keys, keep: keep the TTL, ttl: a new one in ms or false, guard: 8 bytes,
+--        grace: ms that the parts are kept longer}
 -- reply  {} where there is no session, {'DAMAGED', part, problem}, else {t, m, x or '', fence}
 --
 -- Nothing is written before all parts are there: on a node that a slot is on its way to, some have not come.
@@ -34,11 +35,12 @@ end
 
 if not c.keep then record.ttl = c.ttl end
 local x = record.ttl and string.format('%.0f', now + record.ttl) or ''
+local kept = record.ttl and string.format('%.0f', now + record.ttl + c.grace)
 local token, packed = string.sub(got[1], 1, 16) .. c.guard, cmsgpack.pack(record)
 redis.call('HSET', KEYS[1], 't', token, 'm', packed)
 if x == '' then redis.call('HDEL', KEYS[1], 'x') else redis.call('HSET', KEYS[1], 'x', x) end
 parts[#parts + 1] = {'the record', KEYS[1]}
 for _, each in ipairs(parts) do
-  if x == '' then redis.call('PERSIST', each[2]) else redis.call('PEXPIREAT', each[2], x) end
+  if x == '' then redis.call('PERSIST', each[2]) else redis.call('PEXPIREAT', each[2], kept) end
 end
 return {token, packed, x, tonumber(got[4] or '0')}
