@@ -51,7 +51,7 @@ class Relay:
             waiting = []
             for number, store in enumerate(stores):
                 waiting.append(asyncio.create_task(self.run(store, number)))
-                await eventually(lambda: stands_in_line(stores[0], "job", len(waiting)))  # noqa: B023
+                await eventually(lambda: stands_in_line(stores[0], "job", len(waiting)))
             # Until the last one has asked again, now that it would be woken.
             await asyncio.sleep(0.1)
             self.began()
