@@ -20,7 +20,7 @@ from miniagent_store import (
 )
 from miniagent_store.options import parse_duration, parse_size, parse_ttl_ms
 from miniagent_store.url import StoreURL, redact_text
-from miniagent_store.values import Entry, Session, SessionEvent, Snapshot
+from miniagent_store.values import Entry, RateLimit, Session, SessionEvent, Snapshot, Stats
 
 ids = st.text(max_size=20)
 
