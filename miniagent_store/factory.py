@@ -22,6 +22,7 @@ from miniagent_store.keys.opening import open_keys
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import StoreOptions, read_options
 from miniagent_store.plugins import Plugins, shared_plugins
+from miniagent_store.store.cache import PATIENCE
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
@@ -125,7 +126,9 @@ def _cache_core(url: StoreURL, codec: Codec, options: StoreOptions, plugins: Plu
             f"{', '.join(sorted(own | set(provider.options)))})"
         )
     found, extra = read_options(url.options, {}, backend_options=provider.options, scheme=url.scheme)
-    taken = {name: getattr(found if name in url.options else options, name) for name in own}
+    # Nobody waits long for a cache.
+    patient = replace(options, deadline=min(options.deadline, PATIENCE))
+    taken = {name: getattr(found if name in url.options else patient, name) for name in own}
     place = replace(options, cache_url=None, **taken)
     return StoreCore(_backend(url, place, extra, plugins), codec, place, plugins)
 

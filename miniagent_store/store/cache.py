@@ -54,7 +54,7 @@ class Cache:
     def __init__(self, core: StoreCore, place: StoreCore, queue: LeaseQueue) -> None:
         self._core, self._place = core, place
         self._flight = SingleFlight(self, place, queue)
-        self._retrying = Retrying(min(core.options.deadline, PATIENCE), core.tell)
+        self._retrying = Retrying(min(place.options.deadline, PATIENCE), core.tell)
         self._left_alone_until = 0.0
         self._warned_at: float | None = None
         self.hits = self.misses = 0

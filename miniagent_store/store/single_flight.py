@@ -171,6 +171,8 @@ class SingleFlight:
                     return {}
                 # Those who wait in line need not all come to its head when the value is there.
                 found = await self._look(key, how)
+                if self._cache.away:
+                    raise BackendUnavailableError("it went away while its lock was waited for")
                 pause = min(pause * 2, LAST_LOOK)
         except BaseException:
             await to_the_end(_leave(lock, entering))
