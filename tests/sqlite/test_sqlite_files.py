@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,14 +182,27 @@ async def test_a_file_that_was_deleted_while_open_takes_no_more_commits(tmp_path
             await payloads(backend, "s")
 
 
-async def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+BACK_TO = {
+    2: ("DROP TABLE counts", "ALTER TABLE sessions DROP COLUMN claimed_ms"),
+    1: ("ALTER TABLE sessions DROP COLUMN data_key",),
+}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_file_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     path = tmp_path / "sessions.db"
     url = f"sqlite:///{path}"
     async with open_store(url) as store:
-        await store.append("s", Message.user("Hello"), create=True)
+        await store.create("s", user_id="ada", agent="helper")
+        await store.append("s", Message.user("Hello"))
+        await store.create("t", user_id="ada", ttl="1h")
+        await store.create("k", kind="thread", user_id="bob")
+        before = await store.stats()
     connection = sqlite3.connect(path)
-    connection.execute("ALTER TABLE sessions DROP COLUMN data_key")
-    connection.execute("PRAGMA user_version = 1")
+    for older in range(SCHEMA_VERSION - 1, version - 1, -1):
+        for statement in BACK_TO[older]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.commit()
     connection.close()
 
@@ -196,7 +210,8 @@ async def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) 
     await asyncio.gather(*(store.open() for store in stores))
     for store in stores:
         assert [message.content for message in await store.history("s")] == ["Hello"]
+        assert replace(await store.stats(), commits=before.commits) == before
         await store.close()
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     connection.close()
