@@ -143,7 +143,7 @@ async def test_one_sweep_tells_no_more_than_it_was_asked_for(
         await store.create(f"s{number}", ttl=0.01)
     await asyncio.sleep(0.05)
 
-    told = [len(await backend.sweep(2)) for _ in range(4)]
+    told = [len(await backend.claim_expired(2, 60_000)) for _ in range(4)]
 
     assert told == [2, 2, 1, 0]
 

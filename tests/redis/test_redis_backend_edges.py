@@ -260,7 +260,7 @@ async def test_a_new_tag_is_listed_even_if_nothing_comes_after_the_commit(
     await store.create("t", kind="task")
     backend: Any = backend_of(store)
     # As a process that dies right after its commit.
-    monkeypatch.setattr(backend._executor, "notify", lambda *commands: None)
+    monkeypatch.setattr(backend._executor, "notify", lambda *commands, **_: None)
     await store.update("s", tags=["new"])
     await store.update("t", tags=["new"])
     monkeypatch.undo()
@@ -273,7 +273,7 @@ async def test_a_session_is_counted_and_listed_even_if_its_maker_dies_at_once(
     store: SessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = backend_of(store)._executor  # type: ignore[attr-defined]
-    monkeypatch.setattr(node, "notify", lambda *commands: None)
+    monkeypatch.setattr(node, "notify", lambda *commands, **_: None)
     await store.create("s", user_id="ada", kind="task")
     await store.fork("s", new_id="t")
     monkeypatch.undo()
@@ -289,17 +289,12 @@ async def test_a_late_removal_from_a_listing_spares_the_session_that_came_after(
     node = backend_of(store)._executor  # type: ignore[attr-defined]
     late: list[Any] = []
     await store.create("s", user_id="ada")
-    monkeypatch.setattr(node, "notify", lambda *commands: late.append((node.notify, commands)))
-    monkeypatch.setattr(node, "notify_script", lambda *told: late.append((node.notify_script, told)))
+    monkeypatch.setattr(node, "notify", lambda *commands, **_: late.extend(commands))
     await store.delete("s")
     monkeypatch.undo()
     await asyncio.sleep(0.005)
     await store.create("s", user_id="ada")
-    for _, told in late:
-        if isinstance(told[0], tuple):
-            node.notify(*told)
-        else:
-            node.notify_script(*told)
+    node.notify(*late)
     await backend_of(store).ping()
 
     assert [session.id for session in (await store.list(user_id="ada")).items] == ["s"]

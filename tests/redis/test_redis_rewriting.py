@@ -71,9 +71,9 @@ async def test_a_rewrite_wakes_no_one(backend: RedisBackend, another: Backend) -
     await make_full(backend)
     topics = [Topic("session", "s"), Topic("store")]
     subscriptions = [await another.subscribe(topic) for topic in topics]
-    # Until what the creation has told is heard.
+    # Until what the creation has told is heard, which may be held back for a second.
     for subscription in subscriptions:
-        while await subscription.wait(0.3):
+        while await subscription.wait(1.2):
             pass
 
     assert (await backend.rewrite(renewal(await whole(backend)))).replaced == 10

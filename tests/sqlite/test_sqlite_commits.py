@@ -273,7 +273,7 @@ async def test_a_closed_backend_says_so(tmp_path: Path) -> None:
     await backend.close()
     await backend.close()
 
-    for call in (backend.commit(commit("s", b"1")), backend.ping(), backend.sweep(1)):
+    for call in (backend.commit(commit("s", b"1")), backend.ping(), backend.claim_expired(1, 1)):
         with pytest.raises(StoreClosedError):
             await call
 

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,8 @@ ADDED = {
     3: [
         "ALTER TABLE sessions DROP COLUMN lock_fence",
         "ALTER TABLE leases DROP COLUMN line",
+        "ALTER TABLE sessions DROP COLUMN claimed_ms",
+        "DROP TABLE counts",
         *SECOND_CACHE_AND_RATES.split(";"),
     ],
 }
@@ -222,7 +225,11 @@ async def test_a_file_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, v
     path = tmp_path / "sessions.db"
     url = f"sqlite:///{path}"
     async with open_store(url) as store:
-        await store.append("s", Message.user("Hello"), create=True)
+        await store.create("s", user_id="ada", agent="helper")
+        await store.append("s", Message.user("Hello"))
+        await store.create("t", user_id="ada", ttl="1h")
+        await store.create("k", kind="thread", user_id="bob")
+        before = await store.stats()
     connection = sqlite3.connect(path)
     for added in range(SCHEMA_VERSION, version, -1):
         for statement in ADDED[added]:
@@ -234,6 +241,8 @@ async def test_a_file_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, v
     stores = [open_store(url) for _ in range(3)]
     await asyncio.gather(*(store.open() for store in stores))
     for number, store in enumerate(stores, 1):
+        if number == 1:
+            assert replace(await store.stats(), commits=before.commits) == before
         async with store.lock("job") as lease, store.turn("s") as turn:
             await store.append("s", Message.user("beside"), fence=lease)
             turn.append(Message.user("in turn"))

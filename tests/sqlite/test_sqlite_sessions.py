@@ -216,12 +216,14 @@ async def test_what_expired_is_nowhere_and_is_swept_once(tmp_path: Path) -> None
         assert len((await backend.list(ListQuery())).records) == 1
         assert [each.deleted for each in (await backend.changes("0", 200))[0]] == [True] * 130 + [False]
 
-        swept = await asyncio.gather(backend.sweep(100), backend.sweep(100))
+        swept = await asyncio.gather(backend.claim_expired(100, 60_000), backend.claim_expired(100, 60_000))
 
         assert max(len(each) for each in swept) <= 100
         assert sum(len(each) for each in swept) == 130
         assert len({each.session_id for part in swept for each in part}) == 130
-        assert await backend.sweep(100) == []
+        assert await backend.claim_expired(100, 60_000) == []
+        for part in swept:
+            await backend.finish_expired(part)
         gone, _ = await backend.changes(cursor, 200)
         assert [(each.user_id, each.version, each.deleted) for each in gone] == [("u", 1, True)] * 130
         rows = await backend._read(
@@ -254,7 +256,7 @@ async def test_expired_values_weigh_until_they_are_swept(tmp_path: Path) -> None
         await asyncio.sleep(0.02)
         assert (await backend.read(ReadPlan("s", names=("n1",), scans=(StateScan(),)))).scans == ((),)
 
-        await backend.sweep(10)
+        await backend.reclaim()
 
         after = (await backend.read(ReadPlan("s"))).record
         assert after is not None
@@ -454,7 +456,7 @@ async def test_the_cache_keeps_forgets_and_clears(tmp_path: Path) -> None:
         assert await backend.cache_get(["b", "a/2", "a/1", "nothing"]) == [b"3", None, b"1", None]
         assert await backend.cache_delete(["a/2", "b", "nothing"]) == 1
         assert await backend.cache_clear("a/") == 2
-        await backend.sweep(1)
+        await backend.reclaim()
         rows = await backend._read(lambda each: each.execute("SELECT count(*) FROM cache").fetchone())
         assert rows == (0,)
 
