@@ -48,8 +48,8 @@ CREATE TABLE sessions (
     resets BLOB,                  -- msgpack: [[epoch, {log: seq}]], or NULL
     metadata BLOB NOT NULL,
     lock_fence INTEGER NOT NULL DEFAULT 0,
-    data_key BLOB,                -- how the session's data key is kept, or NULL
-    claimed_ms INTEGER NOT NULL DEFAULT 0    -- until when a sweep has claimed it
+    claimed_ms INTEGER NOT NULL DEFAULT 0,    -- until when a sweep has claimed it
+    data_key BLOB                 -- how the session's data key is kept, or NULL
 );
 CREATE UNIQUE INDEX sessions_id ON sessions (namespace, id);
 CREATE INDEX sessions_activity ON sessions (namespace, kind, last_activity_ms, id);
