@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import replace
 from types import TracebackType
@@ -32,16 +33,21 @@ class LeaseQueue:
     """What is still to be given back, beside those who had it; done before the store closes."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
-    def later(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do it beside the caller."""
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside the caller; not at all once the store is closed."""
+        if self._closed:
+            work.close()
+            return
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Wait a little for what is under way, and give up the rest."""
+        self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=FAREWELL)
         left = list(self._tasks)
@@ -295,16 +301,21 @@ class Lock:
     """``async with store.lock(name) as lease``: any name, apart from turns."""
 
     def __init__(self, core: StoreCore, queue: LeaseQueue, name: str, *, ttl: float, wait: float) -> None:
-        self._holder = LeaseHolder(core, queue, "lock", name, ttl=ttl, wait=wait)
+        self._core, self._queue, self._name = core, queue, name
+        self._ttl, self._wait = ttl, wait
+        # Tasks that share this object stand in line one by one, as those do that do not.
+        self._held: deque[LeaseHolder] = deque()
 
     async def __aenter__(self) -> Lease:
-        await self._holder.acquire()
-        return self._holder.lease
+        holder = LeaseHolder(self._core, self._queue, "lock", self._name, ttl=self._ttl, wait=self._wait)
+        await holder.acquire()
+        self._held.append(holder)
+        return holder.lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._holder.release()
+        await self._held.popleft().release()
 
     def __repr__(self) -> str:
-        return f"Lock({self._holder.lease.name!r})"
+        return f"Lock({self._name!r})"
