@@ -22,9 +22,9 @@ logger = logging.getLogger("miniagent_store")
 TURN_TTL = 15.0
 # A place in line is kept so long without asking again; who is gone holds up the others no longer.
 PLACE_TTL = 15.0
-# Asked again this often even if no wake-up comes; by the second in line more often, since the first may be
-# gone and nobody else would notice.
-WATCHDOG, SECOND_WATCHDOG = 5.0, 2.0
+# Asked again this often even if no wake-up comes; more often by the first in line, who would be passed over
+# soon, and by the second, since the first may be gone and nobody else would notice.
+WATCHDOG, WATCHDOGS = 5.0, (1.0, 2.0)
 # Seconds that closing a store waits for what is still to be given back.
 FAREWELL = 2.0
 
@@ -37,13 +37,12 @@ class LeaseQueue:
         self._closed = False
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do it beside the caller; not at all once the store is closed."""
-        if self._closed:
-            work.close()
-            return
+        """Do it beside the caller; once the store is closed, begin it and give it up."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._closed:
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     async def close(self) -> None:
         """Wait a little for what is under way, and give up the rest."""
@@ -261,7 +260,7 @@ class LeaseHolder:
                 left = until - time.monotonic()
                 if isinstance(answer, LeaseGrant) or left <= 0:
                     return answer, asked_at
-                watchdog = SECOND_WATCHDOG if answer.place == 1 else WATCHDOG
+                watchdog = WATCHDOGS[answer.place] if answer.place < len(WATCHDOGS) else WATCHDOG
                 await subscription.wait(min(left, answer.claim_ms / 1000 + 0.001, watchdog))
         finally:
             await backend.unsubscribe(topic, subscription)

@@ -8,7 +8,9 @@ import random
 import signal
 import sqlite3
 import uuid
+from asyncio.subprocess import Process
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -20,12 +22,13 @@ from miniagent_store import (
     SessionStore,
     open_store,
 )
+from miniagent_store.testing.conformance import eventually
 from miniagent_store.testing.proxy import Action
 from tests.coordination.holder import MESSAGE
 from tests.coordination.processes import line_of, running, tell
 from tests.faults.deployments import Deployment
 
-ROUNDS = [6, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+ROUNDS = [5, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
 REFUSED = {"FencedError", "LockLostError"}
 NEXT = "the next one's"
 
@@ -48,6 +51,15 @@ def expected(kind: str, *, too_late: bool) -> list[object]:
     """What is stored in the end, where the stale holder had stored, or had not."""
     before = ["held"] if kind == "lock" else []
     return [*before, *([MESSAGE.content] if too_late else []), NEXT]
+
+
+async def stop(process: Process) -> None:
+    """Let a process stand still; returns when all its threads do."""
+    process.send_signal(signal.SIGSTOP)
+    threads = Path(f"/proc/{process.pid}/task")
+    await eventually(
+        lambda: all("State:\tT" in (each / "status").read_text() for each in threads.iterdir())
+    )
 
 
 def is_locked(url: str) -> bool:
@@ -86,11 +98,11 @@ async def test_a_process_that_was_stopped_past_its_lease_writes_nothing(
             if hasty:
                 await tell(process)
                 await asyncio.sleep(chance.uniform(0, 0.002))
-            process.send_signal(signal.SIGSTOP)
+            await stop(process)
             while is_locked(shared_url):
                 process.send_signal(signal.SIGCONT)
                 await asyncio.sleep(0.002)
-                process.send_signal(signal.SIGSTOP)
+                await stop(process)
             await take_over(store, kind, session_id)
             process.send_signal(signal.SIGCONT)
             if not hasty:
