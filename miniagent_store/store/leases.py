@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import replace
 from types import TracebackType
@@ -21,9 +22,9 @@ logger = logging.getLogger("miniagent_store")
 TURN_TTL = 15.0
 # A place in line is kept so long without asking again; who is gone holds up the others no longer.
 PLACE_TTL = 15.0
-# Asked again this often even if no wake-up comes; by the second in line more often, since the first may be
-# gone and nobody else would notice.
-WATCHDOG, SECOND_WATCHDOG = 5.0, 2.0
+# Asked again this often even if no wake-up comes; more often by the first in line, who would be passed over
+# soon, and by the second, since the first may be gone and nobody else would notice.
+WATCHDOG, WATCHDOGS = 5.0, (1.0, 2.0)
 # Seconds that closing a store waits for what is still to be given back.
 FAREWELL = 2.0
 
@@ -32,16 +33,20 @@ class LeaseQueue:
     """What is still to be given back, beside those who had it; done before the store closes."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
-    def later(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do it beside the caller."""
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside the caller; once the store is closed, begin it and give it up."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._closed:
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     async def close(self) -> None:
         """Wait a little for what is under way, and give up the rest."""
+        self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=FAREWELL)
         left = list(self._tasks)
@@ -255,7 +260,7 @@ class LeaseHolder:
                 left = until - time.monotonic()
                 if isinstance(answer, LeaseGrant) or left <= 0:
                     return answer, asked_at
-                watchdog = SECOND_WATCHDOG if answer.place == 1 else WATCHDOG
+                watchdog = WATCHDOGS[answer.place] if answer.place < len(WATCHDOGS) else WATCHDOG
                 await subscription.wait(min(left, answer.claim_ms / 1000 + 0.001, watchdog))
         finally:
             await backend.unsubscribe(topic, subscription)
@@ -295,16 +300,21 @@ class Lock:
     """``async with store.lock(name) as lease``: any name, apart from turns."""
 
     def __init__(self, core: StoreCore, queue: LeaseQueue, name: str, *, ttl: float, wait: float) -> None:
-        self._holder = LeaseHolder(core, queue, "lock", name, ttl=ttl, wait=wait)
+        self._core, self._queue, self._name = core, queue, name
+        self._ttl, self._wait = ttl, wait
+        # Tasks that share this object stand in line one by one, as those do that do not.
+        self._held: deque[LeaseHolder] = deque()
 
     async def __aenter__(self) -> Lease:
-        await self._holder.acquire()
-        return self._holder.lease
+        holder = LeaseHolder(self._core, self._queue, "lock", self._name, ttl=self._ttl, wait=self._wait)
+        await holder.acquire()
+        self._held.append(holder)
+        return holder.lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._holder.release()
+        await self._held.popleft().release()
 
     def __repr__(self) -> str:
-        return f"Lock({self._holder.lease.name!r})"
+        return f"Lock({self._name!r})"

@@ -31,7 +31,11 @@ def cluster() -> Iterator[Deployment]:
         yield deployment
 
 
-@pytest.fixture(params=["standalone", "sentinel", "cluster"])
+# What does not make a master fall is for a master behind Sentinel as for a server alone.
+SENTINEL = pytest.param("sentinel", marks=pytest.mark.slow)
+
+
+@pytest.fixture(params=["standalone", "cluster", SENTINEL])
 def deployment(request: pytest.FixtureRequest) -> Deployment:
     """Servers that run; each test leaves them as it found them."""
     found: Deployment = request.getfixturevalue(request.param)
@@ -39,7 +43,7 @@ def deployment(request: pytest.FixtureRequest) -> Deployment:
     return found
 
 
-@pytest.fixture(params=["sqlite", "standalone", "sentinel", "cluster"])
+@pytest.fixture(params=["sqlite", "standalone", SENTINEL, pytest.param("cluster", marks=pytest.mark.slow)])
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """What several processes can open."""
     if request.param == "sqlite":

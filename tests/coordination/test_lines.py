@@ -115,11 +115,11 @@ async def test_waiters_are_served_in_order_and_nobody_else_is_woken(
 
 async def test_a_hand_over_takes_less_than_three_round_trips(deployment: Deployment) -> None:
     with deployment.proxied() as proxied:
-        for proxy in proxied.proxies.values():
-            for direction in ("request", "reply"):
-                proxy.inject(Action.DELAY, on=direction, times=None, seconds=LINK)
-        options = {**proxied.options, "namespace": uuid.uuid4().hex}
+        options = {**proxied.options, "namespace": uuid.uuid4().hex, "connect_timeout": 20}
         async with opened(proxied.url, WAITERS, **options) as stores:
+            for proxy in proxied.proxies.values():
+                proxy.inject(Action.DELAY, on="request", times=None, seconds=LINK)
+                proxy.inject(Action.DELAY, on="reply", times=None, seconds=LINK)
             relay = Relay()
             await relay.pass_on(stores)
             trips = [await round_trip(backend_of(store), 3) for store in stores]

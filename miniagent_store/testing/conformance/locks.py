@@ -180,9 +180,7 @@ class LockPromises(ConformanceBase):
 
         assert served == list(range(8))
 
-    async def test_who_does_not_wait_overtakes_nobody(
-        self, store: SessionStore, other: SessionStore
-    ) -> None:
+    async def test_a_newcomer_overtakes_nobody(self, store: SessionStore, other: SessionStore) -> None:
         served = []
 
         async def wait(number: int) -> None:
