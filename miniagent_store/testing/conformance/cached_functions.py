@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -151,7 +152,14 @@ class CachedFunctionPromises(ConformanceBase):
         assert (stats.cache_hits, stats.cache_misses, stats.hit_rate) == (3, 2, 0.6)
 
     async def test_impossible_arguments_are_refused_at_once(self, store: SessionStore) -> None:
-        for wrong in ({"lease": 0}, {"ttl": -1}, {"negative_ttl": 0}, {"tags": "tag"}, {"tags": ["{"]}):
+        impossible: list[dict[str, Any]] = [
+            {"lease": 0},
+            {"ttl": -1},
+            {"negative_ttl": 0},
+            {"tags": "tag"},
+            {"tags": ["{"]},
+        ]
+        for wrong in impossible:
             with pytest.raises(InvalidArgumentError):
                 store.cache.cached(**wrong)
         for jitter in (-0.1, 1, 2):

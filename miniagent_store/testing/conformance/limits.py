@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -147,7 +147,12 @@ class LimitPromises(ConformanceBase):
         assert min(second - first, third - second) > 0.25
 
     async def test_impossible_limits_are_refused(self, store: SessionStore) -> None:
-        for wrong in ({"cost": 11}, {"burst": 5}, {"algorithm": "bucket", "burst": 5, "cost": 6}):
+        impossible: list[dict[str, Any]] = [
+            {"cost": 11},
+            {"burst": 5},
+            {"algorithm": "bucket", "burst": 5, "cost": 6},
+        ]
+        for wrong in impossible:
             with pytest.raises(InvalidArgumentError):
                 store.rate_limited(10, "1m", **wrong)
         with pytest.raises(InvalidArgumentError):
