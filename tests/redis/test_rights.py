@@ -21,6 +21,7 @@ from miniagent_store.testing import StoreConformance, eventually
 from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance.base import OpenHere
 from miniagent_store.testing.conformance.caching import CachePromises
+from miniagent_store.testing.conformance.cleaning import CleaningPromises
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.counters import CounterPromises
 from miniagent_store.testing.conformance.expiry import ExpiryPromises
@@ -82,6 +83,7 @@ class WithTheSmallestRights:
 class TestWithTheSmallestRights(
     WithTheSmallestRights,
     CachePromises,
+    CleaningPromises,
     CommitPromises,
     CounterPromises,
     ExpiryPromises,

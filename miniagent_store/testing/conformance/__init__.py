@@ -7,6 +7,7 @@ import pytest
 from miniagent_store.testing.conformance.base import ConformanceBase, backend_of, eventually
 from miniagent_store.testing.conformance.caching import CachePromises
 from miniagent_store.testing.conformance.changes import ChangePromises
+from miniagent_store.testing.conformance.cleaning import CleaningPromises
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.concurrency import ConcurrencyPromises
 from miniagent_store.testing.conformance.conditions import ConditionPromises
@@ -60,6 +61,7 @@ class StoreConformance(
     LeasePromises,
     ListingPromises,
     ExpiryPromises,
+    CleaningPromises,
     WatchPromises,
     ChangePromises,
     ForkPromises,
