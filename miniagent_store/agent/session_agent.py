@@ -25,6 +25,7 @@ from miniagent_store.errors import SessionNotFoundError, StoreClosedError
 from miniagent_store.plugins import shared_plugins
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
+from miniagent_store.store.sweeper import Sweeper
 from miniagent_store.url import StoreURL
 from miniagent_store.values import MESSAGES, Health, Session, Snapshot
 
@@ -50,7 +51,8 @@ class SessionAgent:
             config says (see `AgentConfig.model`), else "echo".
         max_sessions: so many threads are held in memory, those used last.
         turn_wait: seconds a question waits for the ones before it in its session.
-        sweep_interval, health_interval: seconds between sweeps of what expired, and looks at the store.
+        sweep_interval, health_interval: seconds between sweeps of what expired, which one of all instances
+            does, and looks at the store.
 
     Attributes:
         sessions: the threads in memory by session id, as last seen by this agent.
@@ -88,8 +90,10 @@ class SessionAgent:
         self.sessions = KnownThreads(max_sessions)
         self.last_health: Health | None = None
         self._turn_wait = turn_wait
+        self._sweep_interval = sweep_interval
+        self._sweeper: Sweeper | None = None
         self._housekeeping = Housekeeping(
-            [(sweep_interval, self.sweep), (health_interval, self.check_health)]
+            [(sweep_interval, self.forget_gone), (health_interval, self.check_health)]
         )
         self._starting = asyncio.Lock()
         self._running = self._ended = False
@@ -114,6 +118,8 @@ class SessionAgent:
                 self._store = self._source.store()
                 self.redis_manager = self._source.manager
             await self._store.open()
+            self._sweeper = self._store.sweeper(every=self._sweep_interval)
+            await self._sweeper.start()
             self._housekeeping.start()
             self._running, self._ended = True, False
 
@@ -131,6 +137,8 @@ class SessionAgent:
             if self._source.owned:
                 last_things.push_async_callback(self._source.close, self._store)
             last_things.push_async_callback(self._responder.aclose)
+            if self._sweeper is not None:
+                await self._sweeper.stop()
             await self._housekeeping.stop()
             await self.sessions.save_all()
 
@@ -316,6 +324,10 @@ class SessionAgent:
     async def sweep(self) -> None:
         """Reclaim what expired in the store, and forget the threads of sessions that are gone."""
         await self._store.sweep()
+        await self.forget_gone()
+
+    async def forget_gone(self) -> None:
+        """Forget the threads of sessions that are gone."""
         await self.sessions.forget_gone(self._store)
 
     async def check_health(self) -> None:

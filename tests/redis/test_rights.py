@@ -22,6 +22,7 @@ from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance.base import OpenHere
 from miniagent_store.testing.conformance.cache_bounds import CacheBoundPromises
 from miniagent_store.testing.conformance.caching import CachePromises
+from miniagent_store.testing.conformance.cleaning import CleaningPromises
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.counters import CounterPromises
 from miniagent_store.testing.conformance.expiry import ExpiryPromises
@@ -84,6 +85,7 @@ class TestWithTheSmallestRights(
     WithTheSmallestRights,
     CachePromises,
     CacheBoundPromises,
+    CleaningPromises,
     CommitPromises,
     CounterPromises,
     ExpiryPromises,

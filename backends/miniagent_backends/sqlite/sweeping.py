@@ -15,9 +15,9 @@ from miniagent_store.rules import is_to_finish, is_turn_over
 # One step takes no more sessions than this, and none after it has taken so many entries.
 STEP_SESSIONS, STEP_ENTRIES = 50, 2_000
 STEP_ROWS = 500
-# How long is kept: leases, for their fences; traces of what is gone, for who follows changes; stages, so
-# that a part that comes late finds that its stage is gone.
-KEEP_MS = 3_600_000
+# How long is kept: leases, for their fences; stages, so that a part that comes late finds that its stage is
+# gone; and traces of what is gone, for who follows changes.
+KEEP_MS, KEEP_GONE_MS = 3_600_000, 60_000
 
 
 class Step(NamedTuple):
@@ -94,7 +94,7 @@ def sweep_rest(transaction: Transaction, limit: int = STEP_ROWS) -> Step:
         ("leases", "scope, name", "until_ms", now - KEEP_MS),
         ("cache", "key", "expires_ms", now),
         ("rates", "key, algorithm", "expires_ms", now),
-        ("gone", "id", "time_ms", now - KEEP_MS),
+        ("gone", "id", "time_ms", now - KEEP_GONE_MS),
     ):
         removed = transaction.execute(
             f"DELETE FROM {table} WHERE namespace = ? AND ({key}) IN "

@@ -9,6 +9,7 @@ from miniagent_store.testing.conformance.cache_bounds import CacheBoundPromises
 from miniagent_store.testing.conformance.cached_functions import CachedFunctionPromises
 from miniagent_store.testing.conformance.caching import CachePromises
 from miniagent_store.testing.conformance.changes import ChangePromises
+from miniagent_store.testing.conformance.cleaning import CleaningPromises
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.concurrency import ConcurrencyPromises
 from miniagent_store.testing.conformance.conditions import ConditionPromises
@@ -64,6 +65,7 @@ class StoreConformance(
     LinePromises,
     ListingPromises,
     ExpiryPromises,
+    CleaningPromises,
     WatchPromises,
     ChangePromises,
     ForkPromises,
