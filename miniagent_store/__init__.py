@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         StoreClosedError,
         StoreError,
         TamperedError,
+        TenantLimitError,
         VersionConflictError,
         VetoedError,
         WrongLoopError,
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
     from miniagent_store.store.batch import Batch
     from miniagent_store.store.leases import Lease
     from miniagent_store.store.protocol import SessionStore
+    from miniagent_store.store.tenant_limits import TenantLimits
+    from miniagent_store.store.tenants import TenantDeletion
     from miniagent_store.store.turn import Turn
     from miniagent_store.values import (
         BatchResult,
@@ -115,6 +118,7 @@ _HOMES = {
         "StoreClosedError",
         "StoreError",
         "TamperedError",
+        "TenantLimitError",
         "VersionConflictError",
         "VetoedError",
         "WrongLoopError",
@@ -141,6 +145,8 @@ _HOMES = {
     "miniagent_store.store.batch": ("Batch",),
     "miniagent_store.store.leases": ("Lease",),
     "miniagent_store.store.protocol": ("SessionStore",),
+    "miniagent_store.store.tenant_limits": ("TenantLimits",),
+    "miniagent_store.store.tenants": ("TenantDeletion",),
     "miniagent_store.store.turn": ("Turn",),
     "miniagent_store.values": (
         "BatchResult",
@@ -219,6 +225,9 @@ __all__ = [
     "StoreClosedError",
     "StoreError",
     "TamperedError",
+    "TenantDeletion",
+    "TenantLimitError",
+    "TenantLimits",
     "Turn",
     "VersionConflictError",
     "VetoedError",

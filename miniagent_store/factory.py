@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import platformdirs
 
-from miniagent_store.backend import BackendOptions
+from miniagent_store.backend import Backend, BackendOptions
 from miniagent_store.codec.chain import Chain
 from miniagent_store.codec.codec import Codec
 from miniagent_store.codec.types import TypeRegistry
@@ -19,11 +20,12 @@ from miniagent_store.keys.data_keys import DataKeys
 from miniagent_store.keys.keyring import DEFAULT_VARIABLE, Keyring
 from miniagent_store.keys.opening import open_keys
 from miniagent_store.keys.provider import KeyProvider
-from miniagent_store.options import StoreOptions, read_options
+from miniagent_store.options import StoreOptions, read_options, read_tenant_options
 from miniagent_store.plugins import Plugins, shared_plugins
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
+from miniagent_store.store.tenants import Tenants, ViewOptions
 from miniagent_store.url import StoreURL
 
 URL_VARIABLE = "MINIAGENT_STORE_URL"
@@ -77,23 +79,84 @@ def open_store(
     store_options, extra = read_options(
         parsed.options, options, backend_options=provider.options, scheme=parsed.scheme
     )
-    registry = types if types is not None else TypeRegistry()
-    classes = tuple(pickle_classes)
-    chain, *accept = (
-        allow_unsafe(_chain(each, found), allow_pickle=allow_pickle, classes=classes)
-        for each in (store_options.serializer, *store_options.accept)
+    opening = _Opening(
+        parsed,
+        found,
+        types if types is not None else TypeRegistry(),
+        store_options,
+        extra,
+        keyring,
+        allow_pickle,
+        tuple(pickle_classes),
     )
-    legacy = [legacy_reader(name, found, allow_pickle=allow_pickle) for name in store_options.legacy]
-    keys = _keys([chain, *accept], store_options, keyring, found)
-    codec = Codec(chain, registry=found, accept=accept, types=registry, keys=keys, legacy=legacy)
-    factory: BackendFactory = found.load("backend", parsed.scheme)
-    backend = factory(
-        parsed.without_options(),
-        BackendOptions(
-            store_options.namespace, store_options.deadline, store_options.connect_timeout, extra
-        ),
-    )
-    return Store(StoreCore(backend, codec, store_options, found, keys), parsed, registry)
+    codec, keys = opening.codec()
+    return opening.store(StoreCore(opening.backend(), codec, store_options, found, keys))
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """What a store is opened with, so that views of its tenants can be made like it."""
+
+    url: StoreURL
+    plugins: Plugins
+    types: TypeRegistry
+    options: StoreOptions
+    extra: Mapping[str, Any]
+    keyring: Keyring | KeyProvider | None
+    allow_pickle: bool
+    classes: tuple[ListedClass, ...]
+
+    def store(self, core: StoreCore) -> Store:
+        return Store(core, self.url, self.types, Tenants(core, self))
+
+    def codec(self) -> tuple[Codec, DataKeys | None]:
+        chain, *accept = (
+            allow_unsafe(_chain(each, self.plugins), allow_pickle=self.allow_pickle, classes=self.classes)
+            for each in (self.options.serializer, *self.options.accept)
+        )
+        legacy = [
+            legacy_reader(name, self.plugins, allow_pickle=self.allow_pickle)
+            for name in self.options.legacy
+        ]
+        keys = _keys([chain, *accept], self.options, self.keyring, self.plugins)
+        codec = Codec(
+            chain, registry=self.plugins, accept=accept, types=self.types, keys=keys, legacy=legacy
+        )
+        return codec, keys
+
+    def backend(self) -> Backend:
+        factory: BackendFactory = self.plugins.load("backend", self.url.scheme)
+        options = self.options
+        return factory(
+            self.url.without_options(),
+            BackendOptions(options.namespace, options.deadline, options.connect_timeout, self.extra),
+        )
+
+    # Views of tenants
+
+    def read(self, namespace: str, given: Mapping[str, Any]) -> StoreOptions:
+        options = read_tenant_options(self.options, given, scheme=self.url.scheme)
+        return replace(options, namespace=namespace)
+
+    def make(self, parent: StoreCore, view: ViewOptions) -> tuple[Store, bool]:
+        options = view.options
+        # The parent's very keys, unless others were named: a key file is read and followed once.
+        own_place = options.keys != self.options.keys
+        inherited = None if own_place or parent.keys.source is None else parent.keys.source
+        opening = replace(
+            self,
+            url=self.url.with_options(namespace=options.namespace),
+            options=options,
+            keyring=inherited if view.keyring is None else view.keyring,
+        )
+        codec, keys = opening.codec()
+        shares = True
+        try:
+            backend = parent.backend.within(options.namespace)
+        except NotImplementedError:
+            backend, shares = opening.backend(), False
+        core = StoreCore(backend, codec, options, self.plugins, keys, parent=parent, limits=view.limits)
+        return opening.store(core), shares
 
 
 def _keys(

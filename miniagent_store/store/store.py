@@ -6,6 +6,7 @@ import builtins
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
+from types import TracebackType
 from typing import Any, Literal, Self
 
 from miniagent_store.backend import (
@@ -29,6 +30,8 @@ from miniagent_store.errors import (
     WrongLoopError,
 )
 from miniagent_store.ids import check_id, join_id, new_session_id
+from miniagent_store.keys.keyring import Keyring
+from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL, parse_duration, parse_ttl_ms
 from miniagent_store.reencryption import Reencryption
 from miniagent_store.store.batch import Batch
@@ -53,6 +56,8 @@ from miniagent_store.store.reading import (
 )
 from miniagent_store.store.reencrypting import Sweep
 from miniagent_store.store.state import StateHandle
+from miniagent_store.store.tenant_limits import TenantLimits
+from miniagent_store.store.tenants import TenantDeletion, Tenants
 from miniagent_store.store.turn import Turn
 from miniagent_store.store.watching import watch
 from miniagent_store.url import StoreURL
@@ -78,8 +83,9 @@ KNOWN_COLLECTIONS = 1024
 class Store(SessionStore):
     """A session store over any backend. See `SessionStore` for what each call does."""
 
-    def __init__(self, core: StoreCore, url: StoreURL, types: TypeRegistry) -> None:
+    def __init__(self, core: StoreCore, url: StoreURL, types: TypeRegistry, tenants: Tenants) -> None:
         self._core, self._url, self._types = core, url, types
+        self._tenants = tenants
         self._queue = LeaseQueue()
         self._cache = Cache(core, self._queue)
         self._collections: dict[tuple[str, int], KeyValue] = {}
@@ -91,7 +97,15 @@ class Store(SessionStore):
         return self
 
     async def close(self) -> None:
+        await self._tenants.close()
         await self._core.close()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A view of a tenant is everybody's who asks for that tenant: leaving a block closes it for none.
+        if self._core.parent is None:
+            await self.close()
 
     @property
     def url(self) -> str:
@@ -566,6 +580,31 @@ class Store(SessionStore):
     async def shred(self, session_id: str) -> bool:
         await self._core.ready()
         return await self._core.keys.destroy(check_id(session_id))
+
+    # Tenants
+
+    def tenant(
+        self,
+        name: str,
+        *,
+        limits: TenantLimits | None = None,
+        keyring: Keyring | KeyProvider | None = None,
+        **options: Any,
+    ) -> Store:
+        return self._tenants.view(name, limits=limits, keyring=keyring, options=options)
+
+    async def tenants(self) -> builtins.list[str]:
+        return await self._tenants.names()
+
+    async def delete_tenant(
+        self, name: str, *, nested: bool = False, progress: Callable[[TenantDeletion], None] | None = None
+    ) -> TenantDeletion:
+        return await self._tenants.delete(name, nested=nested, progress=progress)
+
+    def _forget(self) -> None:
+        """All that stood here may be gone."""
+        self._collections.clear()
+        self._core.keys.forget_all()
 
     def new_commit_id(self) -> str:
         return str(self._core.writer.fresh(self._core.backend.now_ms()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from miniagent_backends.redis import caching, staging
+from miniagent_backends.redis import caching, erasing, staging
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
 from miniagent_backends.redis.known import FastAppend, KnownSessions
@@ -82,23 +82,36 @@ class RedisBackend(Backend):
         executor: brings commands to where their keys are.
         keys: names of keys.
         heartbeat: seconds after which the connection of wake-ups is looked after.
+        parent: whose connections these are, for a tenant's.
     """
 
     name = "redis"
     capabilities = Capabilities(durable=True, shared=True)
 
-    def __init__(self, executor: Executor, keys: Keys, *, heartbeat: float = 10.0) -> None:
-        self._executor, self._keys = executor, keys
-        self._wake_ups = WakeUps(executor, keys, heartbeat)
-        executor.events.listener = self._tell
+    def __init__(
+        self,
+        executor: Executor,
+        keys: Keys,
+        *,
+        heartbeat: float = 10.0,
+        parent: RedisBackend | None = None,
+    ) -> None:
+        self._executor, self._keys, self._parent = executor, keys, parent
+        if parent is None:
+            self._wake_ups = WakeUps(executor, keys, heartbeat)
+            executor.events.listener = self._tell
+        else:
+            self._wake_ups = parent._wake_ups.within(keys)
         self._known = KnownSessions(keys)
 
     async def open(self) -> None:
-        await self._executor.open()
+        if self._parent is None:
+            await self._executor.open()
 
     async def close(self) -> None:
         await self._wake_ups.close()
-        await self._executor.close()
+        if self._parent is None:
+            await self._executor.close()
 
     def _tell(self, event: ConnectionEvent) -> None:
         self.tell(event)
@@ -371,6 +384,18 @@ class RedisBackend(Backend):
 
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
         return await caching.replace(self._executor, self._keys, key, old, new)
+
+    # Tenants
+
+    def within(self, namespace: str) -> Backend:
+        keys = self._keys.within(namespace)
+        return RedisBackend(self._executor.within(keys), keys, parent=self)
+
+    async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
+        return await erasing.erase(self._executor, self._keys, cursor, limit)
+
+    async def namespaces(self, cursor: str | None, limit: int) -> tuple[Sequence[str], str | None]:
+        return await erasing.namespaces(self._executor, self._keys, cursor, limit)
 
     # Running it
 

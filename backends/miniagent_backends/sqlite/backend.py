@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from miniagent_backends.sqlite import (
     changes,
+    erasing,
     keyvalue,
     leases,
     listing,
@@ -201,12 +202,12 @@ class SqliteBackend(Backend):
 
     async def subscribe(self, topic: Topic) -> Subscription:
         writer, _ = self._running()
-        subscription = self._subscriptions.add(topic)
+        subscription = self._subscriptions.add(topic, self._options.namespace)
         writer.kick()  # it may have been asleep for good, since no one watched
         return subscription
 
     async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
-        self._subscriptions.remove(topic, subscription)
+        self._subscriptions.remove(topic, subscription, self._options.namespace)
 
     async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
         return await self._read(lambda transaction: changes.changes(transaction, after, limit))
@@ -235,6 +236,19 @@ class SqliteBackend(Backend):
         return await self._write(
             lambda transaction: rewriting.cache_replace(transaction, key, old, new), key
         )
+
+    # Tenants
+
+    def within(self, namespace: str) -> Backend:
+        from miniagent_backends.sqlite.tenants import SqliteTenant
+
+        return SqliteTenant(self, namespace)
+
+    async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
+        return await self._write(lambda transaction: erasing.erase(transaction, limit))
+
+    async def namespaces(self, cursor: str | None, limit: int) -> tuple[Sequence[str], str | None]:
+        return await self._read(lambda transaction: erasing.namespaces(transaction, cursor, limit))
 
     # Running it
 

@@ -15,11 +15,11 @@ def now_ms() -> int:
 
 
 class Transaction:
-    """One transaction on a connection, for one namespace.
+    """One transaction on a connection, for one namespace at a time.
 
     Attributes:
         execute, executemany: of the connection.
-        namespace: of the store.
+        namespace: of the store, or of the tenant whose job is done.
         windows: what the connection remembers of them.
         woken: what is to be told when it is committed.
     """
@@ -54,10 +54,10 @@ class Transaction:
 
     def wake_session(self, session_id: str, *, changed: bool) -> None:
         """Tell the watchers of a session; with `changed`, those of the whole store too."""
-        self.woken.append(("session", session_id))
+        self.woken.append((self.namespace, "session", session_id))
         if changed:
-            self.woken.append(("store", ""))
+            self.woken.append((self.namespace, "store", ""))
 
     def wake_lock(self, name: str) -> None:
         """Tell those who wait for a lock."""
-        self.woken.append(("lock", name))
+        self.woken.append((self.namespace, "lock", name))

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from miniagent_store.backend import Subscription, Topic
 
-Wake = tuple[str, str]  # scope and name of a `Topic`
-EVERYTHING: Wake = ("", "")
+Wake = tuple[str, str, str]  # namespace, and scope and name of a `Topic`
+EVERYTHING: Wake = ("", "", "")
 # How often the file is looked at for changes by other processes, while someone watches.
 POLL_SECONDS = 0.02
 
@@ -19,14 +19,14 @@ class Subscriptions:
         self._by_topic: dict[Wake, set[Subscription]] = {}
         self.active = False
 
-    def add(self, topic: Topic) -> Subscription:
+    def add(self, topic: Topic, namespace: str) -> Subscription:
         subscription = Subscription()
-        self._by_topic.setdefault((topic.scope, topic.name), set()).add(subscription)
+        self._by_topic.setdefault((namespace, topic.scope, topic.name), set()).add(subscription)
         self.active = True
         return subscription
 
-    def remove(self, topic: Topic, subscription: Subscription) -> None:
-        key = (topic.scope, topic.name)
+    def remove(self, topic: Topic, subscription: Subscription, namespace: str) -> None:
+        key = (namespace, topic.scope, topic.name)
         subscribed = self._by_topic.get(key, set())
         subscribed.discard(subscription)
         if not subscribed:
