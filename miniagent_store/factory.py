@@ -109,6 +109,11 @@ class _Opening:
     def store(self, core: StoreCore) -> Store:
         return Store(core, self.url, self.types, Tenants(core, self))
 
+    @property
+    def _codec_options(self) -> tuple[Any, ...]:
+        options = self.options
+        return options.serializer, options.accept, options.legacy, options.keys, options.shred
+
     def codec(self) -> tuple[Codec, DataKeys | None]:
         chain, *accept = (
             allow_unsafe(_chain(each, self.plugins), allow_pickle=self.allow_pickle, classes=self.classes)
@@ -149,7 +154,9 @@ class _Opening:
             options=options,
             keyring=inherited if view.keyring is None else view.keyring,
         )
-        codec, keys = opening.codec()
+        codec, keys = parent.coding.codec, None
+        if opening.keyring is not None or opening._codec_options != self._codec_options:
+            codec, keys = opening.codec()
         shares = True
         try:
             backend = parent.backend.within(options.namespace)
