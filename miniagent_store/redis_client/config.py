@@ -88,7 +88,7 @@ class RedisConfig:
 
     @property
     def channel_start(self) -> str:
-        """What the names of channels start with at the server, so that namespaces do not hear each other."""
+        """What channels' names start with at the server, so that namespaces do not hear each other."""
         return f"{self.start}notify:channel/" if self.start else ""
 
     def to_url(self) -> str:
