@@ -27,6 +27,7 @@
     ├── DurabilityError               stored, but acknowledged by fewer replicas than asked
     ├── CapacityError                 out of memory or disk
     │   └── TenantLimitError          a tenant holds or does as much as its limits allow
+    ├── TenantInUseError              a tenant is written to while it is deleted
     ├── SessionDamagedError           a part of the session was evicted or corrupted
     ├── VetoedError                   a hook refused the commit
     ├── WrongLoopError                the store belongs to another event loop
@@ -356,6 +357,19 @@ class TenantLimitError(CapacityError):
         }.get(limit, (f"has made its {allowed} commits", f"try again in {retry_after or 0:.3g} s"))
         super().__init__(
             f"tenant {shorten(tenant)!r} {what}; {cure}, or raise {limit}= of its TenantLimits"
+        )
+
+
+class TenantInUseError(StoreError):
+    """A tenant was written to again and again while it was deleted, so that something may be left."""
+
+    retryable = True
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        super().__init__(
+            f"tenant {shorten(tenant)!r} is still written to, so that some of it may be left; stop its "
+            "writers and delete it again"
         )
 
 

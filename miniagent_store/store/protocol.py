@@ -540,9 +540,9 @@ class SessionStore(ABC):
     ) -> TenantDeletion:
         """Remove all that a tenant holds, whatever it is, and nothing of any other.
 
-        Others may go on meanwhile. What is written to this tenant while it is deleted may be left, and what
-        is written afterwards, through a view that is still open, is new: stop its writers first. What was
-        cut short is finished by calling it again.
+        Stop its writers first: what is written to it meanwhile may go or be left, and what is written
+        afterwards, through a view that is still open, is new. Other tenants go on. What was cut short is
+        finished by calling it again.
 
         Args:
             name: the tenant's.
@@ -551,6 +551,7 @@ class SessionStore(ABC):
 
         Raises:
             BackendUnavailableError: it was cut short.
+            TenantInUseError: it was written to all the time; some of it may be left.
             ConfigurationError: the backend cannot.
         """
 

@@ -1,7 +1,7 @@
 """For each public method of a store: what one tenant tries with what is another's, and does not get.
 
-A method that is added to `SessionStore`, or to one of its handles, belongs in here: decorate an attempt with
-`tries`, or say in `NOT_DATA` why there is nothing to try.
+A method that is added to `SessionStore`, or to one of its handles, belongs in here: decorate an attempt
+with `tries`, or say in `NOT_DATA` why there is nothing to try.
 """
 
 from __future__ import annotations
@@ -197,10 +197,9 @@ async def turn(w: World) -> None:
     with pytest.raises(SessionNotFoundError):
         async with w.mine.turn(w.id, wait=0):
             pass
-    async with w.theirs.turn(w.id, wait=0) as theirs:
-        async with w.mine.turn(w.id, wait=0, create=True) as mine:
-            assert (mine.history, len(theirs.history)) == ([], 2)
-            mine.append(Message.user("mine"))
+    async with w.theirs.turn(w.id, wait=0) as theirs, w.mine.turn(w.id, wait=0, create=True) as mine:
+        assert (mine.history, len(theirs.history)) == ([], 2)
+        mine.append(Message.user("mine"))
 
 
 @tries("snapshot")

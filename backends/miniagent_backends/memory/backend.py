@@ -394,15 +394,15 @@ class MemoryBackend(Backend):
     async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
         check_erasable(self._namespace)
         with self._step() as space:
-            removed: Counter[str] = Counter()
-            for session_id in [*space.sessions][:limit]:
+            page = [*space.sessions][:limit]
+            for session_id in page:
                 record = space.sessions.pop(session_id).record
                 if record is not None:
                     self._changed(record, deleted=True)
-                removed["sessions"] += 1
-            if removed:
+            removed = Counter({"sessions": len(page)})
+            if space.sessions:
                 return removed, "more"
-            removed = space.counts()
+            removed += space.counts()
             space.empty()
             return removed, None
 

@@ -8,33 +8,42 @@ from collections.abc import Iterable, Sequence
 
 from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.schema import KEY_PREFIXES, Keys, escape_glob
+from miniagent_store.errors import TenantInUseError
 from miniagent_store.rules.namespaces import check_erasable, start_of_tenants
 
 # A key that is written, or whose slot moves, while it is looked for may be missed by one walk.
-EMPTY_WALKS = 2
+EMPTY_WALKS, MOST_WALKS = 2, 20
 _NAMESPACE = re.compile(rb"([A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64})*)/(.*)", re.DOTALL)
 
 
 async def erase(
     executor: Executor, keys: Keys, cursor: str | None, limit: int
 ) -> tuple[Counter[str], str | None]:
-    """See `Backend.erase`. The cursor says how many walks found nothing, and where this one is."""
+    """See `Backend.erase`. The cursor says how many walks there were, and the last of them found nothing.
+
+    A session is many keys, and one that is written meanwhile may lose some of them: only when nothing is
+    found it is certain that none is left like that.
+    """
     check_erasable(keys.namespace)
-    empty, found_any, place = _parse(cursor)
+    walks, empty, found_any, place = _parse(cursor)
     found, next_place = await executor.scan(place, f"{escape_glob(keys.start)}*", limit)
     gone = await executor.run(*(("UNLINK", name) for name in found))
     sorts = (_sort_of(keys, name) for name, count in zip(found, gone, strict=True) if count)
     removed = Counter(sorts)
     found_any = found_any or bool(found)
     if next_place is not None:
-        return removed, f"{empty},{int(found_any)},{next_place}"
+        return removed, f"{walks},{empty},{int(found_any)},{next_place}"
     empty = 0 if found_any else empty + 1
-    return removed, None if empty >= EMPTY_WALKS else f"{empty},0,"
+    if empty >= EMPTY_WALKS:
+        return removed, None
+    if walks + 1 >= MOST_WALKS:
+        raise TenantInUseError(keys.namespace)
+    return removed, f"{walks + 1},{empty},0,"
 
 
-def _parse(cursor: str | None) -> tuple[int, bool, str | None]:
-    empty, found_any, place = (cursor or "0,0,").split(",", 2)
-    return int(empty), found_any == "1", place or None
+def _parse(cursor: str | None) -> tuple[int, int, bool, str | None]:
+    walks, empty, found_any, place = (cursor or "0,0,0,").split(",", 3)
+    return int(walks), int(empty), found_any == "1", place or None
 
 
 def _sort_of(keys: Keys, name: bytes) -> str:

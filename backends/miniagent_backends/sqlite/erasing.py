@@ -18,21 +18,32 @@ MORE = "more"
 
 
 def erase(transaction: Transaction, limit: int) -> tuple[Counter[str], str | None]:
-    """See `Backend.erase`. There is no place to go on at: what is left says it."""
+    """See `Backend.erase`. There is no place to go on at: what is left says it.
+
+    Whatever is no session is removed where no session is left, so what is written meanwhile stays whole.
+    """
     check_erasable(transaction.namespace)
+    removed: Counter[str] = Counter()
     for sort, step in (("sessions", _erase_sessions), ("stages", _erase_stages)):
-        removed = step(transaction, limit)
-        if removed:
-            return Counter({sort: removed}), MORE
+        removed[sort] = step(transaction, limit)
+        if _has_rows(transaction, sort):
+            return +removed, MORE
     for table, key in _tables(transaction):
-        removed = transaction.execute(
+        removed[table] += transaction.execute(
             f"DELETE FROM {table} WHERE namespace = ? AND ({key}) IN "
             f"(SELECT {key} FROM {table} WHERE namespace = ? LIMIT ?)",
-            (transaction.namespace, transaction.namespace, limit),
+            (transaction.namespace, transaction.namespace, limit - removed.total()),
         ).rowcount
-        if removed:
-            return Counter({table: removed}), MORE
-    return Counter(), None
+        if removed.total() >= limit:
+            return +removed, MORE
+    return +removed, None
+
+
+def _has_rows(transaction: Transaction, table: str) -> bool:
+    row = transaction.execute(
+        f"SELECT 1 FROM {table} WHERE namespace = ? LIMIT 1", (transaction.namespace,)
+    )
+    return row.fetchone() is not None
 
 
 def _erase_sessions(transaction: Transaction, limit: int) -> int:
