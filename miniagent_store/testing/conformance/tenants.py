@@ -41,8 +41,13 @@ class TenantPromises(ConformanceBase):
             assert await each.kv("settings").get("value") == number
             assert await each.user("ada").get("value") == number
             assert await each.cache.get("key") == number
-            for filters in ({}, {"user_id": "ada"}, {"agent": "helper"}, {"tags": ["t"]}):
-                assert len((await each.list(**filters)).items) == 1
+            for page in (
+                await each.list(),
+                await each.list(user_id="ada"),
+                await each.list(agent="helper"),
+                await each.list(tags=["t"]),
+            ):
+                assert len(page.items) == 1
             assert (await each.stats()).sessions["session"] == 1
 
         assert await views[1].cache.clear() == 1
