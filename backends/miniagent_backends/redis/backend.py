@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from miniagent_backends.redis import staging
+from miniagent_backends.redis import erasing, staging
 from miniagent_backends.redis.caching import Caching
 from miniagent_backends.redis.counting import count, stats
 from miniagent_backends.redis.health import examine
@@ -88,6 +88,7 @@ class RedisBackend(Backend):
         heartbeat: seconds after which the connection of wake-ups is looked after.
         cache_max_size: bytes that may be cached; None for no limit.
         grace_ms: how much longer than its session what it holds is kept.
+        parent: whose connections these are, for a tenant's.
     """
 
     name = "redis"
@@ -101,22 +102,29 @@ class RedisBackend(Backend):
         heartbeat: float = 10.0,
         cache_max_size: int | None = None,
         grace_ms: int = 0,
+        parent: RedisBackend | None = None,
     ) -> None:
-        self._executor, self._keys, self._grace_ms = executor, keys, grace_ms
+        self._executor, self._keys, self._grace_ms, self._parent = executor, keys, grace_ms, parent
+        if parent is None:
+            self._wake_ups = WakeUps(executor, keys, heartbeat)
+            executor.events.listener = self._tell
+        else:
+            self._wake_ups = parent._wake_ups.within(keys)
+        self._cache_max_size = cache_max_size
         self._caching = Caching(executor, keys, cache_max_size)
-        self._wake_ups = WakeUps(executor, keys, heartbeat)
-        executor.events.listener = self._tell
         self._known = KnownSessions(keys, grace_ms)
         self._notes = Notes(executor, keys)
         self._sweeping = Sweeping(executor, keys, self._notes)
 
     async def open(self) -> None:
-        await self._executor.open()
+        if self._parent is None:
+            await self._executor.open()
 
     async def close(self) -> None:
         await self._wake_ups.close()
         await self._notes.close()
-        await self._executor.close()
+        if self._parent is None:
+            await self._executor.close()
 
     def _tell(self, event: ConnectionEvent) -> None:
         self.tell(event)
@@ -412,6 +420,24 @@ class RedisBackend(Backend):
 
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
         return await self._caching.replace(key, old, new)
+
+    # Tenants
+
+    def within(self, namespace: str) -> Backend:
+        keys = self._keys.within(namespace)
+        return RedisBackend(
+            self._executor.within(keys),
+            keys,
+            cache_max_size=self._cache_max_size,
+            grace_ms=self._grace_ms,
+            parent=self,
+        )
+
+    async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
+        return await erasing.erase(self._executor, self._keys, cursor, limit)
+
+    async def namespaces(self, cursor: str | None, limit: int) -> tuple[Sequence[str], str | None]:
+        return await erasing.namespaces(self._executor, self._keys, cursor, limit)
 
     # Running it
 

@@ -22,6 +22,7 @@ _SCOPES = {"user": "users", "agent": "agents"}
 class Difference(NamedTuple):
     """What the writing of a session changes."""
 
+    namespace: str
     kind: str
     user_id: str | None
     agent: str | None
@@ -30,11 +31,12 @@ class Difference(NamedTuple):
     size: int
 
 
-def difference(before: Record | None, after: Record | None) -> Difference:
+def difference(namespace: str, before: Record | None, after: Record | None) -> Difference:
     """What it changes that a session is `after`, and was `before`; None where there is none."""
     record = after or before
     assert record is not None
     return Difference(
+        namespace,
         record.kind,
         record.user_id,
         record.agent,
@@ -44,19 +46,19 @@ def difference(before: Record | None, after: Record | None) -> Difference:
     )
 
 
-def save_counts(execute: Callable[..., Any], namespace: str, differences: Sequence[Difference]) -> None:
+def save_counts(execute: Callable[..., Any], differences: Sequence[Difference]) -> None:
     """Add what the jobs of a transaction have changed."""
-    sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    sums: dict[tuple[str, str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for each in differences:
-        of_kind = sums[each.kind, "all", ""]
+        of_kind = sums[each.namespace, each.kind, "all", ""]
         of_kind[0] += each.sessions
         of_kind[1] += each.messages
         of_kind[2] += each.size
         if each.sessions:
             for scope, name in (("user", each.user_id), ("agent", each.agent)):
                 if name is not None:
-                    sums[each.kind, scope, name][0] += each.sessions
-    for (kind, scope, name), changed in sums.items():
+                    sums[each.namespace, each.kind, scope, name][0] += each.sessions
+    for (namespace, kind, scope, name), changed in sums.items():
         if any(changed):
             _add(execute, namespace, kind, scope, name, changed)
 

@@ -71,7 +71,7 @@ def sweep_values(transaction: Transaction, limit: int = STEP_ROWS) -> Step:
     for rowid, key, kind, weight in rows:
         transaction.execute("DELETE FROM state WHERE rowid = ?", (rowid,))
         transaction.execute("UPDATE sessions SET size = size - ? WHERE key = ?", (weight, key))
-        transaction.counted.append(Difference(kind, None, None, 0, 0, -weight))
+        transaction.counted.append(Difference(transaction.namespace, kind, None, None, 0, 0, -weight))
     return Step(0, more=len(rows) == limit)
 
 

@@ -17,11 +17,11 @@ def now_ms() -> int:
 
 
 class Transaction:
-    """One transaction on a connection, for one namespace.
+    """One transaction on a connection, for one namespace at a time.
 
     Attributes:
         execute, executemany: of the connection.
-        namespace: of the store.
+        namespace: of the store, or of the tenant whose job is done.
         windows: what the connection remembers of them.
         woken: what is to be told when it is committed.
         counted: what its jobs have changed of the counts.
@@ -62,19 +62,19 @@ class Transaction:
 
     def count(self, before: Record | None, after: Record | None) -> None:
         """Count a session that was written."""
-        self.counted.append(difference(before, after))
+        self.counted.append(difference(self.namespace, before, after))
 
     def save_tickets(self) -> None:
         """Note the last ticket, and the counts. Once, before COMMIT."""
-        save_counts(self.execute, self.namespace, self.counted)
+        save_counts(self.execute, self.counted)
         if self._last_ticket != self._saved_ticket:
             self.execute("UPDATE tickets SET last = ?", (self._last_ticket,))
 
     def wake_session(self, session_id: str) -> None:
         """Tell the watchers of a session, and those of the whole store."""
-        self.woken.append(("session", session_id, ""))
-        self.woken.append(("store", "", ""))
+        self.woken.append((self.namespace, "session", session_id, ""))
+        self.woken.append((self.namespace, "store", "", ""))
 
     def wake_owner(self, scope: str, name: str, owner: str) -> None:
         """Tell the first in line for a turn or a lock."""
-        self.woken.append((scope, name, owner))
+        self.woken.append((self.namespace, scope, name, owner))
