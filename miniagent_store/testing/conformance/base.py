@@ -60,6 +60,10 @@ class ConformanceBase:
         async with AsyncExitStack() as stack:
 
             async def open_one(**options: Any) -> SessionStore:
+                # Beside the backend's own plugin, where a test brings it along.
+                plugins = [*common.get("plugins", ()), *options.pop("plugins", ())]
+                if plugins:
+                    options["plugins"] = plugins
                 return await stack.enter_async_context(open_store(store_url, **{**common, **options}))
 
             yield open_one
