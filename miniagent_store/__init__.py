@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         StoreClosedError,
         StoreError,
         TamperedError,
+        TenantInUseError,
+        TenantLimitError,
         VersionConflictError,
         VetoedError,
         WrongLoopError,
@@ -65,6 +67,8 @@ if TYPE_CHECKING:
     from miniagent_store.store.batch import Batch
     from miniagent_store.store.leases import Lease
     from miniagent_store.store.protocol import SessionStore
+    from miniagent_store.store.tenant_limits import TenantLimits
+    from miniagent_store.store.tenants import TenantDeletion
     from miniagent_store.store.turn import Turn
     from miniagent_store.values import (
         BatchResult,
@@ -117,6 +121,8 @@ _HOMES = {
         "StoreClosedError",
         "StoreError",
         "TamperedError",
+        "TenantInUseError",
+        "TenantLimitError",
         "VersionConflictError",
         "VetoedError",
         "WrongLoopError",
@@ -143,6 +149,8 @@ _HOMES = {
     "miniagent_store.store.batch": ("Batch",),
     "miniagent_store.store.leases": ("Lease",),
     "miniagent_store.store.protocol": ("SessionStore",),
+    "miniagent_store.store.tenant_limits": ("TenantLimits",),
+    "miniagent_store.store.tenants": ("TenantDeletion",),
     "miniagent_store.store.turn": ("Turn",),
     "miniagent_store.values": (
         "BatchResult",
@@ -222,6 +230,10 @@ __all__ = [
     "StoreClosedError",
     "StoreError",
     "TamperedError",
+    "TenantDeletion",
+    "TenantInUseError",
+    "TenantLimitError",
+    "TenantLimits",
     "Turn",
     "VersionConflictError",
     "VetoedError",

@@ -35,6 +35,7 @@ from miniagent_store.backend import (
 )
 from miniagent_store.cancellation import to_the_end
 from miniagent_store.document_caching import DocumentCaching
+from miniagent_store.document_erasing import DocumentErasing
 from miniagent_store.document_rewriting import DocumentRewriting
 from miniagent_store.errors import SessionExistsError, StoreError
 from miniagent_store.rules import (
@@ -72,7 +73,7 @@ logger = logging.getLogger("miniagent_store")
 STORE = Topic("store")
 
 
-class DocumentBackend(DocumentRewriting, DocumentCaching, Backend):
+class DocumentBackend(DocumentRewriting, DocumentCaching, DocumentErasing, Backend):
     """A whole backend over atomic changes of single documents.
 
     Give `transact`, `keys` and `capabilities`, and `open` and `close` where there is something to open:
@@ -114,6 +115,8 @@ class DocumentBackend(DocumentRewriting, DocumentCaching, Backend):
         self.options = options
         self._growth, self._hits = Growth(options.cache_max_size), Hits()
         self._waiting: dict[Topic, list[Subscription]] = {}
+        # Who waits in the namespaces of tenants.
+        self._rooms: dict[str, dict[Topic, list[Subscription]]] = {}
         self._poller: asyncio.Task[None] | None = None
 
     # Life cycle
@@ -366,6 +369,13 @@ class DocumentBackend(DocumentRewriting, DocumentCaching, Backend):
             logger.warning("a change of session %r was not noted: %s", record.session_id, error)
         self._wake(Topic("session", record.session_id))
         self._wake(STORE)
+
+    # Tenants
+
+    def within(self, namespace: str) -> Backend:
+        from miniagent_store.document_tenants import DocumentTenant
+
+        return DocumentTenant(self, namespace)
 
     # Running it
 

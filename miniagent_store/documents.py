@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,6 +14,11 @@ from miniagent_store.rules.document_codec import Document, Head, decode_document
 from miniagent_store.rules.item_codec import Item
 
 T = TypeVar("T")
+# What keys start with: of all documents of a namespace, and of those that note which namespaces there are.
+KINDS = ("session", "lock", "cache", "rate", "changes")
+NOTES = "namespace/"
+# For so long a namespace that was noted is taken to be noted.
+NOTED_SECONDS = 60.0
 
 
 class DocumentAccess(ABC):
@@ -26,7 +32,10 @@ class DocumentAccess(ABC):
 
     def __init__(self, namespace: str) -> None:
         # Hashed, so that keys are short and safe, and no namespace is the start of another.
-        self._space = _digest(namespace)[:16]
+        self.own_namespace, self._space = namespace, space_of(namespace)
+        self._note_key = f"{NOTES}{self._space}{_digest(namespace)[:48]}"
+        # Until when each namespace is taken to be noted.
+        self._noted: dict[str, float] = {}
         self._closed = False
 
     # The primitives
@@ -60,6 +69,7 @@ class DocumentAccess(ABC):
     # Sessions, items and keys
 
     def _key(self, kind: str, name: str) -> str:
+        assert kind in KINDS, "erasing would leave it"
         return f"{kind}/{self._space}{_digest(name)[:48]}"
 
     async def _keys(self, kind: str) -> list[str]:
@@ -106,6 +116,8 @@ class DocumentAccess(ABC):
         change: Callable[[bytes | None], tuple[bytes | None, T]],
         session_id: str = "",
         identity: CommitIdentity | None = None,
+        *,
+        noted: bool = True,
     ) -> T:
         self._check_open()
         wrote = False
@@ -118,6 +130,8 @@ class DocumentAccess(ABC):
             return after, result
 
         try:
+            if noted:
+                await self._note_namespace()
             return await self.transact(key, watched)
         except OSError as error:
             problem = f"{self.name}: {error}"
@@ -133,9 +147,21 @@ class DocumentAccess(ABC):
         except OSError as error:
             raise BackendUnavailableError(f"{self.name}: {error}; see what holds its documents") from error
 
+    async def _note_namespace(self) -> None:
+        """Have it known that there is this namespace, before anything stands in it."""
+        if self.own_namespace and time.monotonic() >= self._noted.get(self.own_namespace, 0.0):
+            note = Item(self.own_namespace, None, None).encode()
+            await self.transact(self._note_key, lambda before: (note if before is None else before, None))
+            self._noted[self.own_namespace] = time.monotonic() + NOTED_SECONDS
+
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosedError(f"this {self.name} backend")
+
+
+def space_of(namespace: str) -> str:
+    """What follows the kind in all keys of a namespace."""
+    return _digest(namespace)[:16]
 
 
 def _digest(text: str) -> str:

@@ -27,6 +27,8 @@
     ├── OutcomeUnknownError           it may or may not have been done; ask again with its commit_id
     ├── DurabilityError               stored, but acknowledged by fewer replicas than asked
     ├── CapacityError                 out of memory or disk
+    │   └── TenantLimitError          a tenant holds or does as much as its limits allow
+    ├── TenantInUseError              a tenant is written to while it is deleted
     ├── SessionDamagedError           a part of the session was evicted or corrupted
     ├── VetoedError                   a hook refused the commit
     ├── WrongLoopError                the store belongs to another event loop
@@ -345,6 +347,46 @@ class DurabilityError(StoreError):
 
 class CapacityError(StoreError):
     """The backend is out of memory or disk; nothing was changed."""
+
+
+class TenantLimitError(CapacityError):
+    """A tenant holds or does as much as its `TenantLimits` allow; nothing was changed.
+
+    Reading and removing go on.
+
+    Attributes:
+        tenant: its namespace.
+        limit: which one: "sessions", "size" or "commits".
+        allowed: how much the limit allows: sessions, bytes, or commits a period.
+        used: how much of it is used.
+        retry_after: seconds until the next commit is allowed; None where only removing something helps.
+    """
+
+    def __init__(
+        self, tenant: str, *, limit: str, allowed: int, used: int, retry_after: float | None = None
+    ) -> None:
+        self.tenant, self.limit, self.allowed, self.used = tenant, limit, allowed, used
+        self.retry_after = retry_after
+        what, cure = {
+            "sessions": (f"holds {used} of {allowed} sessions", "delete some"),
+            "size": (f"would hold {used} bytes of {allowed}", "delete sessions, or trim their logs"),
+        }.get(limit, (f"has made its {allowed} commits", f"try again in {retry_after or 0:.3g} s"))
+        super().__init__(
+            f"tenant {shorten(tenant)!r} {what}; {cure}, or raise {limit}= of its TenantLimits"
+        )
+
+
+class TenantInUseError(StoreError):
+    """A tenant was written to again and again while it was deleted, so that something may be left."""
+
+    retryable = True
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        super().__init__(
+            f"tenant {shorten(tenant)!r} is still written to, so that some of it may be left; stop its "
+            "writers and delete it again"
+        )
 
 
 class SessionDamagedError(StoreError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import platformdirs
@@ -20,12 +21,13 @@ from miniagent_store.keys.data_keys import DataKeys
 from miniagent_store.keys.keyring import DEFAULT_VARIABLE, Keyring
 from miniagent_store.keys.opening import open_keys
 from miniagent_store.keys.provider import KeyProvider
-from miniagent_store.options import StoreOptions, read_options
+from miniagent_store.options import StoreOptions, read_options, read_tenant_options
 from miniagent_store.plugins import Plugins, shared_plugins
 from miniagent_store.store.cache import PATIENCE
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
+from miniagent_store.store.tenants import Tenants, ViewOptions
 from miniagent_store.url import StoreURL
 
 URL_VARIABLE = "MINIAGENT_STORE_URL"
@@ -79,20 +81,106 @@ def open_store(
     store_options, extra = read_options(
         parsed.options, options, backend_options=provider.options, scheme=parsed.scheme
     )
-    registry = types if types is not None else TypeRegistry()
-    classes = tuple(pickle_classes)
-    chain, *accept = (
-        allow_unsafe(_chain(each, found), allow_pickle=allow_pickle, classes=classes)
-        for each in (store_options.serializer, *store_options.accept)
+    opening = _Opening(
+        parsed,
+        found,
+        types if types is not None else TypeRegistry(),
+        store_options,
+        extra,
+        keyring,
+        allow_pickle,
+        tuple(pickle_classes),
     )
-    legacy = [legacy_reader(name, found, allow_pickle=allow_pickle) for name in store_options.legacy]
-    keys = _keys([chain, *accept], store_options, keyring, found)
-    codec = Codec(chain, registry=found, accept=accept, types=registry, keys=keys, legacy=legacy)
-    backend = _backend(parsed, store_options, extra, found)
-    core = StoreCore(backend, codec, store_options, found, keys)
-    place = store_options.cache_url
-    cache_core = None if place is None else _cache_core(place, codec, store_options, found)
-    return Store(core, parsed, registry, cache_core)
+    codec, keys = opening.codec()
+    place = opening.place(codec)
+    return opening.store(StoreCore(opening.backend(), codec, store_options, found, keys, place=place))
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """What a store is opened with, so that views of its tenants can be made like it."""
+
+    url: StoreURL
+    plugins: Plugins
+    types: TypeRegistry
+    options: StoreOptions
+    extra: Mapping[str, Any]
+    keyring: Keyring | KeyProvider | None
+    allow_pickle: bool
+    classes: tuple[ListedClass, ...]
+
+    def store(self, core: StoreCore) -> Store:
+        return Store(core, self.url, self.types, Tenants(core, self))
+
+    @property
+    def _codec_options(self) -> tuple[Any, ...]:
+        options = self.options
+        return options.serializer, options.accept, options.legacy, options.keys, options.shred
+
+    def codec(self) -> tuple[Codec, DataKeys | None]:
+        chain, *accept = (
+            allow_unsafe(_chain(each, self.plugins), allow_pickle=self.allow_pickle, classes=self.classes)
+            for each in (self.options.serializer, *self.options.accept)
+        )
+        legacy = [
+            legacy_reader(name, self.plugins, allow_pickle=self.allow_pickle)
+            for name in self.options.legacy
+        ]
+        keys = _keys([chain, *accept], self.options, self.keyring, self.plugins)
+        codec = Codec(
+            chain, registry=self.plugins, accept=accept, types=self.types, keys=keys, legacy=legacy
+        )
+        return codec, keys
+
+    def backend(self) -> Backend:
+        return _backend(self.url, self.options, self.extra, self.plugins)
+
+    def place(self, codec: Codec, parent: StoreCore | None = None) -> StoreCore | None:
+        """Where cached values are kept, by ``cache_url``; None for with the sessions.
+
+        Raises:
+            ConfigurationError: the URL or one of its options cannot be used.
+        """
+        url = self.options.cache_url
+        if url is None:
+            return None
+        options, extra = _cache_options(url, self.options, self.plugins)
+        if parent is not None:
+            with suppress(NotImplementedError):
+                backend = parent.backend.within(options.namespace)
+                return StoreCore(backend, codec, options, self.plugins, parent=parent)
+        return StoreCore(_backend(url, options, extra, self.plugins), codec, options, self.plugins)
+
+    # Views of tenants
+
+    def read(self, namespace: str, given: Mapping[str, Any]) -> StoreOptions:
+        options = read_tenant_options(self.options, given, scheme=self.url.scheme)
+        return replace(options, namespace=namespace)
+
+    def make(self, parent: StoreCore, view: ViewOptions) -> tuple[Store, bool]:
+        options = view.options
+        # The parent's very keys, unless others were named: a key file is read and followed once.
+        own_place = options.keys != self.options.keys
+        inherited = None if own_place or parent.keys.source is None else parent.keys.source
+        opening = replace(
+            self,
+            url=self.url.with_options(namespace=options.namespace),
+            options=options,
+            keyring=inherited if view.keyring is None else view.keyring,
+        )
+        codec, keys = parent.coding.codec, None
+        if opening.keyring is not None or opening._codec_options != self._codec_options:
+            codec, keys = opening.codec()
+        shares = True
+        try:
+            backend = parent.backend.within(options.namespace)
+        except NotImplementedError:
+            backend, shares = opening.backend(), False
+        place = opening.place(codec, None if parent.place is parent else parent.place)
+        core = StoreCore(
+            backend, codec, options, self.plugins, keys, parent=parent, limits=view.limits, place=place
+        )
+        return opening.store(core), shares
 
 
 def _backend(url: StoreURL, options: StoreOptions, extra: Mapping[str, Any], plugins: Plugins) -> Backend:
@@ -109,26 +197,28 @@ def _backend(url: StoreURL, options: StoreOptions, extra: Mapping[str, Any], plu
     )
 
 
-def _cache_core(url: StoreURL, codec: Codec, options: StoreOptions, plugins: Plugins) -> StoreCore:
-    """What ``cache_url`` stands for: another backend, and all else as the store has it.
+def _cache_options(
+    url: StoreURL, options: StoreOptions, plugins: Plugins
+) -> tuple[StoreOptions, Mapping[str, Any]]:
+    """The options of what ``cache_url`` names, and of its backend: those of the store, but for its own.
 
     Raises:
         ConfigurationError: the URL or one of its options cannot be used.
     """
     provider = plugins.find("backend", url.scheme)
-    own = {"namespace", "deadline", "connect_timeout", "cache_max_size"}
-    unknown = sorted(set(url.options) - own - set(provider.options))
+    own = {"deadline", "connect_timeout", "cache_max_size"}
+    valid = own | set(provider.options)
+    unknown = sorted(set(url.options) - valid)
     if unknown:
         raise ConfigurationError(
-            f"option 'cache_url': {unknown[0]!r} is no option of a cache (valid: "
-            f"{', '.join(sorted(own | set(provider.options)))})"
+            f"option 'cache_url': {unknown[0]!r} is no option of a cache "
+            f"(valid: {', '.join(sorted(valid))})"
         )
     found, extra = read_options(url.options, {}, backend_options=provider.options, scheme=url.scheme)
     # Nobody waits long for a cache.
     patient = replace(options, deadline=min(options.deadline, PATIENCE))
     taken = {name: getattr(found if name in url.options else patient, name) for name in own}
-    place = replace(options, cache_url=None, **taken)
-    return StoreCore(_backend(url, place, extra, plugins), codec, place, plugins)
+    return replace(options, **taken), extra
 
 
 def _keys(

@@ -9,6 +9,7 @@ from miniagent_store.errors import InvalidArgumentError, shorten
 
 MAX_ID_BYTES = 512
 MAX_STATE_NAME_BYTES = 1024
+MAX_NAMESPACE = 255
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _ESCAPED = re.compile(r"[%/{}]|[^ -~]")
 
@@ -99,3 +100,22 @@ def check_namespace(value: str) -> str:
             f"namespace {shorten(str(value))!r} may hold 1 to 64 letters, digits, '_' and '-' only"
         )
     return value
+
+
+def tenant_namespace(namespace: str, tenant: str) -> str:
+    """The namespace of a tenant of `namespace` ("" for none).
+
+    A namespace that may be given holds no ".", so a tenant of one is none of them.
+
+    Raises:
+        InvalidArgumentError: `tenant` may not be a namespace, or tenants are nested too deep.
+    """
+    check_namespace(tenant)
+    if not namespace:
+        return tenant
+    nested = f"{namespace}.{tenant}"
+    if len(nested) > MAX_NAMESPACE:
+        raise InvalidArgumentError(
+            f"the names of nested tenants have {len(nested)} characters together; {MAX_NAMESPACE} may be"
+        )
+    return nested

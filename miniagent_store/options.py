@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -166,6 +166,8 @@ class StoreOptions:
 
 
 _OPTIONS = {each.name: each for each in fields(StoreOptions)}
+# What belongs to connections, and the name of a tenant.
+_SHARED_BY_TENANTS = {"namespace", "connect_timeout"}
 
 
 def read_options(
@@ -186,15 +188,34 @@ def read_options(
             raise ConfigurationError(_unknown(name, sorted(known), scheme))
         if name not in _OPTIONS:
             extra[name] = value
-            continue
-        problem = ""
-        try:
-            values[name] = _OPTIONS[name].metadata["parse"](value)
-        except InvalidArgumentError as error:
-            problem = str(error)
-        if problem:
-            raise ConfigurationError(f"option {name!r}: {problem}")
+        else:
+            values[name] = _parsed(name, value)
     return StoreOptions(**values), extra
+
+
+def read_tenant_options(parent: StoreOptions, given: Mapping[str, Any], *, scheme: str) -> StoreOptions:
+    """The options of a store with others in their places, for a view of one of its tenants.
+
+    Raises:
+        ConfigurationError: an option is unknown, cannot be read, or is of the connections.
+    """
+    valid = sorted(set(_OPTIONS) - _SHARED_BY_TENANTS)
+    for name in given:
+        if name in _SHARED_BY_TENANTS:
+            raise ConfigurationError(f"option {name!r} is the same for a store and its tenants")
+        if name not in _OPTIONS:
+            raise ConfigurationError(_unknown(name, valid, f"a tenant of {scheme}"))
+    values = {name: _parsed(name, value) for name, value in given.items() if value is not None}
+    return replace(parent, **values)
+
+
+def _parsed(name: str, value: Any) -> Any:
+    problem = ""
+    try:
+        return _OPTIONS[name].metadata["parse"](value)
+    except InvalidArgumentError as error:
+        problem = str(error)
+    raise ConfigurationError(f"option {name!r}: {problem}")
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

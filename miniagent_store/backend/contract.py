@@ -286,6 +286,50 @@ class Backend(ABC):
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
         """Put `new` in the place of a cached `old`, which keeps its TTL; False if it is not `old`."""
 
+    # Tenants
+
+    def within(self, namespace: str) -> Backend:
+        """A backend over the same connections, threads and files in another namespace. No I/O.
+
+        It is as one that was opened with that namespace, but that its `open` and `close` neither make nor
+        end what is shared: closing it ends its own subscriptions only, and closing this one ends both.
+
+        Raises:
+            NotImplementedError: this backend cannot; another one of its URL is opened instead.
+        """
+        raise NotImplementedError
+
+    async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
+        """Remove some of all that stands in this namespace, whatever it is; nothing of any other.
+
+        Called until the cursor is None. Others may write meanwhile: what was written before the last step
+        may be left, what is written after it is new. A part of it that was done is not undone; beginning
+        anew does the rest.
+
+        Args:
+            cursor: None at first, then as returned.
+            limit: about how many items to remove.
+
+        Returns:
+            How many items of which sort were removed ("sessions" are records of all kinds), and the cursor
+            to go on with; None when nothing is left.
+
+        Raises:
+            NotImplementedError: this backend cannot.
+        """
+        raise NotImplementedError
+
+    async def namespaces(self, cursor: str | None, limit: int) -> tuple[Sequence[str], str | None]:
+        """Namespaces below this one that hold anything, page by page, and the cursor of the next page.
+
+        Below "" are all others, below "prod" those that start with "prod.". A name may come twice, and a
+        page may be empty. What has expired counts until it is swept.
+
+        Raises:
+            NotImplementedError: this backend cannot.
+        """
+        raise NotImplementedError
+
     # Running it
 
     @abstractmethod

@@ -65,12 +65,15 @@ class DataKeys:
         keys: a keyring, or a key service.
         namespace: of the store; wrapped keys are bound to it and to their session.
         per_session: whether new sessions get a data key; with a key service they always do.
+
+    Attributes:
+        given: the keys or the key service.
     """
 
     def __init__(self, keys: Keyring | KeyProvider, namespace: str, *, per_session: bool) -> None:
         self._keyring = keys if isinstance(keys, Keyring) else None
         self.per_session = per_session or self._keyring is None
-        self._given, self._namespace = keys, namespace
+        self.given, self._namespace = keys, namespace
         self._provider: KeyProvider | None = None
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._sealing: tuple[str, Key] | None = None
@@ -79,9 +82,7 @@ class DataKeys:
     def provider(self) -> KeyProvider:
         """What wraps and unwraps."""
         if self._provider is None:
-            self._provider = (
-                KeyringProvider(self._given) if isinstance(self._given, Keyring) else self._given
-            )
+            self._provider = KeyringProvider(self.given) if isinstance(self.given, Keyring) else self.given
         return self._provider
 
     # What layers ask
@@ -128,6 +129,10 @@ class DataKeys:
         if held is not None:
             self._held.move_to_end(session_id)
         return held
+
+    def forget_all(self) -> None:
+        """Every session's data key may be another now."""
+        self._held.clear()
 
     def forget(self, session_id: str) -> None:
         """A session's data key may be another now."""

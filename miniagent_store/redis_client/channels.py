@@ -38,9 +38,20 @@ class Channels:
         idle: after so many seconds of silence the server is asked whether it is there.
         patience: seconds that it may take to answer.
         decode: what was published, from its channel and its bytes.
+        start: of the channels' names at the server.
     """
 
-    def __init__(self, client: Any, place: str, *, idle: float, patience: float, decode: Decode) -> None:
+    def __init__(
+        self,
+        client: Any,
+        place: str,
+        *,
+        idle: float,
+        patience: float,
+        decode: Decode,
+        start: str = "",
+    ) -> None:
+        self._start = start
         self._client, self._place, self._idle, self._patience = client, place, idle, patience
         self._decode = decode
         self._wanted: list[str] = []
@@ -56,6 +67,7 @@ class Channels:
         names = [channels] if isinstance(channels, str) else list(channels)
         if not all(isinstance(name, str) and name for name in names):
             raise InvalidArgumentError("channels are texts that are not empty")
+        names = [f"{self._start}{name}" for name in names]
         if on_reconnect is not None:
             self._callbacks.append(on_reconnect)
         new = [name for name in names if name not in self._wanted]
@@ -197,7 +209,7 @@ class Channels:
             if self._cut_off:
                 self._reconnected()
         elif message["type"] == "message" and _text(message["channel"]) in self._wanted:
-            await self._hear_one(_text(message["channel"]), message["data"])
+            await self._hear_one(_text(message["channel"]).removeprefix(self._start), message["data"])
 
     async def _hear_one(self, channel: str, data: bytes) -> None:
         try:

@@ -80,6 +80,17 @@ class RedisConfig:
             password=found.get("REDIS_PASSWORD") or None,
         )
 
+    @property
+    def start(self) -> str:
+        """What all keys start with: the namespace, if there is one."""
+        namespace = self.options.get("namespace", "")
+        return f"{namespace}/" if namespace else ""
+
+    @property
+    def channel_start(self) -> str:
+        """What channels' names start with at the server, so that namespaces do not hear each other."""
+        return f"{self.start}notify:channel/" if self.start else ""
+
     def to_url(self) -> str:
         """The URL that `open_store` takes, password included: to connect with, not to show."""
         options = {

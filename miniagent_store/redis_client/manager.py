@@ -60,7 +60,9 @@ class RedisSessionManager:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heard: Channels | None = None
         # `open_store` makes no other.
-        self._locks = Locks(cast("Store", store), lambda: self._client, self.config.lock_prefix)
+        self._locks = Locks(
+            cast("Store", store), lambda: self._client, f"{self.config.start}{self.config.lock_prefix}"
+        )
         self._disconnected = False
         return store
 
@@ -189,7 +191,7 @@ class RedisSessionManager:
         return [session.id for session in await sessions.matching(self.store, pattern)]
 
     def _key(self, session_id: str) -> str:
-        return f"{self.config.session_prefix}{session_id}"
+        return f"{self.config.start}{self.config.session_prefix}{session_id}"
 
     # Threads
 
@@ -283,7 +285,7 @@ class RedisSessionManager:
             {
                 "thread_id": thread_id,
                 "ttl": ttl,
-                "key": f"{self.config.thread_prefix}{{{self._key(thread_id)}}}",
+                "key": f"{self.config.start}{self.config.thread_prefix}{{{self._key(thread_id)}}}",
             }
             for thread_id, ttl in zip(ids, ttls, strict=True)
         ]
@@ -332,6 +334,7 @@ class RedisSessionManager:
                 idle=self.config.health_check_interval or 30,
                 patience=self.config.socket_timeout or 5,
                 decode=self._published if self._encrypts else decode,
+                start=self.config.channel_start,
             )
         return self._heard
 
@@ -354,7 +357,7 @@ class RedisSessionManager:
             await self._core.fetch_cache_key()
             data = self._core.coding.encode_published(channel, message)
         with told_as_ours(self._place):
-            return int(await self._client.publish(channel, data))
+            return int(await self._client.publish(f"{self.config.channel_start}{channel}", data))
 
     async def _published(self, channel: str, data: bytes) -> Any:
         await self._core.fetch_cache_key()

@@ -33,6 +33,7 @@ from miniagent_store.store.committing import commit_draft
 from miniagent_store.store.draft import CommitDraft, DraftRedaction
 from miniagent_store.store.retrying import IN_DOUBT, Retrying
 from miniagent_store.store.session_keys import SessionKeys
+from miniagent_store.store.tenant_limits import LimitGuard, TenantLimits
 from miniagent_store.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ logger = logging.getLogger("miniagent_store")
 # faster, keep the server from commits, and have Python's garbage collector keep everyone waiting.
 LARGE_AT_ONCE = 2
 LARGE_ENTRIES = 200
+# The commit that makes the data key of cached values; no limit keeps it out, so that reading goes on.
+KEYS_OPERATION = "keys"
 
 
 class StoreCore:
@@ -54,6 +57,9 @@ class StoreCore:
         options: of the store.
         plugins: whose observing hooks are called.
         keys: the keys of encrypted values; None for none.
+        parent: of the store that this one is a view of a tenant of; opened first, and closed last.
+        limits: what may be held and done here; None for no limits.
+        place: whose backend keeps what is cached; None for this one.
     """
 
     def __init__(
@@ -63,7 +69,12 @@ class StoreCore:
         options: StoreOptions,
         plugins: Plugins,
         keys: DataKeys | None = None,
+        parent: StoreCore | None = None,
+        limits: TenantLimits | None = None,
+        place: StoreCore | None = None,
     ) -> None:
+        self.parent = parent
+        self.place = place or self
         self.backend, self.options = backend, options
         self.coding = Coding(codec, options)
         self.retrying = Retrying(options.deadline, self.tell)
@@ -78,6 +89,7 @@ class StoreCore:
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self.limits = LimitGuard(backend, options.namespace, limits) if limits else None
 
     # Life cycle
 
@@ -87,6 +99,8 @@ class StoreCore:
         Raises:
             StoreClosedError, WrongLoopError, and whatever opening the backend raises.
         """
+        if self.parent is not None:
+            await self.parent.ready()
         if self._opened and asyncio.get_running_loop() is self._loop and self._pid == os.getpid():
             return
         if self._closed:
@@ -103,6 +117,11 @@ class StoreCore:
             if not self._opened:
                 await self.backend.open()
                 self._opened = True
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called, here or on a parent."""
+        return self._closed or (self.parent is not None and self.parent.closed)
 
     async def close(self) -> None:
         """Let go of the backend; may be called twice."""
@@ -211,7 +230,7 @@ class StoreCore:
         if self.keys.wants_cache_key():
             await self.ready()
             create = Create(kind=CACHE_OWNER_KIND, keep_existing=True)
-            await self.commit(CommitDraft(CACHE_OWNER), operation="keys", create=create)
+            await self.commit(CommitDraft(CACHE_OWNER), operation=KEYS_OPERATION, create=create)
 
     async def send(self, operation: str, commit: Commit, in_doubt: bool) -> CommitResult:
         """Bring a commit to the backend; `in_doubt`: an earlier try with its identity is."""
@@ -220,9 +239,14 @@ class StoreCore:
             return self.backend.commit(replace(commit, retry=True) if retry else commit)
 
         try:
-            return await self.retrying.attempt(
+            if self.limits is not None and not in_doubt and operation != KEYS_OPERATION:
+                await self.limits.admit(commit)
+            result = await self.retrying.attempt(
                 operation, commit.session_id, once, commit_id=str(commit.identity), in_doubt=in_doubt
             )
+            if self.limits is not None:
+                self.limits.count(commit, result)
+            return result
         finally:
             self.writer.end(commit.session_id, commit.identity)
 
@@ -237,6 +261,8 @@ class StoreCore:
         await self.ready()
         identity, in_doubt = await self.identity(session_id, commit_id)
         try:
+            if self.limits is not None and not in_doubt:
+                await self.limits.admit_fork(session_id)
             result: CommitResult = await self.retrying.attempt(
                 operation,
                 session_id,

@@ -28,11 +28,15 @@ from miniagent_store.values import (
 if TYPE_CHECKING:
     from miniagent_store.backend import RateAlgorithm
     from miniagent_store.codec.types import TypeRegistry
+    from miniagent_store.keys.keyring import Keyring
+    from miniagent_store.keys.provider import KeyProvider
     from miniagent_store.store.batch import Batch
     from miniagent_store.store.cache import Cache
     from miniagent_store.store.kv import KeyValue
     from miniagent_store.store.leases import Lease, Lock
     from miniagent_store.store.state import StateHandle
+    from miniagent_store.store.tenant_limits import TenantLimits
+    from miniagent_store.store.tenants import TenantDeletion
     from miniagent_store.store.turn import Turn
 
 P = ParamSpec("P")
@@ -529,6 +533,67 @@ class SessionStore(ABC):
 
         Raises:
             SessionNotFoundError: there is no such session.
+        """
+
+    # Tenants
+
+    @abstractmethod
+    def tenant(
+        self,
+        name: str,
+        *,
+        limits: TenantLimits | None = None,
+        keyring: Keyring | KeyProvider | None = None,
+        **options: Any,
+    ) -> SessionStore:
+        """A view of one tenant: its own sessions, collections, cache, locks, limits and notifications.
+
+        It shares this store's connections and threads, and is made without I/O. On a store without a
+        namespace it is what ``open_store(url, namespace=name)`` is; inside a namespace it is nested, and no
+        namespace that can be given meets it. Asked for again in the same way it is the same view. It ends
+        with this store; `close` ends what is its own (who watches, what runs in the background), while
+        leaving an ``async with`` ends nothing, since others may have the same view.
+
+        Args:
+            name: 1 to 64 letters, digits, "_" and "-".
+            limits: what it may hold and do through this view.
+            keyring: keys of its own. Once they are destroyed, nothing that it holds can be read again.
+            **options: as of `open_store`, instead of this store's; all but those of connections.
+
+        Raises:
+            InvalidArgumentError: the name cannot be one.
+            ConfigurationError: an option is unknown or cannot be used.
+        """
+
+    @abstractmethod
+    async def tenants(self) -> builtins.list[str]:
+        """Names of the tenants that hold anything, or whose own tenants do, in order.
+
+        What has expired counts until it is swept. On Redis this walks over the names of all keys.
+
+        Raises:
+            ConfigurationError: the backend cannot say.
+        """
+
+    @abstractmethod
+    async def delete_tenant(
+        self, name: str, *, nested: bool = False, progress: Callable[[TenantDeletion], None] | None = None
+    ) -> TenantDeletion:
+        """Remove all that a tenant holds, whatever it is, and nothing of any other.
+
+        Stop its writers first: what is written to it meanwhile may go or be left, and what is written
+        afterwards, through a view that is still open, is new. Other tenants go on. What was cut short is
+        finished by calling it again.
+
+        Args:
+            name: the tenant's.
+            nested: the tenants of this tenant too.
+            progress: called again and again with what was done so far.
+
+        Raises:
+            BackendUnavailableError: it was cut short.
+            TenantInUseError: it was written to all the time; some of it may be left.
+            ConfigurationError: the backend cannot.
         """
 
     @abstractmethod

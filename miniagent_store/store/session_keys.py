@@ -11,6 +11,8 @@ from miniagent_store.backend import Backend, Create, Expected, ReadPlan, Record,
 from miniagent_store.errors import SessionNotFoundError
 from miniagent_store.keys.data_keys import CACHE_OWNER, DESTROYED, DataKeys
 from miniagent_store.keys.key import Key
+from miniagent_store.keys.keyring import Keyring
+from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.store.retrying import Retrying
 
 R = TypeVar("R")
@@ -63,6 +65,11 @@ class SessionKeys:
 
     def __init__(self, keys: DataKeys | None, backend: Backend, retrying: Retrying) -> None:
         self._keys, self._backend, self._retrying = keys, backend, retrying
+
+    @property
+    def source(self) -> Keyring | KeyProvider | None:
+        """Where keys come from; None where there are none."""
+        return None if self._keys is None else self._keys.given
 
     def sealing(self, session_id: str, sealing: Sealing) -> AbstractContextManager[None]:
         """Encode with the key of `sealing` inside the block, which must not await anything."""
@@ -120,6 +127,11 @@ class SessionKeys:
         made = sealing.packed != b"" and record.data_key == sealing.packed
         if made and self._keys is not None and sealing.key is not None:
             self._keys.remember(record.session_id, record.data_key, record.incarnation, sealing.key)
+
+    def forget_all(self) -> None:
+        """No session is known to be what it was."""
+        if self._keys is not None:
+            self._keys.forget_all()
 
     def forget(self, session_id: str) -> None:
         """What was known of a session no longer holds."""

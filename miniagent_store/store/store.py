@@ -6,6 +6,7 @@ import builtins
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
+from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from miniagent_store.backend import (
@@ -30,6 +31,8 @@ from miniagent_store.errors import (
     WrongLoopError,
 )
 from miniagent_store.ids import check_id, join_id, new_session_id
+from miniagent_store.keys.keyring import Keyring
+from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.reencryption import Reencryption
 from miniagent_store.store.batch import Batch
@@ -55,6 +58,8 @@ from miniagent_store.store.reading import (
 )
 from miniagent_store.store.reencrypting import Sweep
 from miniagent_store.store.state import StateHandle
+from miniagent_store.store.tenant_limits import TenantLimits
+from miniagent_store.store.tenants import TenantDeletion, Tenants
 from miniagent_store.store.turn import Turn
 from miniagent_store.store.watching import watch
 from miniagent_store.url import StoreURL
@@ -82,13 +87,11 @@ KNOWN_COLLECTIONS = 1024
 class Store(SessionStore):
     """A session store over any backend. See `SessionStore` for what each call does."""
 
-    def __init__(
-        self, core: StoreCore, url: StoreURL, types: TypeRegistry, cache_core: StoreCore | None = None
-    ) -> None:
+    def __init__(self, core: StoreCore, url: StoreURL, types: TypeRegistry, tenants: Tenants) -> None:
         self._core, self._url, self._types = core, url, types
+        self._tenants = tenants
         self._queue = LeaseQueue()
-        self._cache_core = cache_core or core
-        self._cache = Cache(core, self._cache_core, self._queue)
+        self._cache = Cache(core, self._queue)
         self._collections: dict[tuple[str, int], KeyValue] = {}
 
     # Life cycle
@@ -99,11 +102,19 @@ class Store(SessionStore):
         return self
 
     async def close(self) -> None:
+        await self._tenants.close()
         await self._queue.close()
         try:
             await self._cache.close()
         finally:
             await self._core.close()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A view of a tenant is everybody's who asks for that tenant: leaving a block closes it for none.
+        if self._core.parent is None:
+            await self.close()
 
     @property
     def url(self) -> str:
@@ -593,11 +604,36 @@ class Store(SessionStore):
     async def reencrypt(
         self, *, dry_run: bool = False, progress: Callable[[Reencryption], None] | None = None
     ) -> Reencryption:
-        return await Sweep(self._core, self._cache_core, write=not dry_run, progress=progress).run()
+        return await Sweep(self._core, write=not dry_run, progress=progress).run()
 
     async def shred(self, session_id: str) -> bool:
         await self._core.ready()
         return await self._core.keys.destroy(check_id(session_id))
+
+    # Tenants
+
+    def tenant(
+        self,
+        name: str,
+        *,
+        limits: TenantLimits | None = None,
+        keyring: Keyring | KeyProvider | None = None,
+        **options: Any,
+    ) -> Store:
+        return self._tenants.view(name, limits=limits, keyring=keyring, options=options)
+
+    async def tenants(self) -> builtins.list[str]:
+        return await self._tenants.names()
+
+    async def delete_tenant(
+        self, name: str, *, nested: bool = False, progress: Callable[[TenantDeletion], None] | None = None
+    ) -> TenantDeletion:
+        return await self._tenants.delete(name, nested=nested, progress=progress)
+
+    def _forget(self) -> None:
+        """All that stood here may be gone."""
+        self._collections.clear()
+        self._core.keys.forget_all()
 
     def new_commit_id(self) -> str:
         return str(self._core.writer.fresh(self._core.backend.now_ms()))

@@ -160,6 +160,7 @@ async def _subscribe(core: StoreCore, topic: Topic) -> Subscription:
 
 
 async def _changes(core: StoreCore, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
+    await core.ready()  # closed meanwhile, a view of a tenant shares a backend that goes on
     return await core.retrying.attempt("watch", "", lambda _: core.backend.changes(after, limit))
 
 

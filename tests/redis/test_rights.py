@@ -34,6 +34,7 @@ from miniagent_store.testing.conformance.rewriting import RewritingPromises
 from miniagent_store.testing.conformance.running import RunningPromises
 from miniagent_store.testing.conformance.staging import StagingPromises
 from miniagent_store.testing.conformance.state import StatePromises
+from miniagent_store.testing.conformance.tenants import TenantPromises
 from miniagent_store.testing.conformance.turns import TurnPromises
 from miniagent_store.testing.conformance.walking import WalkPromises
 from miniagent_store.testing.conformance.watching import WatchPromises
@@ -103,8 +104,37 @@ class TestWithTheSmallestRights(
     """A good part of the suite under the ACL line that the documentation gives."""
 
 
+class WithRightsToTenants(WithTheSmallestRights):
+    """The same, and to the tenants of that namespace."""
+
+    @pytest.fixture
+    def store_url(self, server: Server, store_options: dict[str, Any]) -> str:
+        namespace = store_options["namespace"]
+        give(server, acl_rules(Keys(namespace), tenants=True), user=namespace)
+        return f"redis://{namespace}:{PASSWORD}@127.0.0.1:{server.port}"
+
+
+@pytest.mark.asyncio(loop_scope="function")
+class TestTenantsWithTheSmallestRights(WithRightsToTenants, TenantPromises):
+    """Tenants need patterns of their own."""
+
+
+async def test_what_is_missing_for_a_tenant_is_named(server: Server) -> None:
+    give(server, RULES)
+    async with open_store(f"redis://agent:{PASSWORD}@127.0.0.1:{server.port}") as store:
+        await store.append("s", Message.user("hello"), create=True)
+        tenant = store.tenant("acme")
+        with pytest.raises(AccessDeniedError, match=r"lacks rights: ~acme/\* &acme/notify:\*; as"):
+            await tenant.append("s", Message.user("hello"), create=True)
+        give(server, acl_rules(Keys(), tenants=True))
+        # A password that was given anew ends no connection.
+        await tenant.append("s", Message.user("hello"), create=True)
+        assert "acme" in await store.tenants()
+        assert (await store.delete_tenant("acme")).sessions == 1
+
+
 @pytest.mark.slow
-class TestWithTheSmallestRightsInFull(WithTheSmallestRights, StoreConformance):
+class TestWithTheSmallestRightsInFull(WithRightsToTenants, StoreConformance):
     """All of it; but that the rights of one namespace open no other."""
 
     async def test_namespaces_keep_stores_apart(self, store: SessionStore, open_here: OpenHere) -> None:

@@ -7,10 +7,10 @@ import heapq
 import os
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 from weakref import WeakValueDictionary
 
@@ -65,6 +65,7 @@ from miniagent_store.rules import (
     renew_lease,
     touched,
 )
+from miniagent_store.rules.namespaces import check_erasable, start_of_tenants
 from miniagent_store.rules.session_document import DocumentRows, SessionDocument
 from miniagent_store.url import StoreURL
 
@@ -94,12 +95,34 @@ class MemorySpace:
     change_count: int = 0
     waiting: dict[Topic, list[tuple[asyncio.AbstractEventLoop, Subscription]]] = field(default_factory=dict)
 
+    def counts(self) -> Counter[str]:
+        """How many of what are kept, by sort; who waits is none of it."""
+        held = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "waiting"}
+        return Counter({name: len(each) for name, each in held.items() if isinstance(each, dict) and each})
+
+    def empty(self) -> None:
+        """Forget all that is kept. Changes are counted on, and who waits still does."""
+        new = MemorySpace(lock=self.lock, change_count=self.change_count, waiting=self.waiting)
+        for each in fields(self):
+            setattr(self, each.name, getattr(new, each.name))
+
     def records(self) -> Iterator[Record]:
         """All records, expired ones too."""
         return (session.record for session in self.sessions.values() if session.record)
 
 
-_named: WeakValueDictionary[tuple[str, str], MemorySpace] = WeakValueDictionary()
+class MemoryPlace:
+    """The spaces of one URL, by namespace; lives as long as any store that was opened on it."""
+
+    def __init__(self) -> None:
+        self.spaces: dict[str, MemorySpace] = {}
+
+    def space(self, namespace: str) -> MemorySpace:
+        """The space of a namespace."""
+        return self.spaces.setdefault(namespace, MemorySpace())
+
+
+_named: WeakValueDictionary[str, MemoryPlace] = WeakValueDictionary()
 
 
 def open_memory(url: StoreURL, options: BackendOptions) -> Backend:
@@ -107,12 +130,12 @@ def open_memory(url: StoreURL, options: BackendOptions) -> Backend:
     if url.path.strip("/") or len(url.hosts) > 1:
         raise ConfigurationError(f"{url} is not a memory URL; write memory:// or memory://name")
     if not url.hosts:
-        return MemoryBackend(MemorySpace(), options.cache_max_size)
-    key = (url.hosts[0][0], options.namespace)
-    space = _named.get(key)
-    if space is None:
-        space = _named[key] = MemorySpace()
-    return MemoryBackend(space, options.cache_max_size)
+        return MemoryBackend(MemoryPlace(), options.namespace, cache_max_size=options.cache_max_size)
+    name = url.hosts[0][0]
+    place = _named.get(name)
+    if place is None:
+        place = _named[name] = MemoryPlace()
+    return MemoryBackend(place, options.namespace, cache_max_size=options.cache_max_size)
 
 
 class MemoryBackend(Backend):
@@ -121,9 +144,18 @@ class MemoryBackend(Backend):
     name = "memory"
     capabilities = Capabilities(durable=False, shared=False)
 
-    def __init__(self, space: MemorySpace, cache_max_size: int | None = None) -> None:
-        self._space = space
+    def __init__(
+        self,
+        place: MemoryPlace,
+        namespace: str,
+        parent: MemoryBackend | None = None,
+        *,
+        cache_max_size: int | None = None,
+    ) -> None:
+        self._place, self._namespace, self._parent = place, namespace, parent
+        self._space = place.space(namespace)
         self._growth = Growth(cache_max_size)
+        self._subscribed: list[tuple[Topic, Subscription]] = []
         self._closed = False
 
     async def open(self) -> None:
@@ -131,13 +163,20 @@ class MemoryBackend(Backend):
 
     async def close(self) -> None:
         self._closed = True
+        for topic, subscription in [*self._subscribed]:
+            await self.unsubscribe(topic, subscription)
+            subscription.wake()
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
+    @property
+    def _is_closed(self) -> bool:
+        return self._closed or (self._parent is not None and self._parent._is_closed)
+
     @contextmanager
     def _step(self) -> Iterator[MemorySpace]:
-        if self._closed:
+        if self._is_closed:
             raise StoreClosedError("this memory backend")
         with self._space.lock:
             yield self._space
@@ -294,9 +333,11 @@ class MemoryBackend(Backend):
         subscription = Subscription()
         with self._step() as space:
             space.waiting.setdefault(topic, []).append((asyncio.get_running_loop(), subscription))
+        self._subscribed.append((topic, subscription))
         return subscription
 
     async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
+        self._subscribed = [pair for pair in self._subscribed if pair[1] is not subscription]
         with self._space.lock:
             left = [pair for pair in self._space.waiting.get(topic, []) if pair[1] is not subscription]
             if left:
@@ -361,6 +402,33 @@ class MemoryBackend(Backend):
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
         with self._step() as space:
             return caching.replace(space.cache, key, old, new, self.now_ms())
+
+    # Tenants
+
+    def within(self, namespace: str) -> Backend:
+        return MemoryBackend(self._place, namespace, self, cache_max_size=self._growth.limit)
+
+    async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
+        check_erasable(self._namespace)
+        with self._step() as space:
+            page = [*space.sessions][:limit]
+            for session_id in page:
+                record = space.sessions.pop(session_id).record
+                if record is not None:
+                    self._changed(record, deleted=True)
+            removed = Counter({"sessions": len(page)})
+            if space.sessions:
+                return removed, "more"
+            removed += space.counts()
+            space.empty()
+            return removed, None
+
+    async def namespaces(self, cursor: str | None, limit: int) -> tuple[Sequence[str], str | None]:
+        start = start_of_tenants(self._namespace)
+        with self._step():
+            spaces = self._place.spaces.items()
+            names = (name for name, space in spaces if name and name.startswith(start) and space.counts())
+            return _page_after(names, cursor, limit)
 
     # Running it
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from miniagent_backends.redis import staging
+from miniagent_backends.redis import erasing, staging
 from miniagent_backends.redis.caching import Caching
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
@@ -89,6 +89,7 @@ class RedisBackend(Backend):
         keys: names of keys.
         heartbeat: seconds after which the connection of wake-ups is looked after.
         cache_max_size: bytes that may be cached; None for no limit.
+        parent: whose connections these are, for a tenant's.
     """
 
     name = "redis"
@@ -101,19 +102,26 @@ class RedisBackend(Backend):
         *,
         heartbeat: float = 10.0,
         cache_max_size: int | None = None,
+        parent: RedisBackend | None = None,
     ) -> None:
-        self._executor, self._keys = executor, keys
+        self._executor, self._keys, self._parent = executor, keys, parent
+        self._cache_max_size = cache_max_size
         self._caching = Caching(executor, keys, cache_max_size)
-        self._wake_ups = WakeUps(executor, keys, heartbeat)
-        executor.events.listener = self._tell
+        if parent is None:
+            self._wake_ups = WakeUps(executor, keys, heartbeat)
+            executor.events.listener = self._tell
+        else:
+            self._wake_ups = parent._wake_ups.within(keys)
         self._known = KnownSessions(keys)
 
     async def open(self) -> None:
-        await self._executor.open()
+        if self._parent is None:
+            await self._executor.open()
 
     async def close(self) -> None:
         await self._wake_ups.close()
-        await self._executor.close()
+        if self._parent is None:
+            await self._executor.close()
 
     def _tell(self, event: ConnectionEvent) -> None:
         self.tell(event)
@@ -413,6 +421,19 @@ class RedisBackend(Backend):
 
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
         return await self._caching.replace(key, old, new)
+
+    # Tenants
+
+    def within(self, namespace: str) -> Backend:
+        keys = self._keys.within(namespace)
+        executor, size = self._executor.within(keys), self._cache_max_size
+        return RedisBackend(executor, keys, cache_max_size=size, parent=self)
+
+    async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
+        return await erasing.erase(self._executor, self._keys, cursor, limit)
+
+    async def namespaces(self, cursor: str | None, limit: int) -> tuple[Sequence[str], str | None]:
+        return await erasing.namespaces(self._executor, self._keys, cursor, limit)
 
     # Running it
 

@@ -18,6 +18,7 @@ from miniagent_store.errors import (
     OutcomeUnknownError,
     StoreError,
 )
+from miniagent_store.rules.namespaces import start_of_tenants
 
 _KEY, _CHANNEL = "\0k", "\0c"
 Template = tuple[str | int, ...]
@@ -85,7 +86,14 @@ def _needed(cluster: bool, replicas: bool, database: bool) -> tuple[Template, ..
     return _READS + _WRITES + _CHANNELS + _OTHERS + more
 
 
-def acl_rules(keys: Keys, *, cluster: bool = False, replicas: bool = False, database: bool = False) -> str:
+def acl_rules(
+    keys: Keys,
+    *,
+    cluster: bool = False,
+    replicas: bool = False,
+    database: bool = False,
+    tenants: bool = False,
+) -> str:
     """The smallest rules for ACL SETUSER under which everything works.
 
     Args:
@@ -93,9 +101,13 @@ def acl_rules(keys: Keys, *, cluster: bool = False, replicas: bool = False, data
         cluster: it is a Cluster.
         replicas: ``replicas=`` is not 0.
         database: another database than 0 is used.
+        tenants: the store's tenants too, whichever they are.
     """
     commands = sorted(_name(each) for each in _needed(cluster, replicas, database) + _HEALTH)
     patterns = [f"~{pattern}" for pattern in key_patterns(keys)]
+    if tenants:
+        start = escape_glob(start_of_tenants(keys.namespace))
+        patterns += [f"~{start}*/*", f"&{start}*/notify:*"]
     return " ".join([*patterns, f"&{channel_pattern(keys)}", *(f"+{name}" for name in commands)])
 
 
@@ -130,10 +142,15 @@ class Rights:
         database: bool = False,
     ) -> None:
         self._user = user
+        self._place = {"cluster": cluster, "replicas": replicas, "database": database}
         self._needed = _needed(cluster, replicas, database)
         self._patterns = key_patterns(keys)
         self._channel = channel_pattern(keys)
         self._rules = acl_rules(keys, cluster=cluster, replicas=replicas, database=database)
+
+    def within(self, keys: Keys) -> Rights:
+        """The rights of the same user to other keys."""
+        return Rights(keys, user=self._user, **self._place)
 
     async def missing(self, node: Node) -> Sequence[str]:
         """The ACL rules that the user lacks.

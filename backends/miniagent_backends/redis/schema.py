@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import string
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
@@ -38,6 +39,7 @@ from miniagent_store.backend import (
     Trim,
     Truncate,
 )
+from miniagent_store.errors import ConfigurationError
 
 BUCKETS = 16
 # version u32, flags u8, id, time u48
@@ -49,6 +51,7 @@ KEY_PREFIXES = (
     *("agent:", "cached:", "changes:", "count:", "events:", "ids:", "index:", "kind:", "kinds", "log:"),
     *("names:", "owners:", "rate:", "stage:", "state:", "tag:", "turn:", "user:"),
 )
+_NAMESPACE_SIGNS = frozenset(f"{string.ascii_letters}{string.digits}_-.")
 # The end of the year 9999, after which there is no datetime.
 LAST_TIME_MS = 253_402_300_799_999
 
@@ -67,6 +70,21 @@ class Keys:
     thread: str = "thread:"
     cache: str = "cache:"
     lock: str = "lock:"
+
+    def within(self, namespace: str) -> Keys:
+        """The names of keys in another namespace.
+
+        Raises:
+            ConfigurationError: a key of no namespace could be taken for one of it.
+        """
+        if not self.namespace:
+            for prefix in (self.session, self.thread, self.cache, self.lock):
+                if not set(prefix.partition("/")[0]) - _NAMESPACE_SIGNS:
+                    raise ConfigurationError(
+                        f"the prefix {prefix!r} could begin the namespace of a tenant; for tenants, use "
+                        "prefixes with a ':' such as 'session:', or a namespace= for this store"
+                    )
+        return replace(self, namespace=namespace)
 
     @property
     def start(self) -> str:

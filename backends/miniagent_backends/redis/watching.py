@@ -97,7 +97,18 @@ class WakeUps:
         return f"{channel}:{topic.owner}" if topic.scope == "turn" else channel
 
     async def subscribe(self, topic: Topic) -> Subscription:
-        channel, subscription = self._channel(topic), Subscription()
+        return await self.hear(self._channel(topic))
+
+    async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
+        await self.leave(self._channel(topic), subscription)
+
+    def within(self, keys: Keys) -> WakeUps:
+        """For those who wait in another namespace, over the same connection."""
+        return _WakeUpsWithin(self, keys)
+
+    async def hear(self, channel: str) -> Subscription:
+        """Be woken by a channel."""
+        subscription = Subscription()
         self._waiting.setdefault(channel, []).append(subscription)
         try:
             # Also where others wait: the server may not have heard of them yet.
@@ -107,8 +118,8 @@ class WakeUps:
             raise
         return subscription
 
-    async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
-        channel = self._channel(topic)
+    async def leave(self, channel: str, subscription: Subscription) -> None:
+        """No longer be woken."""
         if self._drop(channel, subscription) and not self._is_lost:
             assert self._connection is not None
             # Nobody waits for the answer, and a connection that is lost hears nothing any more.
@@ -189,3 +200,26 @@ class WakeUps:
         for waiting in self._waiting.values():
             for subscription in waiting:
                 subscription.wake()
+
+
+class _WakeUpsWithin(WakeUps):
+    """Wake-ups of a namespace, heard by those of its parent; closing them ends its own only."""
+
+    def __init__(self, parent: WakeUps, keys: Keys) -> None:
+        super().__init__(parent._executor, keys, parent._heartbeat)
+        self._parent = parent
+        self._heard_here: dict[Subscription, str] = {}
+
+    async def hear(self, channel: str) -> Subscription:
+        subscription = await self._parent.hear(channel)
+        self._heard_here[subscription] = channel
+        return subscription
+
+    async def leave(self, channel: str, subscription: Subscription) -> None:
+        self._heard_here.pop(subscription, None)
+        await self._parent.leave(channel, subscription)
+
+    async def close(self) -> None:
+        for subscription, channel in [*self._heard_here.items()]:
+            subscription.wake()
+            await self.leave(channel, subscription)

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from miniagent_backends.sqlite import (
     changes,
+    erasing,
     keyvalue,
     leases,
     listing,
@@ -123,8 +124,7 @@ class SqliteBackend(Backend):
     async def close(self) -> None:
         if self._workers is None or os.getpid() != self._pid:
             return  # after a fork the threads are the parent's
-        if self._noting:
-            await asyncio.wait(self._noting)
+        await self._end_noting()
         workers, self._workers = self._workers, None
         self._subscriptions.clear()
         # The reader first: the last connection to leave moves the log into the file.
@@ -176,7 +176,9 @@ class SqliteBackend(Backend):
     # Leases
 
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
-        if self._subscriptions.has(Topic(request.scope, request.name, request.owner)):
+        if self._subscriptions.has(
+            Topic(request.scope, request.name, request.owner), self._options.namespace
+        ):
             # Each commit of another process wakes all who wait: they look, and write only if they have to.
             held = await self._read(lambda transaction: leases.look(transaction, request), request.name)
             if held is not None:
@@ -211,6 +213,10 @@ class SqliteBackend(Backend):
         if not task.cancelled() and task.exception() is not None:
             logger.debug("hits of the cache were not noted: %s", task.exception())
 
+    async def _end_noting(self) -> None:
+        if self._noting:
+            await asyncio.wait(self._noting)
+
     async def cache_set(self, items: Sequence[CacheItem]) -> None:
         limit = self._growth.over(sum(item.size for item in items))
         await self._write(lambda transaction: keyvalue.cache_set(transaction, items, limit))
@@ -231,12 +237,12 @@ class SqliteBackend(Backend):
 
     async def subscribe(self, topic: Topic) -> Subscription:
         writer, _ = self._running()
-        subscription = self._subscriptions.add(topic)
+        subscription = self._subscriptions.add(topic, self._options.namespace)
         writer.kick()  # it may have been asleep for good, since no one watched
         return subscription
 
     async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
-        self._subscriptions.remove(topic, subscription)
+        self._subscriptions.remove(topic, subscription, self._options.namespace)
 
     async def changes(self, after: str | None, limit: int) -> tuple[Sequence[Change], str]:
         return await self._read(lambda transaction: changes.changes(transaction, after, limit))
@@ -265,6 +271,19 @@ class SqliteBackend(Backend):
         return await self._write(
             lambda transaction: rewriting.cache_replace(transaction, key, old, new), key
         )
+
+    # Tenants
+
+    def within(self, namespace: str) -> Backend:
+        from miniagent_backends.sqlite.tenants import SqliteTenant
+
+        return SqliteTenant(self, namespace)
+
+    async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
+        return await self._write(lambda transaction: erasing.erase(transaction, limit))
+
+    async def namespaces(self, cursor: str | None, limit: int) -> tuple[Sequence[str], str | None]:
+        return await self._read(lambda transaction: erasing.namespaces(transaction, cursor, limit))
 
     # Running it
 

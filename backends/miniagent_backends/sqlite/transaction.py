@@ -15,11 +15,11 @@ def now_ms() -> int:
 
 
 class Transaction:
-    """One transaction on a connection, for one namespace.
+    """One transaction on a connection, for one namespace at a time.
 
     Attributes:
         execute, executemany: of the connection.
-        namespace: of the store.
+        namespace: of the store, or of the tenant whose job is done.
         windows: what the connection remembers of them.
         woken: what is to be told when it is committed.
     """
@@ -54,9 +54,9 @@ class Transaction:
 
     def wake_session(self, session_id: str) -> None:
         """Tell the watchers of a session, and those of the whole store."""
-        self.woken.append(("session", session_id, ""))
-        self.woken.append(("store", "", ""))
+        self.woken.append((self.namespace, "session", session_id, ""))
+        self.woken.append((self.namespace, "store", "", ""))
 
     def wake_owner(self, scope: str, name: str, owner: str) -> None:
         """Tell the first in line for a turn or a lock."""
-        self.woken.append((scope, name, owner))
+        self.woken.append((self.namespace, scope, name, owner))

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from miniagent_store.backend import Subscription, Topic
 
-Wake = tuple[str, str, str]  # scope, name and owner of a `Topic`
-EVERYTHING: Wake = ("", "", "")
+Wake = tuple[str, str, str, str]  # namespace, and scope, name and owner of a `Topic`
+EVERYTHING: Wake = ("", "", "", "")
 # How often the file is looked at for changes by other processes, while someone watches.
 POLL_SECONDS = 0.02
 
@@ -19,18 +19,18 @@ class Subscriptions:
         self._by_topic: dict[Wake, set[Subscription]] = {}
         self.active = False
 
-    def add(self, topic: Topic) -> Subscription:
+    def add(self, topic: Topic, namespace: str) -> Subscription:
         subscription = Subscription()
-        self._by_topic.setdefault((topic.scope, topic.name, topic.owner), set()).add(subscription)
+        self._by_topic.setdefault(_wake(topic, namespace), set()).add(subscription)
         self.active = True
         return subscription
 
-    def has(self, topic: Topic) -> bool:
+    def has(self, topic: Topic, namespace: str) -> bool:
         """Whether anyone waits for `topic`."""
-        return (topic.scope, topic.name, topic.owner) in self._by_topic
+        return _wake(topic, namespace) in self._by_topic
 
-    def remove(self, topic: Topic, subscription: Subscription) -> None:
-        key = (topic.scope, topic.name, topic.owner)
+    def remove(self, topic: Topic, subscription: Subscription, namespace: str) -> None:
+        key = _wake(topic, namespace)
         subscribed = self._by_topic.get(key, set())
         subscribed.discard(subscription)
         if not subscribed:
@@ -58,3 +58,7 @@ class Subscriptions:
         self._wake_all()
         self._by_topic.clear()
         self.active = False
+
+
+def _wake(topic: Topic, namespace: str) -> Wake:
+    return namespace, topic.scope, topic.name, topic.owner

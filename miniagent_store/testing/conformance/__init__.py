@@ -35,6 +35,7 @@ from miniagent_store.testing.conformance.running import RunningPromises
 from miniagent_store.testing.conformance.sessions import SessionPromises
 from miniagent_store.testing.conformance.staging import StagingPromises
 from miniagent_store.testing.conformance.state import StatePromises
+from miniagent_store.testing.conformance.tenants import TenantPromises
 from miniagent_store.testing.conformance.turns import TurnPromises
 from miniagent_store.testing.conformance.walking import WalkPromises
 from miniagent_store.testing.conformance.watching import WatchPromises
@@ -77,6 +78,7 @@ class StoreConformance(
     DataKeyPromises,
     WalkPromises,
     ConcurrencyPromises,
+    TenantPromises,
     RunningPromises,
 ):
     """All promises. Subclass it as ``Test…`` and give a fixture `store_url`.

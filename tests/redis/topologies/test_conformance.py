@@ -15,6 +15,7 @@ from miniagent_store.testing.conformance.leases import LeasePromises
 from miniagent_store.testing.conformance.listing import ListingPromises
 from miniagent_store.testing.conformance.running import RunningPromises
 from miniagent_store.testing.conformance.staging import StagingPromises
+from miniagent_store.testing.conformance.tenants import TenantPromises
 from miniagent_store.testing.conformance.turns import TurnPromises
 from miniagent_store.testing.conformance.watching import WatchPromises
 from miniagent_store.testing.sentinel import SentinelGroup
@@ -60,7 +61,7 @@ class WhatDependsOnTheWay(
     """What commits, listings and watchers do with the topology; the rest with -m slow."""
 
 
-class TestSentinel(WhatDependsOnTheWay):
+class TestSentinel(WhatDependsOnTheWay, TenantPromises):
     """A master that the sentinels name."""
 
     @pytest.fixture

@@ -7,6 +7,7 @@ applied is a `BackendUnavailableError`, what may have been an `OutcomeUnknownErr
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from miniagent_backends.redis.routing.addresses import Address, parse_address
 from miniagent_backends.redis.routing.keeper import Keeper
 from miniagent_backends.redis.routing.telling import Telling
 from miniagent_backends.redis.routing.topology import Topology
+from miniagent_backends.redis.schema import Keys
 from miniagent_backends.redis.scripts import digest_of, source_of_digest
 from miniagent_backends.redis.wire.clock import ServerClock
 from miniagent_backends.redis.wire.connection import Arg, Command
@@ -105,6 +107,12 @@ class Executor:
         await self._telling.close()
         await self._keeper.close()
         await self._topology.close()
+
+    def within(self, keys: Keys) -> Executor:
+        """The same connections for other keys, which it tells of where they are denied."""
+        other = copy.copy(self)
+        other._rights = self._rights.within(keys)
+        return other
 
     def now_ms(self) -> int:
         """The servers' clock."""
