@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,6 @@ from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.codec.unsafe import ListedClass, allow_unsafe, check_not_in_url, legacy_reader
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.hookspecs import BackendFactory
-from miniagent_store.ids import tenant_namespace
 from miniagent_store.keys.data_keys import DataKeys
 from miniagent_store.keys.keyring import DEFAULT_VARIABLE, Keyring
 from miniagent_store.keys.opening import open_keys
@@ -93,8 +93,8 @@ def open_store(
         tuple(pickle_classes),
     )
     codec, keys = opening.codec()
-    core = StoreCore(opening.backend(), codec, store_options, found, keys)
-    return replace(opening, cache_core=opening.cache_place(codec)).store(core)
+    place = opening.place(codec)
+    return opening.store(StoreCore(opening.backend(), codec, store_options, found, keys, place=place))
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,9 @@ class _Opening:
     keyring: Keyring | KeyProvider | None
     allow_pickle: bool
     classes: tuple[ListedClass, ...]
-    cache_core: StoreCore | None = None
 
     def store(self, core: StoreCore) -> Store:
-        return Store(core, self.url, self.types, Tenants(core, self), self.cache_core)
+        return Store(core, self.url, self.types, Tenants(core, self))
 
     @property
     def _codec_options(self) -> tuple[Any, ...]:
@@ -137,8 +136,8 @@ class _Opening:
     def backend(self) -> Backend:
         return _backend(self.url, self.options, self.extra, self.plugins)
 
-    def cache_place(self, codec: Codec) -> StoreCore | None:
-        """What ``cache_url`` stands for: another backend, and all else as the store has it; None for none.
+    def place(self, codec: Codec, parent: StoreCore | None = None) -> StoreCore | None:
+        """Where cached values are kept, by ``cache_url``; None for with the sessions.
 
         Raises:
             ConfigurationError: the URL or one of its options cannot be used.
@@ -146,20 +145,12 @@ class _Opening:
         url = self.options.cache_url
         if url is None:
             return None
-        provider = self.plugins.find("backend", url.scheme)
-        own = {"namespace", "deadline", "connect_timeout", "cache_max_size"}
-        unknown = sorted(set(url.options) - own - set(provider.options))
-        if unknown:
-            raise ConfigurationError(
-                f"option 'cache_url': {unknown[0]!r} is no option of a cache (valid: "
-                f"{', '.join(sorted(own | set(provider.options)))})"
-            )
-        found, extra = read_options(url.options, {}, backend_options=provider.options, scheme=url.scheme)
-        # Nobody waits long for a cache.
-        patient = replace(self.options, deadline=min(self.options.deadline, PATIENCE))
-        taken = {name: getattr(found if name in url.options else patient, name) for name in own}
-        place = replace(self.options, cache_url=None, **taken)
-        return StoreCore(_backend(url, place, extra, self.plugins), codec, place, self.plugins)
+        options, extra = _cache_options(url, self.options, self.plugins)
+        if parent is not None:
+            with suppress(NotImplementedError):
+                backend = parent.backend.within(options.namespace)
+                return StoreCore(backend, codec, options, self.plugins, parent=parent)
+        return StoreCore(_backend(url, options, extra, self.plugins), codec, options, self.plugins)
 
     # Views of tenants
 
@@ -186,21 +177,11 @@ class _Opening:
             backend = parent.backend.within(options.namespace)
         except NotImplementedError:
             backend, shares = opening.backend(), False
-        core = StoreCore(backend, codec, options, self.plugins, keys, parent=parent, limits=view.limits)
-        return replace(opening, cache_core=opening.cache_within(codec)).store(core), shares
-
-    def cache_within(self, codec: Codec) -> StoreCore | None:
-        """The place of a view's cache: the parent's, in a namespace of its own."""
-        parent = self.cache_core
-        if parent is None:
-            return None
-        tenant = self.options.namespace.rpartition(".")[2]
-        options = replace(parent.options, namespace=tenant_namespace(parent.options.namespace, tenant))
-        try:
-            backend = parent.backend.within(options.namespace)
-        except NotImplementedError:
-            return self.cache_place(codec)
-        return StoreCore(backend, codec, options, self.plugins, parent=parent)
+        place = opening.place(codec, None if parent.place is parent else parent.place)
+        core = StoreCore(
+            backend, codec, options, self.plugins, keys, parent=parent, limits=view.limits, place=place
+        )
+        return opening.store(core), shares
 
 
 def _backend(url: StoreURL, options: StoreOptions, extra: Mapping[str, Any], plugins: Plugins) -> Backend:
@@ -223,6 +204,30 @@ def _grace_ms(options: StoreOptions, plugins: Plugins) -> int:
     if options.grace is not None:
         return options.grace
     return ARCHIVE_GRACE_MS if plugins.implementations("session_archive") else 0
+
+
+def _cache_options(
+    url: StoreURL, options: StoreOptions, plugins: Plugins
+) -> tuple[StoreOptions, Mapping[str, Any]]:
+    """The options of what ``cache_url`` names, and of its backend: those of the store, but for its own.
+
+    Raises:
+        ConfigurationError: the URL or one of its options cannot be used.
+    """
+    provider = plugins.find("backend", url.scheme)
+    own = {"deadline", "connect_timeout", "cache_max_size"}
+    valid = own | set(provider.options)
+    unknown = sorted(set(url.options) - valid)
+    if unknown:
+        raise ConfigurationError(
+            f"option 'cache_url': {unknown[0]!r} is no option of a cache "
+            f"(valid: {', '.join(sorted(valid))})"
+        )
+    found, extra = read_options(url.options, {}, backend_options=provider.options, scheme=url.scheme)
+    # Nobody waits long for a cache.
+    patient = replace(options, deadline=min(options.deadline, PATIENCE))
+    taken = {name: getattr(found if name in url.options else patient, name) for name in own}
+    return replace(options, **taken), extra
 
 
 def _keys(

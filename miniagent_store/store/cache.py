@@ -43,18 +43,17 @@ class Cache:
     what they were to remove may still be there.
 
     Args:
-        core: of the store.
-        place: where cached values are kept: the core itself, or one with ``cache_url``'s backend.
+        core: of the store; its `place` keeps what is cached.
         queue: who waits for which lock.
 
     Attributes:
         hits, misses: of this opened store; each key that is looked for counts.
     """
 
-    def __init__(self, core: StoreCore, place: StoreCore, queue: LeaseQueue) -> None:
-        self._core, self._place = core, place
-        self._flight = SingleFlight(self, place, queue)
-        self._retrying = Retrying(min(place.options.deadline, PATIENCE), core.tell)
+    def __init__(self, core: StoreCore, queue: LeaseQueue) -> None:
+        self._core, self._place = core, core.place
+        self._flight = SingleFlight(self, core.place, queue)
+        self._retrying = Retrying(min(core.place.options.deadline, PATIENCE), core.tell)
         self._left_alone_until = 0.0
         self._warned_at: float | None = None
         self.hits = self.misses = 0

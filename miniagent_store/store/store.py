@@ -89,19 +89,11 @@ KNOWN_COLLECTIONS = 1024
 class Store(SessionStore):
     """A session store over any backend. See `SessionStore` for what each call does."""
 
-    def __init__(
-        self,
-        core: StoreCore,
-        url: StoreURL,
-        types: TypeRegistry,
-        tenants: Tenants,
-        cache_core: StoreCore | None = None,
-    ) -> None:
+    def __init__(self, core: StoreCore, url: StoreURL, types: TypeRegistry, tenants: Tenants) -> None:
         self._core, self._url, self._types = core, url, types
         self._tenants = tenants
         self._queue = LeaseQueue()
-        self._cache_core = cache_core or core
-        self._cache = Cache(core, self._cache_core, self._queue)
+        self._cache = Cache(core, self._queue)
         self._collections: dict[tuple[str, int], KeyValue] = {}
 
     # Life cycle
@@ -622,7 +614,7 @@ class Store(SessionStore):
     async def reencrypt(
         self, *, dry_run: bool = False, progress: Callable[[Reencryption], None] | None = None
     ) -> Reencryption:
-        return await Sweep(self._core, self._cache_core, write=not dry_run, progress=progress).run()
+        return await Sweep(self._core, write=not dry_run, progress=progress).run()
 
     async def shred(self, session_id: str) -> bool:
         await self._core.ready()

@@ -78,6 +78,7 @@ async def test_its_values_are_encrypted_and_rotated_like_all_others(tmp_path: Pa
         ("nonsense", "not a store URL"),
         ("memory://?ttl=1h", "'ttl' is no option of a cache"),
         ("memory://?cache_url=memory://", "no option of a cache"),
+        ("memory://?namespace=other", "'namespace' is no option of a cache"),
         ("elsewhere://", "elsewhere"),
     ],
 )
@@ -92,14 +93,20 @@ def test_the_secret_of_the_place_is_not_shown() -> None:
     assert "s3cret" not in f"{store!r} {store.url} {store._core.options!r}"  # type: ignore[attr-defined]
 
 
-async def test_what_the_place_is_told_is_its_own(tmp_path: Path) -> None:
-    place = f"sqlite:///{tmp_path}/cache.db?namespace=shared&cache_max_size=1MiB"
+async def test_namespaces_and_tenants_are_apart_there_too(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    place = f"sqlite:///{path}?cache_max_size=1MiB"
     for namespace in ("one", "two"):
         async with open_store("memory://", namespace=namespace, cache_url=place) as store:
+            tenant = store.tenant("acme")
+            assert await store.cache.get_many(["one", "two"]) == {}
             await store.cache.set(namespace, 1)
-            assert await store.cache.get(namespace) == 1
-    connection = sqlite3.connect(tmp_path / "cache.db")
-    assert connection.execute("SELECT DISTINCT namespace FROM cache").fetchall() == [("shared",)]
+            await tenant.cache.set("of", namespace, tags=["tag"])
+            assert await store.cache.clear(tag="tag") == 0
+            assert await tenant.cache.get("of") == namespace
+            assert await tenant.cache.get(namespace) is None
+    connection = sqlite3.connect(path)
+    assert len(connection.execute("SELECT DISTINCT namespace FROM cache").fetchall()) == 4
     connection.close()
 
 

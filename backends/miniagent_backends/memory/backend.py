@@ -159,7 +159,7 @@ class MemoryBackend(Backend):
     ) -> None:
         self._place, self._namespace, self._parent = place, namespace, parent
         self._space = place.space(namespace)
-        self._cache_max_size, self._growth = cache_max_size, Growth(cache_max_size)
+        self._growth = Growth(cache_max_size)
         self._subscribed: list[tuple[Topic, Subscription]] = []
         self._closed = False
 
@@ -411,7 +411,7 @@ class MemoryBackend(Backend):
     # Tenants
 
     def within(self, namespace: str) -> Backend:
-        return MemoryBackend(self._place, namespace, self, cache_max_size=self._cache_max_size)
+        return MemoryBackend(self._place, namespace, self, cache_max_size=self._growth.limit)
 
     async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
         check_erasable(self._namespace)

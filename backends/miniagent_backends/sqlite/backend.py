@@ -126,8 +126,7 @@ class SqliteBackend(Backend):
     async def close(self) -> None:
         if self._workers is None or os.getpid() != self._pid:
             return  # after a fork the threads are the parent's
-        if self._noting:
-            await asyncio.wait(self._noting)
+        await self._end_noting()
         await self._lines.close()
         workers, self._workers = self._workers, None
         self._subscriptions.clear()
@@ -209,6 +208,10 @@ class SqliteBackend(Backend):
         self._noting.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.debug("hits of the cache were not noted: %s", task.exception())
+
+    async def _end_noting(self) -> None:
+        if self._noting:
+            await asyncio.wait(self._noting)
 
     async def cache_set(self, items: Sequence[CacheItem]) -> None:
         limit = self._growth.over(sum(item.size for item in items))
