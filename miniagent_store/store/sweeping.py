@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from miniagent_store.backend import Expired, LogRange, ReadPlan, StateScan
-from miniagent_store.errors import SessionDamagedError
+from miniagent_store.errors import KeyProviderError, SerializationError, SessionDamagedError
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.reading import decode_snapshot
 
@@ -78,6 +78,10 @@ async def _archive(core: StoreCore, expired: Expired) -> bool:
     except SessionDamagedError as error:
         logger.warning("session %r expired and cannot be archived: %s", session_id, error)
         return True
+    except (SerializationError, KeyProviderError) as error:
+        # Its key may be given again; until then it is kept.
+        logger.warning("session %r could not be archived, and comes again: %s", session_id, error)
+        return False
     try:
         for call in core.hooks("session_archive"):
             for outcome in call(session=snapshot.session, snapshot=snapshot):

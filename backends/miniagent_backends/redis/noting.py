@@ -53,9 +53,9 @@ class Notes:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.flush()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=FAREWELL)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self.settle()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -10,7 +10,6 @@ from miniagent_backends.redis.places import (
     facts_of,
     filter_commands,
     index_of,
-    known_commands,
     place_command,
 )
 from miniagent_backends.redis.refusals import understanding
@@ -104,8 +103,7 @@ class Reconciling:
                 place_command(keys, "mend", record.session_id, record.kind, facts, seen=place),
                 *filter_commands(keys, record.session_id, record.kind, facts, new=True),
             )
-            known = len(list(known_commands(keys, record.kind, facts)))
-            mended += bool(placed) or any(others[: len(others) - known])
+            mended += bool(placed) or any(others)
         return mended
 
     async def _places(self, sessions: Sequence[tuple[str, str]]) -> list[bytes]:
