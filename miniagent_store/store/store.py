@@ -97,8 +97,10 @@ class Store(SessionStore):
         return self
 
     async def close(self) -> None:
-        await self._tenants.close()
-        await self._core.close()
+        try:
+            await self._tenants.close()
+        finally:
+            await self._core.close()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
