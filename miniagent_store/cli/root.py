@@ -57,6 +57,7 @@ class Root(LazyGroup):
         "chat": "miniagent_store.cli.chat",
         "sessions": "miniagent_store.cli.sessions",
         "keys": "miniagent_store.cli.keys",
+        "tenants": "miniagent_store.cli.tenants",
         "plugins": "miniagent_store.cli.plugins",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -104,9 +104,9 @@ class Store(SessionStore):
         return self
 
     async def close(self) -> None:
-        await self._tenants.close()
-        await self._queue.close()
         try:
+            await self._tenants.close()
+            await self._queue.close()
             await self._cache.close()
         finally:
             await self._core.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -140,8 +141,9 @@ class Tenants:
 
     async def close(self) -> None:
         """Close all views."""
-        for view in [*self._living]:
-            await view.close()
+        async with AsyncExitStack() as last_things:
+            for view in [*self._living]:
+                last_things.push_async_callback(view.close)
 
     async def names(self) -> list[str]:
         """See `SessionStore.tenants`."""

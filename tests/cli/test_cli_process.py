@@ -47,6 +47,8 @@ def test_help_teaches_and_imports_no_backend() -> None:
         ["chat"],
         ["plugins"],
         ["sessions"],
+        ["tenants"],
+        *(["tenants", name] for name in ("list", "delete")),
         *(["sessions", name] for name in ("list", "show", "history", "touch", "clear", "delete")),
     ],
 )

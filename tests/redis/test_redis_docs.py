@@ -38,7 +38,7 @@ def written() -> str:
     for name, rules in {"standalone": acl_rules(Keys()), "namespace": acl_rules(Keys("team"))}.items():
         block = rf"(<!-- acl: {name} -->\n```\n).*?(```\n)"
         page = re.sub(block, lambda m, r=rules: f"{m[1]}{wrapped(r)}\n{m[2]}", page, flags=re.DOTALL)
-    for name in ("cluster", "replicas", "database"):
+    for name in ("cluster", "replicas", "tenants", "database"):
         page = re.sub(rf"(<!-- acl: {name} -->).*", rf"\1 `{more(**{name: True})}`", page)
     return page
 

@@ -14,12 +14,19 @@ from typing import Any
 
 import pytest
 
-from miniagent_store import Message, Session, SessionNotFoundError, SessionStore
+from miniagent_store import (
+    Message,
+    Session,
+    SessionNotFoundError,
+    SessionStore,
+    VersionConflictError,
+)
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.state import StateHandle
 from miniagent_store.testing import eventually
 from miniagent_store.testing.conformance.base import soon
+from miniagent_store.testing.conformance.tenants import nudged
 
 SECRET = "belongs to the other one"
 HANDLES: dict[str, type] = {"state": StateHandle, "kv": KeyValue, "user": KeyValue, "cache": Cache}
@@ -85,6 +92,8 @@ class World:
 
 Attempt = Callable[[World], Awaitable[None]]
 ATTEMPTS: dict[str, Attempt] = {}
+# By no one name: what is tried besides.
+MORE: list[Attempt] = []
 
 
 def tries(*names: str) -> Callable[[Attempt], Attempt]:
@@ -103,6 +112,10 @@ def public_names() -> set[str]:
     for handle, kind in HANDLES.items():
         names |= {f"{handle}.{name}" for name in dir(kind) if not name.startswith("_")}
     return names
+
+
+def all_attempts() -> list[Attempt]:
+    return [*dict.fromkeys(ATTEMPTS.values()), *MORE]
 
 
 async def not_found(call: Awaitable[Any]) -> None:
@@ -249,6 +262,38 @@ async def fork(w: World) -> None:
     await not_found(w.theirs.get(f"fork-{w.id}"))
 
 
+async def patterns(w: World) -> None:
+    """Ids that would be patterns, or places, if anything took them for that."""
+    of_theirs = w.theirs.url.partition("namespace=")[2]
+    names = ["*", "?" * 16, "[0-9a-f]*", f"{w.id}*", f"../{w.id}", f"{of_theirs}/session:{w.id}"]
+    names += [f"{of_theirs}.{w.id}", f"%{w.id}", f"{w.id}%", "_" * 16, f"{w.id}' OR '1'='1", f"{w.id}/"]
+    for name in names:
+        await not_found(w.mine.get(name))
+        assert not await w.mine.delete(name)
+        assert w.id not in [each.id for each in (await w.mine.list(user_id=name)).items]
+        assert w.id not in [each.id for each in (await w.mine.list(tags=[name])).items]
+        assert await w.mine.kv(name).scan() == []
+        assert await w.mine.cache.get_many([name, w.id], namespace=name) == {}
+        assert await w.mine.cache.clear(name) == 0
+        async with w.theirs.lock(w.id, wait=0), w.mine.lock(name, wait=0):
+            pass
+
+
+async def positions(w: World) -> None:
+    """What theirs is at is nothing that mine could be at."""
+    await w.make_mine()
+    position = w.session.position
+    with pytest.raises(VersionConflictError):
+        await w.mine.history(w.id, after=position)
+    with pytest.raises(VersionConflictError):
+        await w.mine.append(w.id, Message.user("x"), expected_version=w.session)
+    with pytest.raises(VersionConflictError):
+        await w.mine.replace(w.id, [Message.user("x")], expected_tail=position)
+    assert [each.content for each in await w.mine.history(w.id)] == ["mine"]
+
+
+MORE += [patterns, positions]
+
 # -- values ------------------------------------------------------------------------------------------
 
 
@@ -384,8 +429,8 @@ async def rate_limit(w: World) -> None:
 @tries("watch")
 async def watch(w: World) -> None:
     await not_found(anext(w.mine.watch(w.id)))
-    await w.make_mine()
-    watchers = [w.mine.watch(), w.mine.watch(user_id=w.id), w.mine.watch(w.id)]
+    here = (await w.make_mine()).position
+    watchers = [w.mine.watch(), w.mine.watch(user_id=w.id), w.mine.watch(w.id, after=here)]
     heard = [asyncio.ensure_future(anext(each)) for each in watchers]
     await asyncio.sleep(0.05)
     await w.theirs.append(w.id, Message.user(SECRET))
@@ -393,7 +438,10 @@ async def watch(w: World) -> None:
     await asyncio.sleep(0.05)
     await w.mine.create(mine := f"mine-{w.id}", user_id=w.id)
     await w.mine.append(w.id, Message.user("mine too"))
-    stores, users, sessions = [await soon(each) for each in heard]
+    sessions = await soon(heard[2])
+    stores, users = [
+        await nudged(each, lambda: w.mine.append(mine, Message.user("x"))) for each in heard[:2]
+    ]
     assert stores.session_id != theirs
     assert users.session_id == mine
     assert [entry.message.content for entry in sessions.entries] == ["mine too"]

@@ -53,11 +53,17 @@ class FastAppend:
 
 
 class KnownSessions:
-    """Bounded; the last used stay. Being wrong costs a miss, never a wrong commit: the token decides."""
+    """Bounded; the last used stay. Being wrong costs a miss, never a wrong commit: the token decides.
 
-    def __init__(self, keys: Keys, grace_ms: int = 0) -> None:
+    Args:
+        keys: names of keys.
+        grace_ms: how much longer than its session what it holds is kept.
+        among: those of other namespaces, with which these are bounded together.
+    """
+
+    def __init__(self, keys: Keys, grace_ms: int = 0, among: KnownSessions | None = None) -> None:
         self._keys, self._grace_ms = keys, grace_ms
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict() if among is None else among._known
 
     def learn(self, writer: str, record: Record, packed: bytes, window: bytes) -> None:
         """Remember what a commit on the general path has left."""
@@ -66,11 +72,11 @@ class KnownSessions:
 
     def forget(self, session_id: str) -> None:
         """Something else may lie there now."""
-        self._known.pop(session_id, None)
+        self._known.pop((self._keys.namespace, session_id), None)
 
     def prepare(self, commit: Commit, now_ms: int) -> FastAppend | None:
         """`commit` for the fast path, and take it as applied; None where it cannot go there."""
-        known = self._known.get(commit.session_id)
+        known = self._known.get((self._keys.namespace, commit.session_id))
         if known is None or not _is_plain_append(commit):
             return None
         identity, record = commit.identity, known.record
@@ -157,8 +163,9 @@ class KnownSessions:
         return tuple(keys), parts["notify"]
 
     def _put(self, session_id: str, known: _Known) -> None:
-        self._known[session_id] = known
-        self._known.move_to_end(session_id)
+        place = (self._keys.namespace, session_id)
+        self._known[place] = known
+        self._known.move_to_end(place)
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
 
