@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from miniagent_store.keys.key import Key
     from miniagent_store.keys.keyring import Keyring
     from miniagent_store.keys.provider import KeyProvider, WrappedKey
+    from miniagent_store.operation import AgentOperation, Operation
     from miniagent_store.provider import Provider
     from miniagent_store.reencryption import Reencryption, WrittenWith
     from miniagent_store.serializer import (
@@ -65,11 +66,13 @@ if TYPE_CHECKING:
     from miniagent_store.store.leases import Lease
     from miniagent_store.store.protocol import SessionStore
     from miniagent_store.store.turn import Turn
+    from miniagent_store.usage_report import Usage, UsageReport, UsageRow
     from miniagent_store.values import (
         BatchResult,
         Entry,
         Finding,
         Health,
+        Latency,
         Message,
         Page,
         Position,
@@ -130,6 +133,7 @@ _HOMES = {
     "miniagent_store.keys.key": ("Key",),
     "miniagent_store.keys.keyring": ("Keyring",),
     "miniagent_store.keys.provider": ("KeyProvider", "WrappedKey"),
+    "miniagent_store.operation": ("AgentOperation", "Operation"),
     "miniagent_store.serializer": (
         "Context",
         "KeyedLayer",
@@ -142,11 +146,13 @@ _HOMES = {
     "miniagent_store.store.leases": ("Lease",),
     "miniagent_store.store.protocol": ("SessionStore",),
     "miniagent_store.store.turn": ("Turn",),
+    "miniagent_store.usage_report": ("Usage", "UsageReport", "UsageRow"),
     "miniagent_store.values": (
         "BatchResult",
         "Entry",
         "Finding",
         "Health",
+        "Latency",
         "Message",
         "Page",
         "Position",
@@ -163,6 +169,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AccessDeniedError",
     "AgentConfig",
+    "AgentOperation",
     "Backend",
     "BackendUnavailableError",
     "Batch",
@@ -187,6 +194,7 @@ __all__ = [
     "KeyProviderError",
     "KeyedLayer",
     "Keyring",
+    "Latency",
     "Layer",
     "Lease",
     "Limits",
@@ -195,6 +203,7 @@ __all__ = [
     "Message",
     "MissingExtraError",
     "NamedSerializer",
+    "Operation",
     "OutcomeUnknownError",
     "Page",
     "PluginError",
@@ -220,6 +229,9 @@ __all__ = [
     "StoreError",
     "TamperedError",
     "Turn",
+    "Usage",
+    "UsageReport",
+    "UsageRow",
     "VersionConflictError",
     "VetoedError",
     "WrappedKey",

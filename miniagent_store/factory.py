@@ -22,6 +22,7 @@ from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import StoreOptions, read_options
 from miniagent_store.plugins import Plugins, shared_plugins
 from miniagent_store.store.core import StoreCore
+from miniagent_store.store.observing import observing_for
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
 from miniagent_store.url import StoreURL
@@ -77,6 +78,9 @@ def open_store(
     store_options, extra = read_options(
         parsed.options, options, backend_options=provider.options, scheme=parsed.scheme
     )
+    observers = [found.load("observer", name)() for name in store_options.observe]
+    if observers:
+        found = Plugins((*own, *observers))
     registry = types if types is not None else TypeRegistry()
     classes = tuple(pickle_classes)
     chain, *accept = (
@@ -93,7 +97,8 @@ def open_store(
             store_options.namespace, store_options.deadline, store_options.connect_timeout, extra
         ),
     )
-    return Store(StoreCore(backend, codec, store_options, found, keys), parsed, registry)
+    observing = observing_for(found, store_options, parsed, backend.name)
+    return Store(StoreCore(backend, codec, store_options, found, keys, observing), parsed, registry)
 
 
 def _keys(

@@ -33,10 +33,12 @@ from miniagent_store.store.committing import commit_draft
 from miniagent_store.store.draft import CommitDraft, DraftRedaction
 from miniagent_store.store.retrying import IN_DOUBT, Retrying
 from miniagent_store.store.session_keys import SessionKeys
+from miniagent_store.store.usage import UsageCounter
 from miniagent_store.store.writer import Writer
 
 if TYPE_CHECKING:
     from miniagent_store.plugins import Plugins
+    from miniagent_store.store.observing import Observing
 
 logger = logging.getLogger("miniagent_store")
 # Long histories that are read at the same time: one is decoded while the next is on its way. More are no
@@ -54,6 +56,7 @@ class StoreCore:
         options: of the store.
         plugins: whose observing hooks are called.
         keys: the keys of encrypted values; None for none.
+        observing: what operations are shown to; None for nothing.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class StoreCore:
         options: StoreOptions,
         plugins: Plugins,
         keys: DataKeys | None = None,
+        observing: Observing | None = None,
     ) -> None:
         self.backend, self.options = backend, options
         self.coding = Coding(codec, options)
@@ -78,6 +82,10 @@ class StoreCore:
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self.observing = observing
+        if observing is not None:
+            observing.attach(self)
+        self.usage: UsageCounter | None = UsageCounter(self) if options.analytics else None
 
     # Life cycle
 
@@ -108,6 +116,8 @@ class StoreCore:
         """Let go of the backend; may be called twice."""
         if self._closed:
             return
+        if self.usage is not None and self._opened:
+            await self.usage.close()
         self._closed, self._opened = True, False
         # Also where opening was cut short: it may have come half-way.
         if self._opening is not None:
@@ -204,6 +214,8 @@ class StoreCore:
         )
         self.commits += 1
         self._tell_committed(result, draft)
+        if self.usage is not None:
+            self.usage.count(result, draft, commit_id)
         return result
 
     async def fetch_cache_key(self) -> None:

@@ -145,6 +145,8 @@ class LeaseHolder:
             holder=f"{socket.gethostname()}:{os.getpid()}",
         )
         self.lease = Lease(core, self._request)
+        if core.observing is not None:
+            core.observing.attach_wait(self, f"{scope}.acquire", name if scope == "turn" else None)
 
     @property
     def lease_owner(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Self
 
 from miniagent_store.backend import (
@@ -54,8 +54,10 @@ from miniagent_store.store.reading import (
 from miniagent_store.store.reencrypting import Sweep
 from miniagent_store.store.state import StateHandle
 from miniagent_store.store.turn import Turn
+from miniagent_store.store.usage_reading import read_usage
 from miniagent_store.store.watching import watch
 from miniagent_store.url import StoreURL
+from miniagent_store.usage_report import UsageReport
 from miniagent_store.values import (
     MESSAGES,
     Entry,
@@ -83,6 +85,8 @@ class Store(SessionStore):
         self._queue = LeaseQueue()
         self._cache = Cache(core, self._queue)
         self._collections: dict[tuple[str, int], KeyValue] = {}
+        if core.observing is not None:
+            core.observing.attach_calls(self)
 
     # Life cycle
 
@@ -536,6 +540,7 @@ class Store(SessionStore):
             raise
         except StoreError as error:
             return Stats(commits=commits, retries=retries, problem=str(error))
+        recorder = self._core.observing.recorder if self._core.observing is not None else None
         return Stats(
             dict(held.sessions),
             held.messages,
@@ -544,7 +549,18 @@ class Store(SessionStore):
             dict(held.agents),
             commits,
             retries,
+            latency=recorder.latency() if recorder is not None else {},
+            retried=recorder.retries() if recorder is not None else {},
         )
+
+    async def usage(
+        self,
+        user_id: str | None = None,
+        *,
+        since: date | str | None = None,
+        until: date | str | None = None,
+    ) -> UsageReport:
+        return await read_usage(self._core, user_id, since, until)
 
     async def sweep(self) -> int:
         await self._core.ready()
