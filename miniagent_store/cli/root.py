@@ -58,6 +58,7 @@ class Root(LazyGroup):
         "sessions": "miniagent_store.cli.sessions",
         "keys": "miniagent_store.cli.keys",
         "plugins": "miniagent_store.cli.plugins",
+        "usage": "miniagent_store.cli.usage",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b

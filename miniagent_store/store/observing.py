@@ -9,11 +9,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from miniagent_store.operation import Operation, Place, current_operation
 from miniagent_store.store.latency import LatencyRecorder
-from miniagent_store.values import Page, Session
+from miniagent_store.values import Latency, Page, Session
 
 if TYPE_CHECKING:
     from miniagent_store.options import StoreOptions
@@ -170,6 +170,21 @@ class _Observed(AbstractContextManager[AnyOperation], Generic[AnyOperation]):
                 logger.exception("an observer of %s failed", operation.name)
         # What an observer keeps must not keep the whole stack alive.
         operation.error = None
+
+
+class Measured(TypedDict, total=False):
+    """What `Stats` has of times and retries; nothing without ``measure=true``."""
+
+    latency: dict[str, Latency]
+    retried: dict[str, int]
+
+
+def measured(core: StoreCore) -> Measured:
+    """Times and retries of a store's operations so far."""
+    if core.observing is None or core.observing.recorder is None:
+        return {}
+    recorder = core.observing.recorder
+    return {"latency": recorder.latency(), "retried": recorder.retries()}
 
 
 def observing_for(plugins: Plugins, options: StoreOptions, url: StoreURL, backend: str) -> Observing | None:

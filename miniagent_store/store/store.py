@@ -39,6 +39,7 @@ from miniagent_store.store.forking import fork_session
 from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.leases import Lease, LeaseQueue, Lock
 from miniagent_store.store.listing import list_sessions
+from miniagent_store.store.observing import measured
 from miniagent_store.store.protocol import Messages, SessionStore, Version
 from miniagent_store.store.reading import (
     check_count,
@@ -539,8 +540,7 @@ class Store(SessionStore):
         except (StoreClosedError, WrongLoopError):
             raise
         except StoreError as error:
-            return Stats(commits=commits, retries=retries, problem=str(error))
-        recorder = self._core.observing.recorder if self._core.observing is not None else None
+            return Stats(commits=commits, retries=retries, problem=str(error), **measured(self._core))
         return Stats(
             dict(held.sessions),
             held.messages,
@@ -549,8 +549,7 @@ class Store(SessionStore):
             dict(held.agents),
             commits,
             retries,
-            latency=recorder.latency() if recorder is not None else {},
-            retried=recorder.retries() if recorder is not None else {},
+            **measured(self._core),
         )
 
     async def usage(

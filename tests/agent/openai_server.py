@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-
 USAGE = {"prompt_tokens": 7, "completion_tokens": 4, "total_tokens": 11}
 
 

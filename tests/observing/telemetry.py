@@ -44,9 +44,7 @@ class Telemetry:
     def tree(self) -> list[tuple[str, str | None]]:
         """Each span and its parent, by name."""
         names = {span.context.span_id: span.name for span in self.spans if span.context}
-        return [
-            (span.name, names.get(span.parent.span_id) if span.parent else None) for span in self.spans
-        ]
+        return [(span.name, names.get(span.parent.span_id) if span.parent else None) for span in self.spans]
 
     def points(self, metric: str) -> list[Any]:
         """The data points of a metric."""

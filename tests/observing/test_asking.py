@@ -166,15 +166,14 @@ async def test_an_observer_cannot_swallow_an_error() -> None:
 
 async def test_an_operation_that_is_cancelled_says_so() -> None:
     recorder = Recorder()
-    async with open_store("memory://", plugins=[recorder]) as store:
-        async with store.lock("busy"):
-            waiting = asyncio.ensure_future(store.lock("busy", wait=30).__aenter__())
-            while not recorder.names:
-                await asyncio.sleep(0)
-            await asyncio.sleep(0.01)
-            waiting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
+    async with open_store("memory://", plugins=[recorder]) as store, store.lock("busy"):
+        waiting = asyncio.ensure_future(store.lock("busy", wait=30).__aenter__())
+        while not recorder.names:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
 
     assert recorder.names == ["lock.acquire", "lock.acquire"]
     assert recorder.errors == ["", "CancelledError"]

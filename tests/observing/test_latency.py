@@ -85,10 +85,9 @@ async def test_stats_tell_retries_by_operation() -> None:
     with Server() as server:
         async with open_store(f"{server.url}/0", measure=True, deadline=1.5) as store:
             session = await store.create()
-            server.kill()
+            server.stop()
             with pytest.raises(BackendUnavailableError):
                 await store.get(session.id)
-            server.start()
             stats = await store.stats()
 
     assert stats.retried["get"] >= 1

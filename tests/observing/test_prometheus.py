@@ -88,8 +88,6 @@ async def test_names_that_callers_give_cannot_fill_the_memory() -> None:
             batch.append(Message.user("hello"))
             await batch.commit(f"named-{number}")
 
-    names = {
-        name[2] for name in samples(registry) if name[0] == "miniagent_store_operation_seconds_count"
-    }
+    names = {name[2] for name in samples(registry) if name[0] == "miniagent_store_operation_seconds_count"}
     assert len(names) == MOST_VALUES + 1
     assert "other" in names
