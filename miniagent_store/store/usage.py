@@ -105,6 +105,7 @@ class UsageCounter:
         self._again: list[_Write] = []
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._looked_at: dict[str | None, str] = {}
+        self._day = 0, ""
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
@@ -142,7 +143,10 @@ class UsageCounter:
 
     def today(self) -> str:
         """The day by the backend's clock, UTC, in ISO 8601."""
-        return from_ms(self._core.backend.now_ms()).date().isoformat()
+        number = self._core.backend.now_ms() // DAY_MS
+        if number != self._day[0]:
+            self._day = number, from_ms(number * DAY_MS).date().isoformat()
+        return self._day[1]
 
     def _is_first(self, result: CommitResult, commit_id: str) -> bool:
         """Whether a commit under a caller's id has not been counted before."""

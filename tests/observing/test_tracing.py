@@ -19,16 +19,7 @@ from tests.agent.miniagent_like import Agent as MiniAgentLike
 from tests.agent.openai_server import openai_server
 from tests.observing.telemetry import Telemetry
 
-CANARIES = [
-    f"c4nary-{what}" for what in ("question", "answer", "arguments", "result", "metadata", "user")
-]
-    "c4nary-question",
-    "c4nary-answer",
-    "c4nary-arguments",
-    "c4nary-result",
-    "c4nary-metadata",
-    "c4nary-user",
-]
+CANARIES = [f"c4nary-{what}" for what in ("question", "answer", "arguments", "result", "metadata", "user")]
 TURN = [
     ("invoke_agent helper", None),
     ("turn.acquire sessions", "invoke_agent helper"),
