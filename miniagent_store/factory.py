@@ -22,7 +22,6 @@ from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import StoreOptions, read_options
 from miniagent_store.plugins import Plugins, shared_plugins
 from miniagent_store.store.core import StoreCore
-from miniagent_store.store.observing import observing_for
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
 from miniagent_store.url import StoreURL
@@ -97,8 +96,7 @@ def open_store(
             store_options.namespace, store_options.deadline, store_options.connect_timeout, extra
         ),
     )
-    observing = observing_for(found, store_options, parsed, backend.name)
-    return Store(StoreCore(backend, codec, store_options, found, keys, observing), parsed, registry)
+    return Store(StoreCore(backend, codec, store_options, found, keys), parsed, registry)
 
 
 def _keys(

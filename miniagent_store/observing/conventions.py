@@ -29,6 +29,9 @@ _COLLECTIONS = {
     "kv": "kv",
     "lock": "locks",
     "rate_limit": "rate_limits",
+    "rate_reset": "rate_limits",
+    "tenants": "tenants",
+    "delete_tenant": "tenants",
     "usage": "usage",
 }
 

@@ -31,6 +31,7 @@ from miniagent_store.options import StoreOptions
 from miniagent_store.store.coding import Coding
 from miniagent_store.store.committing import commit_draft
 from miniagent_store.store.draft import CommitDraft, DraftRedaction
+from miniagent_store.store.observing import observing_for
 from miniagent_store.store.retrying import IN_DOUBT, Retrying
 from miniagent_store.store.session_keys import SessionKeys
 from miniagent_store.store.usage import UsageCounter
@@ -39,6 +40,7 @@ from miniagent_store.store.writer import Writer
 if TYPE_CHECKING:
     from miniagent_store.plugins import Plugins
     from miniagent_store.store.observing import Observing
+    from miniagent_store.url import StoreURL
 
 logger = logging.getLogger("miniagent_store")
 # Long histories that are read at the same time: one is decoded while the next is on its way. More are no
@@ -56,7 +58,6 @@ class StoreCore:
         options: of the store.
         plugins: whose observing hooks are called.
         keys: the keys of encrypted values; None for none.
-        observing: what operations are shown to; None for nothing.
     """
 
     def __init__(
@@ -66,7 +67,6 @@ class StoreCore:
         options: StoreOptions,
         plugins: Plugins,
         keys: DataKeys | None = None,
-        observing: Observing | None = None,
     ) -> None:
         self.backend, self.options = backend, options
         self.coding = Coding(codec, options)
@@ -82,9 +82,7 @@ class StoreCore:
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
-        self.observing = observing
-        if observing is not None:
-            observing.attach(self)
+        self.observing: Observing | None = None
         self.usage: UsageCounter | None = UsageCounter(self) if options.analytics else None
 
     # Life cycle
@@ -131,6 +129,13 @@ class StoreCore:
         if found is None:
             found = self._hooks[name] = self._plugins.implementations(name)
         return found
+
+    def observe(self, url: StoreURL) -> Observing | None:
+        """Have operations be shown to whoever asked for them; None for nobody."""
+        self.observing = observing_for(self._plugins, self.options, url, self.backend.name)
+        if self.observing is not None:
+            self.observing.attach(self)
+        return self.observing
 
     def tell(self, hook: str, **arguments: Any) -> None:
         """Call an observing hook. One that fails is logged and harms nobody."""

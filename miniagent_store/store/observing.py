@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from miniagent_store.plugins import Plugins
     from miniagent_store.store.core import StoreCore
     from miniagent_store.store.draft import CommitDraft
+    from miniagent_store.store.retrying import Retrying
     from miniagent_store.url import StoreURL
 
 logger = logging.getLogger("miniagent_store")
@@ -27,6 +28,8 @@ Observer = Callable[[Operation], AbstractContextManager[Any] | None]
 AnyOperation = TypeVar("AnyOperation", bound=Operation)
 # Records that are nobody's conversation; their ids may name users and keys.
 NO_CONVERSATIONS = ("kv/", "user/", "usage/")
+# Operations that are about a key, or a topic, which may be a user's.
+NO_SESSIONS = ("cache", "lock", "rate", "watch")
 LIFE_CYCLE = {"open", "close"}
 
 
@@ -51,7 +54,7 @@ class Observing:
         outer = current_operation.get()
         if outer is not None and outer.seconds is None:
             return nullcontext(outer)
-        if session_id is not None and session_id.startswith(NO_CONVERSATIONS):
+        if session_id and (session_id.startswith(NO_CONVERSATIONS) or name.startswith(NO_SESSIONS)):
             session_id = None
         return _Observed(self, Operation(name, session_id, self.place), self.recorder)
 
@@ -60,8 +63,8 @@ class Observing:
         return _Observed(self, operation, None)
 
     def attach(self, core: StoreCore) -> None:
-        """Observe whatever passes a core: commits, reads and all other calls of the backend."""
-        commit, read, attempt = core.commit, core.read, core.retrying.attempt
+        """Observe whatever passes a core."""
+        commit, read = core.commit, core.read
 
         async def observed_commit(draft: CommitDraft, *, operation: str, **rest: Any) -> Any:
             with self.operation(operation, draft.session_id) as seen:
@@ -76,6 +79,13 @@ class Observing:
                 _add_entries(seen, sum(map(len, result.entries)))
                 return result
 
+        vars(core).update(commit=observed_commit, read=observed_read)
+        self.attach_retrying(core.retrying)
+
+    def attach_retrying(self, retrying: Retrying) -> None:
+        """Observe calls of a backend."""
+        attempt = retrying.attempt
+
         async def observed_attempt(operation: str, session_id: str, once: Any, **rest: Any) -> Any:
             with self.operation(operation, session_id or None) as seen:
                 result = await attempt(operation, session_id, once, **rest)
@@ -84,8 +94,7 @@ class Observing:
                     seen.misses += sum(1 for each in result if each is None)
                 return result
 
-        vars(core).update(commit=observed_commit, read=observed_read)
-        vars(core.retrying).update(attempt=observed_attempt)
+        vars(retrying).update(attempt=observed_attempt)
 
     def attach_calls(self, store: Any) -> None:
         """Observe the public calls of a store under their own names."""

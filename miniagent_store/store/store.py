@@ -83,11 +83,12 @@ class Store(SessionStore):
 
     def __init__(self, core: StoreCore, url: StoreURL, types: TypeRegistry) -> None:
         self._core, self._url, self._types = core, url, types
+        observing = core.observe(url)
+        if observing is not None:
+            observing.attach_calls(self)
         self._queue = LeaseQueue()
         self._cache = Cache(core, self._queue)
         self._collections: dict[tuple[str, int], KeyValue] = {}
-        if core.observing is not None:
-            core.observing.attach_calls(self)
 
     # Life cycle
 

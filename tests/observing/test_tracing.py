@@ -11,6 +11,7 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from miniagent_store import AgentConfig, BackendUnavailableError, Message, SessionNotFoundError, open_store
+from miniagent_store.agent.events import Event, EventType
 from miniagent_store.agent.models import TokenUsage
 from miniagent_store.session import SessionAgent, SessionManager
 from miniagent_store.store.store import Store
@@ -184,6 +185,31 @@ async def test_an_agent_of_another_framework_is_a_span(place: str, telemetry: Te
     assert telemetry.tree()[0] == ("invoke_agent helper", None)
     assert ("read sessions", "invoke_agent helper") not in telemetry.tree()
     assert ("snapshot sessions", "invoke_agent helper") in telemetry.tree()
+
+
+class Digger:
+    """An agent of another kind, which tells of its tools by events."""
+
+    def __init__(self, callbacks: Any) -> None:
+        self._callbacks = callbacks
+
+    async def run(self, user_input: str) -> str:
+        asked = {"tool": "dig", "arguments": {"where": "c4nary-arguments"}}
+        await self._callbacks.emit(Event(EventType.TOOL_CALL, asked))
+        await self._callbacks.emit(Event(EventType.TOOL_RESULT, {"tool": "dig", "result": "c4nary-result"}))
+        await self._callbacks.emit(Event(EventType.TOOL_CALL, {"tool": "endless"}))
+        return "c4nary-answer"
+
+
+async def test_tools_of_an_agent_of_another_framework_are_spans(place: str, telemetry: Telemetry) -> None:
+    await one_chat(place, telemetry, model=Digger)
+
+    tools = [span for span in telemetry.tree() if span[0].startswith("execute_tool")]
+    assert tools == [
+        ("execute_tool dig", "invoke_agent helper"),
+        ("execute_tool endless", "invoke_agent helper"),
+    ]
+    assert [canary for canary in CANARIES if canary in telemetry.text()] == []
 
 
 async def test_a_call_of_the_store_that_fails_tells_why_in_codes(place: str, telemetry: Telemetry) -> None:
