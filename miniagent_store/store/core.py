@@ -77,13 +77,13 @@ class StoreCore:
         self.writer = Writer(options.deadline)
         backend.tell = self._tell_connection
         self.commits = 0
+        self.observing: Observing | None = None
+        self.usage: UsageCounter | None = UsageCounter(self) if options.analytics else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
-        self.observing: Observing | None = None
-        self.usage: UsageCounter | None = UsageCounter(self) if options.analytics else None
 
     # Life cycle
 
