@@ -36,7 +36,8 @@ def answer(tokens: Any) -> Message:
 class UsagePromises(ConformanceBase):
     """``analytics=true`` and `store.usage`."""
 
-    async def test_nothing_is_counted_unless_asked_for(self, store: SessionStore) -> None:
+    async def test_nothing_is_counted_unless_asked_for(self, open_here: OpenHere) -> None:
+        store = await open_here(analytics=False)
         session = await store.create(user_id="ada")
         await store.append(session.id, Message.user("hello"))
 
