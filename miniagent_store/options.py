@@ -152,13 +152,13 @@ class StoreOptions:
     namespace: str = _option(_parse_namespace, "", "keeps stores in one place apart: A-Z a-z 0-9 _ -")
     max_session_size: int | None = _option(parse_size, None, "bytes a session may hold, such as 1MiB")
     max_message_size: int | None = _option(parse_size, None, "bytes a message may have, such as 64KiB")
-    deadline: float = _option(_parse_positive, 10.0, "seconds an operation may take, retries included")
-    connect_timeout: float = _option(_parse_positive, 2.0, "seconds for the first connection")
     observe: tuple[str, ...] = _option(
         _parse_names, (), "who is told of operations: opentelemetry, prometheus, logs"
     )
     measure: bool = _option(parse_bool, False, "times of operations in stats()")
     analytics: bool = _option(parse_bool, False, "messages, turns and tokens a day and user, for usage()")
+    deadline: float = _option(_parse_positive, 10.0, "seconds an operation may take, retries included")
+    connect_timeout: float = _option(_parse_positive, 2.0, "seconds for the first connection")
 
 
 _OPTIONS = {each.name: each for each in fields(StoreOptions)}

@@ -453,10 +453,6 @@ class SessionStore(ABC):
         """How the store is; never raises for a sick server."""
 
     @abstractmethod
-    async def stats(self) -> Stats:
-        """What the store holds; never raises for a sick server."""
-
-    @abstractmethod
     async def usage(
         self,
         user_id: str | None = None,
@@ -472,6 +468,10 @@ class SessionStore(ABC):
             user_id: of this user only; "" for sessions without a user; None for all.
             since, until: first and last day, as dates or as "2030-01-31".
         """
+
+    @abstractmethod
+    async def stats(self) -> Stats:
+        """What the store holds; never raises for a sick server."""
 
     @abstractmethod
     async def sweep(self) -> int:

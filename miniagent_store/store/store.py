@@ -533,6 +533,15 @@ class Store(SessionStore):
         problems = tuple(str(finding) for finding in findings if finding.level == "error")
         return Health(not problems, name, latency, problems, details, findings)
 
+    async def usage(
+        self,
+        user_id: str | None = None,
+        *,
+        since: date | str | None = None,
+        until: date | str | None = None,
+    ) -> UsageReport:
+        return await read_usage(self._core, user_id, since, until)
+
     async def stats(self) -> Stats:
         commits, retries = self._core.commits, self._core.retrying.retries
         try:
@@ -552,15 +561,6 @@ class Store(SessionStore):
             retries,
             **measured(self._core),
         )
-
-    async def usage(
-        self,
-        user_id: str | None = None,
-        *,
-        since: date | str | None = None,
-        until: date | str | None = None,
-    ) -> UsageReport:
-        return await read_usage(self._core, user_id, since, until)
 
     async def sweep(self) -> int:
         await self._core.ready()
