@@ -589,6 +589,23 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """How long an operation takes, retries included; within 5 %.
+
+    Attributes:
+        count: how many there were.
+        p50, p95, p99: seconds that so many percent of them took at most.
+        max: seconds of the longest one.
+    """
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What a store holds.
 
@@ -601,6 +618,9 @@ class Stats:
         commits, retries: of this opened store.
         cache_hits, cache_misses: keys that this opened store looked for in the cache.
         problem: why the numbers are missing, if they are.
+        latency: by operation, of this opened store, with ``measure=true``. What "turn.acquire" and
+            "lock.acquire" took is the wait for turns and locks.
+        retried: retries by operation, likewise.
     """
 
     sessions: dict[str, int] = field(default_factory=dict)
@@ -613,6 +633,8 @@ class Stats:
     problem: str | None = None
     cache_hits: int = 0
     cache_misses: int = 0
+    latency: dict[str, Latency] = field(default_factory=dict)
+    retried: dict[str, int] = field(default_factory=dict)
 
     @property
     def hit_rate(self) -> float:
@@ -622,4 +644,7 @@ class Stats:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "latency": {name: asdict(times) for name, times in self.latency.items()},
+        }

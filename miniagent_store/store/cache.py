@@ -54,6 +54,8 @@ class Cache:
         self._core, self._place = core, core.place
         self._flight = SingleFlight(self, core.place, queue)
         self._retrying = Retrying(min(core.place.options.deadline, PATIENCE), core.tell)
+        if core.observing is not None:
+            core.observing.attach_retrying(self._retrying)
         self._left_alone_until = 0.0
         self._warned_at: float | None = None
         self.hits = self.misses = 0

@@ -31,14 +31,18 @@ from miniagent_store.options import StoreOptions
 from miniagent_store.store.coding import Coding
 from miniagent_store.store.committing import commit_draft
 from miniagent_store.store.draft import CommitDraft, DraftRedaction
+from miniagent_store.store.observing import observing_for
 from miniagent_store.store.retrying import IN_DOUBT, Retrying
 from miniagent_store.store.session_keys import SessionKeys
 from miniagent_store.store.sharing import Shared
 from miniagent_store.store.tenant_limits import LimitGuard, TenantLimits
+from miniagent_store.store.usage import UsageCounter
 from miniagent_store.store.writer import Writer
 
 if TYPE_CHECKING:
     from miniagent_store.plugins import Plugins
+    from miniagent_store.store.observing import Observing
+    from miniagent_store.url import StoreURL
 
 logger = logging.getLogger("miniagent_store")
 # Long histories that are read at the same time: one is decoded while the next is on its way. More are no
@@ -86,6 +90,8 @@ class StoreCore:
         backend.tell = self._tell_connection
         self.shared = Shared()
         self.commits = 0
+        self.observing: Observing | None = None
+        self.usage: UsageCounter | None = UsageCounter(self) if options.analytics else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._opening: asyncio.Lock | None = None
@@ -129,6 +135,8 @@ class StoreCore:
         """Let go of the backend; may be called twice."""
         if self._closed:
             return
+        if self.usage is not None and self._opened:
+            await self.usage.close()
         self._closed, self._opened = True, False
         # Also where opening was cut short: it may have come half-way.
         if self._opening is not None:
@@ -142,6 +150,13 @@ class StoreCore:
         if found is None:
             found = self._hooks[name] = self._plugins.implementations(name)
         return found
+
+    def observe(self, url: StoreURL) -> Observing | None:
+        """Have operations be shown to whoever asked for them; None for nobody."""
+        self.observing = observing_for(self._plugins, self.options, url, self.backend.name)
+        if self.observing is not None:
+            self.observing.attach(self)
+        return self.observing
 
     def tell(self, hook: str, **arguments: Any) -> None:
         """Call an observing hook. One that fails is logged and harms nobody."""
@@ -225,6 +240,8 @@ class StoreCore:
         )
         self.commits += 1
         self._tell_committed(result, draft)
+        if self.usage is not None:
+            self.usage.count(result, draft, commit_id)
         return result
 
     async def fetch_cache_key(self) -> None:

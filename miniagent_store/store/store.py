@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -44,6 +44,7 @@ from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.leases import Lease, LeaseQueue, Lock
 from miniagent_store.store.limiting import count_one, rate_limited, rate_step
 from miniagent_store.store.listing import count_sessions, list_sessions
+from miniagent_store.store.observing import measured
 from miniagent_store.store.protocol import Messages, SessionStore, Version
 from miniagent_store.store.reading import (
     check_count,
@@ -64,8 +65,10 @@ from miniagent_store.store.sweeping import sweep
 from miniagent_store.store.tenant_limits import TenantLimits
 from miniagent_store.store.tenants import TenantDeletion, Tenants
 from miniagent_store.store.turn import Turn
+from miniagent_store.store.usage_reading import read_usage
 from miniagent_store.store.watching import watch
 from miniagent_store.url import StoreURL
+from miniagent_store.usage_report import UsageReport
 from miniagent_store.values import (
     MESSAGES,
     Entry,
@@ -92,6 +95,9 @@ class Store(SessionStore):
     def __init__(self, core: StoreCore, url: StoreURL, types: TypeRegistry, tenants: Tenants) -> None:
         self._core, self._url, self._types = core, url, types
         self._tenants = tenants
+        observing = core.observe(url)
+        if observing is not None:
+            observing.attach_calls(self)
         self._queue = LeaseQueue()
         self._cache = Cache(core, self._queue)
         self._collections: dict[tuple[str, int], KeyValue] = {}
@@ -571,6 +577,15 @@ class Store(SessionStore):
         problems = tuple(str(finding) for finding in findings if finding.level == "error")
         return Health(not problems, name, latency, problems, details, findings)
 
+    async def usage(
+        self,
+        user_id: str | None = None,
+        *,
+        since: date | str | None = None,
+        until: date | str | None = None,
+    ) -> UsageReport:
+        return await read_usage(self._core, user_id, since, until)
+
     async def stats(self) -> Stats:
         commits, retries = self._core.commits, self._core.retrying.retries
         try:
@@ -579,7 +594,9 @@ class Store(SessionStore):
         except (StoreClosedError, WrongLoopError):
             raise
         except StoreError as error:
-            return self._cache.counted(Stats(commits=commits, retries=retries, problem=str(error)))
+            return self._cache.counted(
+                Stats(commits=commits, retries=retries, problem=str(error), **measured(self._core))
+            )
         stats = Stats(
             dict(held.sessions),
             held.messages,
@@ -588,6 +605,7 @@ class Store(SessionStore):
             dict(held.agents),
             commits,
             retries,
+            **measured(self._core),
         )
         return self._cache.counted(stats)
 

@@ -112,7 +112,7 @@ class RedisBackend(Backend):
             self._wake_ups = parent._wake_ups.within(keys)
         self._cache_max_size = cache_max_size
         self._caching = Caching(executor, keys, cache_max_size)
-        self._known = KnownSessions(keys, grace_ms, among=parent._known if parent else None)
+        self._known: KnownSessions = KnownSessions(keys, grace_ms, parent._known if parent else None)
         self._notes = Notes(executor, keys)
         self._sweeping = Sweeping(executor, keys, self._notes)
 
