@@ -219,22 +219,21 @@ class CleaningPromises(ConformanceBase):
         await store.create("short", user_id="ada", agent="helper", tags=["odd"], ttl=0.05)
         await gone(store, "short")
 
+        wanted: list[dict[str, Any]] = [
+            {},
+            {"user_id": "ada"},
+            {"user_id": "nobody"},
+            {"agent": "helper"},
+            {"tags": ["odd"]},
+            {"kind": "thread"},
+            {"kind": "nothing"},
+            {"user_id": "ada", "agent": "helper"},
+            {"tags": ["odd", "third"]},
+            {"user_id": "bob", "tags": ["odd"]},
+        ]
+
         async def counts() -> list[int]:
-            return [
-                await store.count_sessions(**filters)
-                for filters in (
-                    {},
-                    {"user_id": "ada"},
-                    {"user_id": "nobody"},
-                    {"agent": "helper"},
-                    {"tags": ["odd"]},
-                    {"kind": "thread"},
-                    {"kind": "nothing"},
-                    {"user_id": "ada", "agent": "helper"},
-                    {"tags": ["odd", "third"]},
-                    {"user_id": "bob", "tags": ["odd"]},
-                )
-            ]
+            return [await store.count_sessions(**filters) for filters in wanted]
 
         expected = [6, 3, 0, 4, 3, 1, 0, 2, 1, 0]
         assert await counts() == expected
