@@ -36,7 +36,7 @@ from miniagent_store.store.retrying import IN_DOUBT, Retrying
 from miniagent_store.store.session_keys import SessionKeys
 from miniagent_store.store.sharing import Shared
 from miniagent_store.store.tenant_limits import LimitGuard, TenantLimits
-from miniagent_store.store.usage import UsageCounter
+from miniagent_store.store.usage import USAGE_OPERATION, UsageCounter
 from miniagent_store.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ logger = logging.getLogger("miniagent_store")
 # faster, keep the server from commits, and have Python's garbage collector keep everyone waiting.
 LARGE_AT_ONCE = 2
 LARGE_ENTRIES = 200
-# The commit that makes the data key of cached values; no limit keeps it out, so that reading goes on.
+# The commit that makes the data key of cached values.
 KEYS_OPERATION = "keys"
 
 
@@ -258,7 +258,9 @@ class StoreCore:
             return self.backend.commit(replace(commit, retry=True) if retry else commit)
 
         try:
-            if self.limits is not None and not in_doubt and operation != KEYS_OPERATION:
+            # No limit keeps out what the store writes on its own account: reading and counting go on.
+            own = operation in (KEYS_OPERATION, USAGE_OPERATION)
+            if self.limits is not None and not in_doubt and not own:
                 await self.limits.admit(commit)
             result = await self.retrying.attempt(
                 operation, commit.session_id, once, commit_id=str(commit.identity), in_doubt=in_doubt

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from miniagent_store.store.core import StoreCore
 
 logger = logging.getLogger("miniagent_store")
+USAGE_OPERATION = "usage"
 KIND = "usage"
 # A crash loses what was counted since the last write, so this many seconds at most.
 GATHERED = 1.0
@@ -232,7 +233,7 @@ class UsageCounter:
         try:
             if write.commit_id is None:
                 draft.state[:0] = await self._old_days(write)
-            await core.commit(draft, operation="usage", create=create, commit_id=write.commit_id)
+            await core.commit(draft, operation=USAGE_OPERATION, create=create, commit_id=write.commit_id)
         except OutcomeUnknownError as error:
             if error.final:
                 logger.error("usage of one user may not have been written: %s", error)

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-BASIC_USAGE = Path(__file__).parents[2] / "examples" / "basic_usage.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BASIC_USAGE = EXAMPLES / "basic_usage.py"
 
 
 def test_basic_usage_remembers_across_runs(tmp_path: Path) -> None:
@@ -26,3 +27,11 @@ def test_basic_usage_remembers_across_runs(tmp_path: Path) -> None:
     ]
     assert second[0] == 'You said: "What did I just say?"'
     assert second[-1] == "basic-usage: 12 messages"
+
+
+def test_many_instances_answer_one_session() -> None:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "many_instances.py")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+    assert told.count("looks up Paris") == 1
+    assert told.splitlines()[-2:] == ["24 messages", "turns alternate: True"]
