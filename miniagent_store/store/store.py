@@ -37,6 +37,7 @@ from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.reencryption import Reencryption
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
+from miniagent_store.store.cache_place import CachePlace
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.draft import CommitDraft, clean_metadata, clean_tags, draft_entry
 from miniagent_store.store.forking import fork_session
@@ -99,21 +100,22 @@ class Store(SessionStore):
         if observing is not None:
             observing.attach_calls(self)
         self._queue = LeaseQueue()
-        self._cache = Cache(core, self._queue)
+        self._cache_place = CachePlace(core)
+        self._cache = Cache(self._cache_place, self._queue)
         self._collections: dict[tuple[str, int], KeyValue] = {}
 
     # Life cycle
 
     async def open(self) -> Self:
         await self._core.ready()
-        await self._cache.open()
+        await self._cache_place.open()
         return self
 
     async def close(self) -> None:
         try:
             await self._tenants.close()
             await self._queue.close()
-            await self._cache.close()
+            await self._cache_place.close()
         finally:
             await self._core.close()
 
@@ -587,6 +589,7 @@ class Store(SessionStore):
         return await read_usage(self._core, user_id, since, until)
 
     async def stats(self) -> Stats:
+        place = self._cache_place
         commits, retries = self._core.commits, self._core.retrying.retries
         try:
             await self._core.ready()
@@ -594,10 +597,15 @@ class Store(SessionStore):
         except (StoreClosedError, WrongLoopError):
             raise
         except StoreError as error:
-            return self._cache.counted(
-                Stats(commits=commits, retries=retries, problem=str(error), **measured(self._core))
+            return Stats(
+                commits=commits,
+                retries=retries,
+                problem=str(error),
+                cache_hits=place.hits,
+                cache_misses=place.misses,
+                **measured(self._core),
             )
-        stats = Stats(
+        return Stats(
             dict(held.sessions),
             held.messages,
             held.size,
@@ -605,9 +613,10 @@ class Store(SessionStore):
             dict(held.agents),
             commits,
             retries,
+            cache_hits=place.hits,
+            cache_misses=place.misses,
             **measured(self._core),
         )
-        return self._cache.counted(stats)
 
     async def count_sessions(
         self,

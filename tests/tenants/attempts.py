@@ -16,6 +16,7 @@ import pytest
 
 from miniagent_store import (
     Message,
+    RateLimitedError,
     Session,
     SessionNotFoundError,
     SessionStore,
@@ -36,6 +37,8 @@ NOT_DATA = {
     "url": "of a view, see test_views.py",
     "types": "classes of the program, the same for all",
     "health": "of the servers",
+    "cache.hits": "counts of the view's own",
+    "cache.misses": "counts of the view's own",
     "tenant": "makes the views that are tried here",
 }
 
@@ -375,9 +378,12 @@ async def cache_read(w: World) -> None:
     assert await cache.get_many([w.id, f"{w.id}-2"], namespace=w.id) == {}
 
 
-@tries("cache.set", "cache.set_many", "cache.delete", "cache.clear")
+@tries("cache.set", "cache.set_many", "cache.delete", "cache.delete_many", "cache.clear")
 async def cache_write(w: World) -> None:
     cache = w.mine.cache
+    await w.theirs.cache.set("tagged", SECRET, tags=["tag"])
+    assert await cache.clear(tag="tag") == 0
+    assert await cache.delete_many([w.id, f"{w.id}-2"], namespace=w.id) == 0
     assert not await cache.delete(w.id, namespace=w.id)
     assert await cache.clear(w.id) == 0
     await cache.set(w.id, "mine", namespace=w.id)
@@ -413,6 +419,21 @@ async def lock(w: World) -> None:
         await w.mine.append(w.id, Message.user("x"), fence=theirs.fence)
     async with w.theirs.lock(w.id, wait=0) as again:
         assert again.fence > theirs.fence
+
+
+@tries("rate_limited", "reset_rate_limit")
+async def rate_limited(w: World) -> None:
+    async def tool() -> None: ...
+
+    of_theirs, of_mine = (
+        store.rate_limited(1, 600, key=f"tool-{w.id}")(tool) for store in (w.theirs, w.mine)
+    )
+    await of_theirs()
+    await of_mine()
+    await w.mine.reset_rate_limit(f"tool-{w.id}")
+    await of_mine()
+    with pytest.raises(RateLimitedError):
+        await of_theirs()
 
 
 @tries("rate_limit")
