@@ -48,7 +48,7 @@ class Sweeper:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="miniagent sweeper")
 
     async def stop(self) -> None:
-        """End, and wait until it has ended; another instance takes over at once."""
+        """End, and wait until it has ended; another instance takes over when it looks again."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -75,6 +75,8 @@ class Sweeper:
                 return
             except StoreError as error:
                 logger.warning("the sweeper failed and will be tried again: %s", error)
+            except Exception:
+                logger.exception("the sweeper failed and will be tried again")
             finally:
                 self._is_elected = False
             await asyncio.sleep(min(self._every, LEASE_SECONDS))

@@ -16,7 +16,7 @@ logger = logging.getLogger("miniagent_store")
 # Who has claimed a session tells of it within this time, or leaves it to others.
 CLAIM_SECONDS = 30.0
 # So many are claimed and removed at a time; fewer where each is written elsewhere before.
-PAGE, ARCHIVE_PAGE = 500, 16
+PAGE, ARCHIVE_PAGE = 500, 100
 
 
 async def sweep(core: StoreCore, progress: Callable[[int], None] | None = None) -> int:

@@ -117,11 +117,11 @@ class Notes:
                 self._send(held.record, changed=held.changed)
 
     async def settle(self) -> None:
-        """As `flush`, and wait until all that has been told has come to its end."""
+        """As `flush`, and wait until all that was told before has come to its end."""
         self.flush()
         await self._executor.settle()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._tasks:
+            await asyncio.wait([*self._tasks])
 
     async def forget_empty(self, kind: str, facts: Sequence[Facts]) -> None:
         """Forget users and agents of sessions that are gone, if these were their last."""

@@ -47,9 +47,11 @@ class Telling:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settle(self) -> None:
-        """Wait until all that was told has been answered."""
-        while waiting := [*self._unanswered, *self._under_way]:
-            await asyncio.wait(waiting)
+        """Wait until all that was told before has been answered."""
+        # Not for what others tell meanwhile, which may never end.
+        for waiting in (self._unanswered, self._under_way):
+            if waiting:
+                await asyncio.wait([*waiting])
 
     def tell(self, *commands: Command, then: Then | None = None) -> None:
         """Send commands, back to back where one node has their keys; `then` is given each reply."""
