@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -237,7 +238,7 @@ class StoreCore:
 
         try:
             if self.limits is not None and not in_doubt and operation != KEYS_OPERATION:
-                await self.limits.admit(commit)
+                await self._admit(commit.session_id, partial(self.limits.admit, commit))
             result = await self.retrying.attempt(
                 operation, commit.session_id, once, commit_id=str(commit.identity), in_doubt=in_doubt
             )
@@ -259,7 +260,7 @@ class StoreCore:
         identity, in_doubt = await self.identity(session_id, commit_id)
         try:
             if self.limits is not None and not in_doubt:
-                await self.limits.admit_fork(session_id)
+                await self._admit(session_id, partial(self.limits.admit_fork, session_id))
             result: CommitResult = await self.retrying.attempt(
                 operation,
                 session_id,
@@ -272,6 +273,9 @@ class StoreCore:
         self.commits += 1
         self._tell_committed(result, CommitDraft(session_id))
         return result
+
+    async def _admit(self, session_id: str, ask: Callable[[], Awaitable[None]]) -> None:
+        await self.retrying.attempt("limits", session_id, lambda _: ask())
 
     def _tell_committed(self, result: CommitResult, draft: CommitDraft) -> None:
         created = result.created and not result.replayed and self.hooks("session_created")

@@ -86,6 +86,8 @@ class Store(SessionStore):
     def __init__(self, core: StoreCore, url: StoreURL, types: TypeRegistry, tenants: Tenants) -> None:
         self._core, self._url, self._types = core, url, types
         self._tenants = tenants
+        # Of a view, its store: held, so that whoever closes that one's store reaches this one.
+        self._above: Store | None = None
         self._queue = LeaseQueue()
         self._cache = Cache(core, self._queue)
         self._collections: dict[tuple[str, int], KeyValue] = {}
@@ -593,7 +595,9 @@ class Store(SessionStore):
         keyring: Keyring | KeyProvider | None = None,
         **options: Any,
     ) -> Store:
-        return self._tenants.view(name, limits=limits, keyring=keyring, options=options)
+        view = self._tenants.view(name, limits=limits, keyring=keyring, options=options)
+        view._above = self
+        return view
 
     async def tenants(self) -> builtins.list[str]:
         return await self._tenants.names()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -311,3 +312,18 @@ async def test_a_backend_that_knows_no_tenants_is_opened_for_each() -> None:
         with pytest.raises(ConfigurationError, match="cannot say which tenants"):
             await store.tenants()
     await eventually(lambda: PlainBackend.opened == 0)
+
+
+async def test_closing_a_store_reaches_what_only_its_user_holds() -> None:
+    store = open_store("memory://")
+    nested = store.tenant("a").tenant("b")
+    for number in range(KNOWN_TENANTS):
+        store.tenant(f"n{number}")  # the one between is forgotten
+    ended = asyncio.create_task(anext(nested.watch()))  # type: ignore[arg-type]
+    await asyncio.sleep(0.05)
+    gc.collect()
+
+    await store.close()
+
+    with pytest.raises(StoreClosedError):
+        await soon(ended, within=3)

@@ -102,7 +102,7 @@ class RedisBackend(Backend):
             executor.events.listener = self._tell
         else:
             self._wake_ups = parent._wake_ups.within(keys)
-        self._known = KnownSessions(keys, parent._known if parent else None)
+        self._known: KnownSessions = KnownSessions(keys, parent._known if parent else None)
 
     async def open(self) -> None:
         if self._parent is None:
