@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from miniagent_store.backend import (
     Backend,
@@ -22,6 +22,7 @@ from miniagent_store.backend import (
     LeaseRequest,
     ListQuery,
     ListResult,
+    RateAlgorithm,
     RateResult,
     RateStep,
     ReadPlan,
@@ -33,10 +34,13 @@ from miniagent_store.backend import (
     Topic,
 )
 from miniagent_store.cancellation import to_the_end
+from miniagent_store.document_caching import DocumentCaching
 from miniagent_store.document_erasing import DocumentErasing
 from miniagent_store.document_rewriting import DocumentRewriting
 from miniagent_store.errors import SessionExistsError, StoreError
 from miniagent_store.rules import (
+    Growth,
+    Hits,
     LeaseRow,
     acquire_lease,
     acquire_turn,
@@ -44,7 +48,9 @@ from miniagent_store.rules import (
     count_one,
     count_records,
     is_expired,
+    kept_ms,
     list_page,
+    next_in_line,
     publish_stage,
     read_plan,
     release_lease,
@@ -57,6 +63,7 @@ from miniagent_store.rules.document_codec import (
     Document,
     Stage,
     decode_document,
+    plain_lease,
 )
 from miniagent_store.rules.item_codec import Item
 from miniagent_store.rules.session_document import SessionDocument
@@ -66,7 +73,7 @@ logger = logging.getLogger("miniagent_store")
 STORE = Topic("store")
 
 
-class DocumentBackend(DocumentRewriting, DocumentErasing, Backend):
+class DocumentBackend(DocumentRewriting, DocumentCaching, DocumentErasing, Backend):
     """A whole backend over atomic changes of single documents.
 
     Give `transact`, `keys` and `capabilities`, and `open` and `close` where there is something to open:
@@ -106,6 +113,7 @@ class DocumentBackend(DocumentRewriting, DocumentErasing, Backend):
     def __init__(self, options: BackendOptions) -> None:
         super().__init__(options.namespace)
         self.options = options
+        self._growth, self._hits = Growth(options.cache_max_size), Hits()
         self._waiting: dict[Topic, list[Subscription]] = {}
         # Who waits in the namespaces of tenants.
         self._rooms: dict[str, dict[Topic, list[Subscription]]] = {}
@@ -131,15 +139,17 @@ class DocumentBackend(DocumentRewriting, DocumentErasing, Backend):
     # Sessions
 
     async def commit(self, commit: Commit) -> CommitResult:
-        def work(document: Document) -> tuple[CommitResult, bool]:
+        def work(document: Document) -> tuple[CommitResult, bool, LeaseRow | None]:
             before = document.record
             result = apply_commit(document.rows(), commit, self.now_ms())
-            return result, result.record is not before
+            return result, result.record is not before, document.turns.get(commit.session_id)
 
         async def run() -> CommitResult:
-            result, changed = await self._change(commit.session_id, work, commit.identity)
+            result, changed, turn = await self._change(commit.session_id, work, commit.identity)
             if changed:
                 await self._changed(result.record)
+            if commit.fence and commit.fence.turn_owner:
+                self._wake_next("turn", commit.session_id, turn)
             return result
 
         return await to_the_end(run())
@@ -228,44 +238,49 @@ class DocumentBackend(DocumentRewriting, DocumentErasing, Backend):
     # Leases
 
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
-        def turn(document: Document) -> LeaseGrant | LeaseHeld:
-            return acquire_turn(document.rows(), request, self.now_ms())
+        def turn(document: Document) -> tuple[LeaseRow | None, LeaseGrant | LeaseHeld]:
+            answer = acquire_turn(document.rows(), request, self.now_ms())
+            return document.turns.get(request.name), answer
 
-        def lock(row: LeaseRow | None) -> tuple[LeaseRow | None, LeaseGrant | LeaseHeld]:
-            answer = acquire_lease(row, request, self.now_ms())
-            return (row, answer) if isinstance(answer, LeaseHeld) else answer
+        def lock(row: LeaseRow | None) -> tuple[LeaseRow, LeaseGrant | LeaseHeld]:
+            return acquire_lease(row, request, self.now_ms())
 
-        if request.scope == "turn":
-            return await to_the_end(self._change(request.name, turn))
-        return await to_the_end(self._change_lock(request.name, lock))
+        if request.scope == "lock":
+            return await to_the_end(self._change_lock(request.name, lock))
+        row, answer = await to_the_end(self._change(request.name, turn))
+        self._wake_next("turn", request.name, row)
+        return answer
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
-        return await self._change_lease(
-            request, lambda row: renew_lease(row, request, fence, self.now_ms())
-        )
+        row = await self._change_lease(request, lambda row: renew_lease(row, request, fence, self.now_ms()))
+        return row is not None
 
     async def release(self, request: LeaseRequest, fence: int) -> bool:
-        released = await self._change_lease(
+        row = await self._change_lease(
             request, lambda row: release_lease(row, request, fence, self.now_ms())
         )
-        if released:
-            self._wake(Topic("session" if request.scope == "turn" else "lock", request.name))
-        return released
+        self._wake_next(request.scope, request.name, row)
+        return row is not None
+
+    def _wake_next(self, scope: Literal["turn", "lock"], name: str, row: LeaseRow | None) -> None:
+        owner = next_in_line(row, self.now_ms())
+        if owner is not None:
+            self._wake(Topic(scope, name, owner))
 
     async def _change_lease(
         self, request: LeaseRequest, rule: Callable[[LeaseRow | None], LeaseRow | None]
-    ) -> bool:
-        """Save what `rule` makes of a lease's row, if anything; whether it did."""
+    ) -> LeaseRow | None:
+        """Save what `rule` makes of a lease's row, if anything, and return it."""
 
-        def turn(document: Document) -> bool:
+        def turn(document: Document) -> LeaseRow | None:
             row = rule(document.turns.get(request.name))
             if row is not None:
                 document.turns[request.name] = row
-            return row is not None
+            return row
 
-        def lock(before: LeaseRow | None) -> tuple[LeaseRow | None, bool]:
+        def lock(before: LeaseRow | None) -> tuple[LeaseRow | None, LeaseRow | None]:
             row = rule(before)
-            return row or before, row is not None
+            return row or before, row
 
         if request.scope == "turn":
             return await to_the_end(self._change(request.name, turn))
@@ -279,41 +294,11 @@ class DocumentBackend(DocumentRewriting, DocumentErasing, Backend):
             after, result = work(row)
             if after is None or after == row:
                 return item, result
-            value = (after.owner, after.fence, after.until_ms, after.holder)
-            return Item(name, after.until_ms + KEPT_LEASE_MS, value), result
+            return Item(name, after.until_ms + KEPT_LEASE_MS, plain_lease(after)), result
 
         return await self._change_item("lock", name, change)
 
-    # Cache and rate limits
-
-    async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        found = [Item.decode(await self._fetch(self._key("cache", key))) for key in keys]
-        now = self.now_ms()
-        return [None if item is None or is_expired(item.due_ms, now) else item.value for item in found]
-
-    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
-        for key, value, ttl_ms in items:
-            item = Item(key, None if ttl_ms is None else self.now_ms() + ttl_ms, value)
-            await to_the_end(self._put_item("cache", item))
-
-    async def _put_item(self, kind: str, item: Item) -> None:
-        await self._change_item(kind, item.name, lambda _: (item, None))
-
-    async def cache_delete(self, keys: Sequence[str]) -> int:
-        removed = [await to_the_end(self._remove("cache", key)) for key in keys]
-        now = self.now_ms()
-        return sum(1 for item in removed if item is not None and not is_expired(item.due_ms, now))
-
-    async def cache_clear(self, prefix: str) -> int:
-        removed = 0
-        for key in await self._keys("cache"):
-            item = Item.decode(await self._fetch(key))
-            if item is not None and item.name.startswith(prefix):
-                removed += await to_the_end(self._remove("cache", item.name)) is not None
-        return removed
-
-    async def _remove(self, kind: str, name: str) -> Item | None:
-        return await self._change_item(kind, name, lambda item: (None, item))
+    # Rate limits
 
     async def rate_limit(self, step: RateStep) -> RateResult:
         name = f"{step.algorithm}/{step.key}"
@@ -321,10 +306,14 @@ class DocumentBackend(DocumentRewriting, DocumentErasing, Backend):
         def change(item: Item | None) -> tuple[Item | None, RateResult]:
             now = self.now_ms()
             state = None if item is None or is_expired(item.due_ms, now) else item.value
-            state, result = count_one(state, step, now)
-            return Item(name, now + 2 * step.period_ms, state), result
+            kept, result = count_one(state, step, now)
+            return (item if kept == state else Item(name, now + kept_ms(step), kept)), result
 
         return await to_the_end(self._change_item("rate", name, change))
+
+    async def rate_reset(self, key: str) -> None:
+        for algorithm in get_args(RateAlgorithm):
+            await to_the_end(self._remove("rate", f"{algorithm}/{key}"))
 
     # Watching
 

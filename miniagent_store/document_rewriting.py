@@ -43,14 +43,14 @@ class DocumentRewriting(DocumentAccess):
         keys, next_cursor = await self._keys_after("cache", cursor, limit)
         items = [Item.decode(await self._fetch(key)) for key in keys]
         now = self.now_ms()
-        found = [(item.name, item.value) for item in items if item and not is_expired(item.due_ms, now)]
+        found = [(item.name, item.value[0]) for item in items if item and not is_expired(item.due_ms, now)]
         return found, next_cursor
 
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
         def change(item: Item | None) -> tuple[Item | None, bool]:
-            if item is None or item.value != old or is_expired(item.due_ms, self.now_ms()):
+            if item is None or item.value[0] != old or is_expired(item.due_ms, self.now_ms()):
                 return item, False
-            return Item(item.name, item.due_ms, new), True
+            return Item(item.name, item.due_ms, (new, *item.value[1:])), True
 
         return await to_the_end(self._change_item("cache", key, change))
 

@@ -22,6 +22,7 @@
     ├── LockTimeoutError              someone else holds the lock, and kept it
     ├── LockLostError                 the lock was ours and no longer is
     ├── FencedError                   a newer holder has taken over; nothing was stored
+    ├── RateLimitedError              more than a rate limit allows; says when to try again
     ├── BackendUnavailableError       the server did not do it; retryable
     ├── OutcomeUnknownError           it may or may not have been done; ask again with its commit_id
     ├── DurabilityError               stored, but acknowledged by fewer replicas than asked
@@ -289,6 +290,21 @@ class FencedError(StoreError):
             f"session {shorten(session_id)!r} was taken over by a newer holder: fence {fence} no longer "
             f"stands{newer}; nothing was stored, take a new turn"
         )
+
+
+class RateLimitedError(StoreError):
+    """A rate limit allows no more for now; nothing was done.
+
+    Attributes:
+        key: what is limited.
+        retry_after: seconds until one more may be allowed.
+    """
+
+    retryable = True
+
+    def __init__(self, key: str, *, retry_after: float) -> None:
+        self.key, self.retry_after = key, retry_after
+        super().__init__(f"the rate limit of {shorten(key)!r} is reached; try again in {retry_after:.3g} s")
 
 
 class BackendUnavailableError(StoreError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from miniagent_store.keys.opening import open_keys
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import StoreOptions, read_options, read_tenant_options
 from miniagent_store.plugins import Plugins, shared_plugins
+from miniagent_store.store.cache import PATIENCE
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
@@ -90,7 +92,8 @@ def open_store(
         tuple(pickle_classes),
     )
     codec, keys = opening.codec()
-    return opening.store(StoreCore(opening.backend(), codec, store_options, found, keys))
+    place = opening.place(codec)
+    return opening.store(StoreCore(opening.backend(), codec, store_options, found, keys, place=place))
 
 
 @dataclass(frozen=True)
@@ -130,12 +133,23 @@ class _Opening:
         return codec, keys
 
     def backend(self) -> Backend:
-        factory: BackendFactory = self.plugins.load("backend", self.url.scheme)
-        options = self.options
-        return factory(
-            self.url.without_options(),
-            BackendOptions(options.namespace, options.deadline, options.connect_timeout, self.extra),
-        )
+        return _backend(self.url, self.options, self.extra, self.plugins)
+
+    def place(self, codec: Codec, parent: StoreCore | None = None) -> StoreCore | None:
+        """Where cached values are kept, by ``cache_url``; None for with the sessions.
+
+        Raises:
+            ConfigurationError: the URL or one of its options cannot be used.
+        """
+        url = self.options.cache_url
+        if url is None:
+            return None
+        options, extra = _cache_options(url, self.options, self.plugins)
+        if parent is not None:
+            with suppress(NotImplementedError):
+                backend = parent.backend.within(options.namespace)
+                return StoreCore(backend, codec, options, self.plugins, parent=parent)
+        return StoreCore(_backend(url, options, extra, self.plugins), codec, options, self.plugins)
 
     # Views of tenants
 
@@ -162,8 +176,49 @@ class _Opening:
             backend = parent.backend.within(options.namespace)
         except NotImplementedError:
             backend, shares = opening.backend(), False
-        core = StoreCore(backend, codec, options, self.plugins, keys, parent=parent, limits=view.limits)
+        place = opening.place(codec, None if parent.place is parent else parent.place)
+        core = StoreCore(
+            backend, codec, options, self.plugins, keys, parent=parent, limits=view.limits, place=place
+        )
         return opening.store(core), shares
+
+
+def _backend(url: StoreURL, options: StoreOptions, extra: Mapping[str, Any], plugins: Plugins) -> Backend:
+    factory: BackendFactory = plugins.load("backend", url.scheme)
+    return factory(
+        url.without_options(),
+        BackendOptions(
+            options.namespace,
+            options.deadline,
+            options.connect_timeout,
+            extra,
+            options.cache_max_size,
+        ),
+    )
+
+
+def _cache_options(
+    url: StoreURL, options: StoreOptions, plugins: Plugins
+) -> tuple[StoreOptions, Mapping[str, Any]]:
+    """The options of what ``cache_url`` names, and of its backend: those of the store, but for its own.
+
+    Raises:
+        ConfigurationError: the URL or one of its options cannot be used.
+    """
+    provider = plugins.find("backend", url.scheme)
+    own = {"deadline", "connect_timeout", "cache_max_size"}
+    valid = own | set(provider.options)
+    unknown = sorted(set(url.options) - valid)
+    if unknown:
+        raise ConfigurationError(
+            f"option 'cache_url': {unknown[0]!r} is no option of a cache "
+            f"(valid: {', '.join(sorted(valid))})"
+        )
+    found, extra = read_options(url.options, {}, backend_options=provider.options, scheme=url.scheme)
+    # Nobody waits long for a cache.
+    patient = replace(options, deadline=min(options.deadline, PATIENCE))
+    taken = {name: getattr(found if name in url.options else patient, name) for name in own}
+    return replace(options, **taken), extra
 
 
 def _keys(

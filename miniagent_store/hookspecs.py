@@ -120,6 +120,11 @@ def connection_event(event: ConnectionEvent) -> None:
 
 
 @hookspec
+def lock_acquired(name: str, waited: float) -> None:
+    """A lock or turn was taken by this store, after so many seconds."""
+
+
+@hookspec
 def lock_lost(name: str) -> None:
     """A lock or turn of this store was lost before it was released."""
 

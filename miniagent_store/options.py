@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from miniagent_store.errors import ConfigurationError, InvalidArgumentError, shorten
 from miniagent_store.ids import check_namespace
+from miniagent_store.url import StoreURL
 
 TTL = float | int | str | timedelta
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\Z")
@@ -124,6 +125,10 @@ def _parse_positive(value: TTL) -> float:
     return seconds
 
 
+def _parse_url(value: str | StoreURL) -> StoreURL:
+    return value if isinstance(value, StoreURL) else StoreURL.parse(value)
+
+
 def _parse_namespace(value: str) -> str:
     return check_namespace(value) if value else ""
 
@@ -152,6 +157,10 @@ class StoreOptions:
     namespace: str = _option(_parse_namespace, "", "keeps stores in one place apart: A-Z a-z 0-9 _ -")
     max_session_size: int | None = _option(parse_size, None, "bytes a session may hold, such as 1MiB")
     max_message_size: int | None = _option(parse_size, None, "bytes a message may have, such as 64KiB")
+    cache_max_size: int | None = _option(
+        parse_size, 64 * 2**20, "bytes that may be cached, such as 64MiB; none for no limit"
+    )
+    cache_url: StoreURL | None = _option(_parse_url, None, "URL of another store, for what is cached")
     deadline: float = _option(_parse_positive, 10.0, "seconds an operation may take, retries included")
     connect_timeout: float = _option(_parse_positive, 2.0, "seconds for the first connection")
 

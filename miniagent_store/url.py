@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 from miniagent_store.errors import ConfigurationError
 
-SECRET_OPTIONS = frozenset({"password", "sentinel_password", "ssl_keyfile_password"})
+SECRET_OPTIONS = frozenset({"cache_url", "password", "sentinel_password", "ssl_keyfile_password"})
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 
 

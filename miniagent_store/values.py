@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -497,15 +498,32 @@ class RateLimit:
     Attributes:
         allowed: whether this one is; it was counted if so.
         remaining: how many more would be allowed now.
-        retry_after: seconds until one more may be allowed; 0 if it is now.
+        retry_after: seconds until one more may be allowed; 0 if this one is.
+        limit: so many a period.
+        reset_after: seconds until all of it is free again, if nothing more is counted.
     """
 
     allowed: bool
     remaining: int
     retry_after: float
+    limit: int
+    reset_after: float
 
     def __bool__(self) -> bool:
         return self.allowed
+
+    def headers(self) -> dict[str, str]:
+        """HTTP header fields that tell a client, in whole seconds, rounded up.
+
+        `Retry-After` (RFC 9110) only where it was refused; `RateLimit-Limit`, `-Remaining` and `-Reset` as
+        draft-ietf-httpapi-ratelimit-headers had them up to version 06.
+        """
+        fields = {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(math.ceil(self.reset_after)),
+        }
+        return fields if self.allowed else {**fields, "Retry-After": str(math.ceil(self.retry_after))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,6 +587,7 @@ class Stats:
         users: different users.
         agents: live sessions of kind "session" by agent.
         commits, retries: of this opened store.
+        cache_hits, cache_misses: keys that this opened store looked for in the cache.
         problem: why the numbers are missing, if they are.
     """
 
@@ -580,6 +599,14 @@ class Stats:
     commits: int = 0
     retries: int = 0
     problem: str | None = None
+    cache_hits: int = 0
+    cache_misses: int = 0
+
+    @property
+    def hit_rate(self) -> float:
+        """The share of keys that were found in the cache; 0 where none was looked for."""
+        looked_for = self.cache_hits + self.cache_misses
+        return self.cache_hits / looked_for if looked_for else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

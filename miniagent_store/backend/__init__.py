@@ -3,6 +3,7 @@
 Plugin authors import from here.
 """
 
+from miniagent_store.backend.caching import CacheItem
 from miniagent_store.backend.commits import (
     FORGET_WRITER_MS,
     MAX_NOT_AFTER_MS,
@@ -44,6 +45,7 @@ from miniagent_store.backend.leases import (
     LeaseRequest,
 )
 from miniagent_store.backend.rates import (
+    RateAlgorithm,
     RateResult,
     RateStep,
 )
@@ -91,6 +93,7 @@ __all__ = [
     "Backend",
     "BackendOptions",
     "BackendStats",
+    "CacheItem",
     "Capabilities",
     "Change",
     "Clear",
@@ -115,6 +118,7 @@ __all__ = [
     "LogTail",
     "NewEntry",
     "Outcome",
+    "RateAlgorithm",
     "RateResult",
     "RateStep",
     "ReadPlan",

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from miniagent_store.backend.caching import CacheItem
 from miniagent_store.backend.commits import Commit, CommitResult
 from miniagent_store.backend.events import ConnectionEvent
 from miniagent_store.backend.leases import LeaseGrant, LeaseHeld, LeaseRequest
@@ -59,12 +60,14 @@ class BackendOptions:
         deadline: seconds that an operation may take, retries included.
         connect_timeout: seconds for the first connection.
         extra: the URL options and keyword arguments that the provider named in `Provider.options`.
+        cache_max_size: bytes of keys and values that may be cached; None for no limit.
     """
 
     namespace: str = ""
     deadline: float = 10.0
     connect_timeout: float = 2.0
     extra: Mapping[str, Any] = field(default_factory=dict)
+    cache_max_size: int | None = None
 
 
 class Backend(ABC):
@@ -164,10 +167,18 @@ class Backend(ABC):
 
     @abstractmethod
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
-        """Take a lease if it is free, expired, or the owner's own.
+        """Take a lease if it is free or expired and nobody has a better claim, or if it is the owner's own.
 
         A new owner gets a fence above any before. For a turn, fence and a new guard are written into
         the record at once, so that a holder who lost it can no longer commit.
+
+        Who asks with `line_until_ms` and does not get it has a place in line until then; asking again
+        keeps the place. The first in line has the lease to itself for `rules.CLAIM_MS` after it became
+        free, the first two for as long again, and so on: who does not come is passed over, and its place
+        is gone.
+
+        Raises:
+            BackendUnavailableError: it came after its `not_after_ms`; nothing was changed.
         """
 
     @abstractmethod
@@ -176,7 +187,10 @@ class Backend(ABC):
 
     @abstractmethod
     async def release(self, request: LeaseRequest, fence: int) -> bool:
-        """Let go; whether it was this owner's. Wakes who waits."""
+        """Let go of the lease; whether it was this owner's. Wakes the first in line, and no one else.
+
+        With fence 0, give up whatever this owner has: the lease, or its place in line.
+        """
 
     # Cache and rate limits
 
@@ -185,20 +199,28 @@ class Backend(ABC):
         """Values by key, None where there is none."""
 
     @abstractmethod
-    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
-        """Set (key, value, TTL in ms or None). May be evicted at any time."""
+    async def cache_set(self, items: Sequence[CacheItem]) -> None:
+        """Keep values, in the place of those that were there, tags included. May be evicted at any time.
+
+        All that is cached together stays within `BackendOptions.cache_max_size`, or not much over it. What
+        has expired goes first, then what was not used for longest; a hit may be noted now and then only.
+        """
 
     @abstractmethod
     async def cache_delete(self, keys: Sequence[str]) -> int:
         """Remove keys; how many were there."""
 
     @abstractmethod
-    async def cache_clear(self, prefix: str) -> int:
-        """Remove all keys that start with `prefix`; how many."""
+    async def cache_clear(self, prefix: str, tag: str | None = None) -> int:
+        """Remove all keys that start with `prefix` and, with `tag`, have that tag; how many."""
 
     @abstractmethod
     async def rate_limit(self, step: RateStep) -> RateResult:
         """Count one more if the limit allows, by the backend's clock."""
+
+    @abstractmethod
+    async def rate_reset(self, key: str) -> None:
+        """Forget what was counted under `key`, by every algorithm."""
 
     # Watching
 

@@ -19,6 +19,8 @@ class LeaseRequest:
         holder: for people: who it is; shown to those who wait.
         plan: read this in the same step, once granted.
         must_exist: for a turn: grant it only if the session is there.
+        line_until_ms: stand in line for it until then; 0 does not wait.
+        not_after_ms: later it is refused, since nobody waits for the answer any more; 0 for never.
     """
 
     scope: Literal["turn", "lock"]
@@ -28,6 +30,8 @@ class LeaseRequest:
     holder: str = ""
     plan: ReadPlan | None = None
     must_exist: bool = False
+    line_until_ms: int = 0
+    not_after_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,17 @@ class LeaseGrant:
 
 @dataclass(frozen=True, slots=True)
 class LeaseHeld:
-    """Someone else has it, for `remaining_ms` more unless renewed."""
+    """Someone else has it, or has a better claim to it.
+
+    Attributes:
+        holder: who has it, for people.
+        remaining_ms: for how long still, unless renewed; 0 if it is free and those before may claim it.
+        place: how many stand before this owner in line.
+        claim_ms: after so long it may be this owner's, though nobody has released it and no one before
+            has come for it.
+    """
 
     holder: str
     remaining_ms: int
+    place: int = 0
+    claim_ms: int = 0

@@ -34,11 +34,12 @@ class Record:
         metadata: encoded by the store.
         logs: extent of each log that was ever written.
         size: encoded bytes of entries, state values and metadata.
-        fence: of the newest turn or lock that was proved to this record.
+        fence: of the newest turn.
         resets: for each of the last `KEPT_EPOCHS` epochs, the lowest changed sequence of each log.
         state_version, metadata_version: of the last commit that changed state, or metadata or tags.
         data_key: how the store keeps the session's data key; b"" for none. Set at creation, changed by
             rewriting only, and not counted in `size`.
+        lock_fence: the highest of a named lock that was proved to this record.
     """
 
     session_id: str
@@ -63,6 +64,7 @@ class Record:
     state_version: int = 0
     metadata_version: int = 0
     data_key: bytes = b""
+    lock_fence: int = 0
 
     @property
     def message_count(self) -> int:

@@ -32,13 +32,15 @@ class Topic:
     """What a subscription is woken by.
 
     Attributes:
-        scope: "session" (it changed, or its turn was released), "lock" (it was released), or "store" (any
-            session changed).
+        scope: "session" (it changed), "store" (any session changed), or "turn" or "lock" (it is free, and
+            `owner` is the first in line for it).
         name: session id or lock; "" for the store.
+        owner: of the place in line.
     """
 
-    scope: Literal["session", "lock", "store"]
+    scope: Literal["session", "lock", "store", "turn"]
     name: str = ""
+    owner: str = ""
 
 
 class Subscription:

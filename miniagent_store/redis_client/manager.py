@@ -294,11 +294,14 @@ class RedisSessionManager:
 
     async def cache_set(self, key: str, value: Any, ttl: float = 300) -> bool:
         """Keep a value for so many seconds; it comes back as it went in."""
-        await self.store.cache.set(key, self._encode(value), ttl=ttl)
+        # A cache is no reason to fail, but where there never was a Redis that is said.
+        await self.store.open()
+        await self.store.cache.set(key, self._encode(value), ttl=ttl, jitter=0)
         return True
 
     async def cache_get(self, key: str) -> Any:
         """A cached value; None if there is none."""
+        await self.store.open()
         return self._decode(await self.store.cache.get(key))
 
     async def cache_delete(self, key: str) -> bool:

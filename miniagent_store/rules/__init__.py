@@ -6,14 +6,26 @@ rules. Backends that compute elsewhere (Redis, in Lua) are compared with them.
 """
 
 from miniagent_store.rules.commit import apply_commit, new_token, publish_stage
-from miniagent_store.rules.lease import acquire_lease, acquire_turn, release_lease, renew_lease
+from miniagent_store.rules.eviction import Cached, Growth, Hits, cache_victims, room_to_make
+from miniagent_store.rules.lease import (
+    CLAIM_MS,
+    acquire_lease,
+    acquire_turn,
+    next_in_line,
+    release_lease,
+    renew_lease,
+)
 from miniagent_store.rules.listing import count_records, list_page
-from miniagent_store.rules.rate import RateState, count_one
+from miniagent_store.rules.rate import RateState, count_one, kept_ms
 from miniagent_store.rules.read import read_plan, touched
 from miniagent_store.rules.rewriting import apply_rewrite
 from miniagent_store.rules.rows import LeaseRow, SessionRows, WriterWindow, is_expired
 
 __all__ = [
+    "CLAIM_MS",
+    "Cached",
+    "Growth",
+    "Hits",
     "LeaseRow",
     "RateState",
     "SessionRows",
@@ -22,14 +34,18 @@ __all__ = [
     "acquire_turn",
     "apply_commit",
     "apply_rewrite",
+    "cache_victims",
     "count_one",
     "count_records",
     "is_expired",
+    "kept_ms",
     "list_page",
     "new_token",
+    "next_in_line",
     "publish_stage",
     "read_plan",
     "release_lease",
     "renew_lease",
+    "room_to_make",
     "touched",
 ]

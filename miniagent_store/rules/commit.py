@@ -31,8 +31,9 @@ from miniagent_store.errors import (
     SessionTooLargeError,
     VersionConflictError,
 )
+from miniagent_store.rules.lease import freed
 from miniagent_store.rules.log_changes import LogChanges
-from miniagent_store.rules.rows import LeaseRow, SessionRows, WriterWindow, is_expired
+from miniagent_store.rules.rows import SessionRows, WriterWindow, is_expired
 from miniagent_store.rules.state_changes import StateChanges
 
 # Two processes on one machine may read the clock a little apart.
@@ -69,7 +70,7 @@ def apply_commit(rows: SessionRows, commit: Commit, now_ms: int) -> CommitResult
             raise SessionExistsError(session_id)
         record = existing
     _check_expected(commit, existing)
-    fence = _check_fence(rows, commit.fence, record, now_ms)
+    fence, lock_fence = _check_fence(rows, commit.fence, record, now_ms)
     if existing and commit.create and commit.changes_nothing:
         return CommitResult(existing, Outcome(existing.version))
 
@@ -106,11 +107,12 @@ def apply_commit(rows: SessionRows, commit: Commit, now_ms: int) -> CommitResult
         token=new_token(),
         state_version=version if commit.state else record.state_version,
         metadata_version=record.metadata_version if described is None else version,
+        lock_fence=lock_fence,
     )
     outcome = Outcome(version, tuple(logs.sequences), tuple(state.kept_out), tuple(state.counters))
     rows.save_record(after)
     if commit.fence and commit.fence.turn_owner is not None:
-        rows.save_turn(LeaseRow("", commit.fence.fence, now_ms))
+        rows.save_turn(freed(rows.turn(), commit.fence.fence, now_ms))
     _remember(rows, identity, window, outcome, now_ms)
     return CommitResult(after, outcome, created=existing is None)
 
@@ -273,18 +275,21 @@ def _check_expected(commit: Commit, record: Record | None) -> None:
             )
 
 
-def _check_fence(rows: SessionRows, fence: Fence | None, record: Record, now_ms: int) -> int:
+def _check_fence(rows: SessionRows, fence: Fence | None, record: Record, now_ms: int) -> tuple[int, int]:
+    """The fences of turn and named lock that the record has afterwards."""
     if fence is None:
-        return record.fence
-    if record.fence > fence.fence:
-        raise FencedError(record.session_id, fence=fence.fence, current=record.fence)
-    if fence.turn_owner is not None:
-        turn = rows.turn()
-        if turn is not None and turn.fence > fence.fence:
-            raise FencedError(record.session_id, fence=fence.fence, current=turn.fence)
-        if turn is None or turn.owner != fence.turn_owner or turn.until_ms <= now_ms:
-            raise LockLostError(record.session_id)
-    return fence.fence
+        return record.fence, record.lock_fence
+    proved = record.lock_fence if fence.turn_owner is None else record.fence
+    if proved > fence.fence:
+        raise FencedError(record.session_id, fence=fence.fence, current=proved)
+    if fence.turn_owner is None:
+        return record.fence, fence.fence
+    turn = rows.turn()
+    if turn is not None and turn.fence > fence.fence:
+        raise FencedError(record.session_id, fence=fence.fence, current=turn.fence)
+    if turn is None or turn.owner != fence.turn_owner or turn.until_ms <= now_ms:
+        raise LockLostError(record.session_id)
+    return fence.fence, record.lock_fence
 
 
 def _remember(

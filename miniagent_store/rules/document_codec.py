@@ -61,7 +61,7 @@ class Document:
         head = (FORMAT, self.session_id, self._due_ms(), _plain_record(record) if record else None)
         rest = (
             _plain_parts(session) if session else None,
-            (turn.owner, turn.fence, turn.until_ms, turn.holder) if turn else None,
+            plain_lease(turn) if turn else None,
             {name: (each.expires_ms, _plain_parts(each.session)) for name, each in self.stages.items()},
         )
         return bytes(msgpack.packb(head)) + bytes(msgpack.packb(rest))
@@ -172,9 +172,16 @@ def _plain_record(record: Record) -> tuple[Any, ...]:
         tuple((epoch, dict(lowest)) for epoch, lowest in record.resets),
         record.state_version,
         record.metadata_version,
-        # Last, and left out where there is none: older documents do not have it.
-        *((record.data_key,) if record.data_key else ()),
+        # Last, and left out where there is none: older documents do not have them.
+        *((record.data_key,) if record.data_key or record.lock_fence else ()),
+        *((record.lock_fence,) if record.lock_fence else ()),
     )
+
+
+def plain_lease(row: LeaseRow) -> tuple[Any, ...]:
+    """A turn or a lock; `LeaseRow(*plain)` is it again."""
+    line = (row.line,) if row.line else ()
+    return row.owner, row.fence, row.until_ms, row.holder, *line
 
 
 def _record(plain: tuple[Any, ...]) -> Record:

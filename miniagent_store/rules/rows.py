@@ -23,12 +23,18 @@ class LeaseRow:
         owner: "" when it is free.
         until_ms: when the lease ends unless renewed.
         holder: who it is, for people.
+        line: who waits for it, by arrival, and until when.
     """
 
     owner: str
     fence: int
     until_ms: int
     holder: str = ""
+    line: tuple[tuple[str, int], ...] = ()
+
+    def is_held(self, now_ms: int) -> bool:
+        """Whether someone has it."""
+        return bool(self.owner) and self.until_ms > now_ms
 
 
 @dataclass(frozen=True, slots=True)

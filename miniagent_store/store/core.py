@@ -60,6 +60,7 @@ class StoreCore:
         keys: the keys of encrypted values; None for none.
         parent: of the store that this one is a view of a tenant of; opened first, and closed last.
         limits: what may be held and done here; None for no limits.
+        place: whose backend keeps what is cached; None for this one.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class StoreCore:
         keys: DataKeys | None = None,
         parent: StoreCore | None = None,
         limits: TenantLimits | None = None,
+        place: StoreCore | None = None,
     ) -> None:
         self.parent = parent
+        self.place = place or self
         self.backend, self.options = backend, options
         self.coding = Coding(codec, options)
         self.retrying = Retrying(options.deadline, self.tell)

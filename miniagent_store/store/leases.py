@@ -7,37 +7,52 @@ import logging
 import os
 import socket
 import time
+from collections import deque
+from collections.abc import Coroutine
 from dataclasses import replace
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest, ReadPlan, Topic
-from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import LockTimeoutError, SessionDamagedError, StoreError
 from miniagent_store.store.core import StoreCore
+from miniagent_store.store.retrying import FIRST_BACKOFF, LAST_BACKOFF, NOT_APPLIED
 
 logger = logging.getLogger("miniagent_store")
 TURN_TTL = 15.0
-# Looked at again this often even if no wake-up comes.
-WATCHDOG = 1.0
+# A place in line is kept so long without asking again; who is gone holds up the others no longer.
+PLACE_TTL = 15.0
+# Asked again this often even if no wake-up comes; more often by the first in line, who would be passed over
+# soon, and by the second, since the first may be gone and nobody else would notice.
+WATCHDOG, WATCHDOGS = 5.0, (1.0, 2.0)
+# Seconds that closing a store waits for what is still to be given back.
+FAREWELL = 2.0
 
 
 class LeaseQueue:
-    """Who waits for which lease in this process, first come, first served."""
+    """What is still to be given back, beside those who had it; done before the store closes."""
 
     def __init__(self) -> None:
-        self._locks: dict[tuple[str, str], tuple[asyncio.Lock, list[int]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
-    def enter(self, key: tuple[str, str]) -> asyncio.Lock:
-        lock, users = self._locks.setdefault(key, (asyncio.Lock(), [0]))
-        users[0] += 1
-        return lock
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside the caller; once the store is closed, begin it and give it up."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if self._closed:
+            asyncio.get_running_loop().call_soon(task.cancel)
 
-    def leave(self, key: tuple[str, str]) -> None:
-        _, users = self._locks[key]
-        users[0] -= 1
-        if not users[0]:
-            del self._locks[key]
+    async def close(self) -> None:
+        """Wait a little for what is under way, and give up the rest."""
+        self._closed = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FAREWELL)
+        left = list(self._tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 class Lease:
@@ -48,14 +63,15 @@ class Lease:
         fence: higher than any before; pass the lease as ``fence=`` to protect a commit with it.
     """
 
-    def __init__(self, core: StoreCore, request: LeaseRequest) -> None:
-        self._core, self._request = core, request
+    def __init__(self, core: StoreCore, queue: LeaseQueue, request: LeaseRequest) -> None:
+        self._core, self._queue, self._request = core, queue, request
         self.name = request.name
         self.fence = 0
         self._until = 0.0
         self._lost = asyncio.Event()
         self._renewal: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._end: asyncio.TimerHandle | None = None
 
     @property
     def lost(self) -> bool:
@@ -76,6 +92,11 @@ class Lease:
 
     def _extend(self, asked_at: float) -> None:
         self._until = asked_at + self._request.ttl_ms / 1000 * 0.9
+        if self._end is not None:
+            self._end.cancel()
+        # Also where a renewal hangs: who waits for the loss hears of it in time.
+        left = self._until - time.monotonic()
+        self._end = asyncio.get_running_loop().call_later(max(left, 0) + 0.001, lambda: self.lost)
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
@@ -95,6 +116,8 @@ class Lease:
                 logger.warning("lock %r could not be renewed: %s", self.name, error)
                 await asyncio.sleep(min(0.1, self._request.ttl_ms / 10_000))
                 continue
+            if self.lost:
+                return
             self._extend(asked_at)
             self._schedule()
             return
@@ -106,19 +129,48 @@ class Lease:
 
     async def stop(self) -> None:
         """Renew no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._end):
+            if timer is not None:
+                timer.cancel()
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
 
     async def release(self) -> None:
-        """Let go, so that the next one need not wait for the lease to end."""
+        """Let go, so that the next one need not wait for the lease to end.
+
+        Where no answer comes it is tried again beside the caller, until the lease has ended by itself.
+        """
         await self.stop()
         try:
             await self._core.backend.release(self._request, self.fence)
         except StoreError as error:
-            logger.warning("lock %r could not be released and will expire: %s", self.name, error)
+            self.release_later(error)
+        except asyncio.CancelledError as error:
+            self.release_later(error)
+            raise
+
+    def release_later(self, problem: BaseException) -> None:
+        """Let go beside the caller, who need not wait for a backend that does not answer."""
+        until = time.monotonic() + self._request.ttl_ms / 1000
+        self._queue.later(self._release_again(problem, until))
+
+    async def _release_again(self, problem: BaseException, until: float) -> None:
+        backoff, known = FIRST_BACKOFF, False
+        try:
+            while time.monotonic() + backoff < until:
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, LAST_BACKOFF)
+                try:
+                    await self._core.backend.release(self._request, self.fence)
+                except StoreError as error:
+                    problem = error
+                else:
+                    known = True
+                    return
+        finally:
+            if not known:
+                logger.warning("lock %r could not be released and will expire: %s", self.name, problem)
 
 
 class LeaseHolder:
@@ -135,16 +187,16 @@ class LeaseHolder:
         wait: float,
     ) -> None:
         self._core, self._queue, self._wait = core, queue, wait
-        self._key = (scope, name)
-        self._local: asyncio.Lock | None = None
         self._request = LeaseRequest(
             scope,
             name,
             owner=os.urandom(12).hex(),
-            ttl_ms=int(ttl * 1000),
+            ttl_ms=max(int(ttl * 1000), 1),
             holder=f"{socket.gethostname()}:{os.getpid()}",
         )
-        self.lease = Lease(core, self._request)
+        self.lease = Lease(core, queue, self._request)
+        # Whether something may stand under our name: a lease that we did not hear of, or a place in line.
+        self._stands = False
 
     @property
     def lease_owner(self) -> str:
@@ -152,7 +204,7 @@ class LeaseHolder:
         return self._request.owner
 
     async def acquire(self, plan: ReadPlan | None = None, *, must_exist: bool = False) -> LeaseGrant:
-        """Take the lease.
+        """Take the lease; first come, first served.
 
         Args:
             plan: what to read in the same step.
@@ -164,111 +216,82 @@ class LeaseHolder:
         await self._core.ready()
         self._request = replace(self._request, plan=plan, must_exist=must_exist)
         started = time.monotonic()
-        local = self._queue.enter(self._key)
         try:
-            await self._enter_line(local, started)
-        except BaseException:
-            self._queue.leave(self._key)
+            answer, asked_at = await self._take(started + self._wait)
+            if isinstance(answer, LeaseHeld):
+                raise self._timeout(answer, started)
+        except (asyncio.CancelledError, LockTimeoutError, SessionDamagedError):
+            # Of a damaged session it may have been taken before that was seen.
+            if self._stands:
+                await self.lease.release()
             raise
-        self._local = local
-        try:
-            return await self._take(started)
-        except BaseException:
-            self._leave_line()
+        except StoreError as error:
+            if self._stands:
+                self.lease.release_later(error)
             raise
+        if not (must_exist and answer.read is not None and answer.read.record is None):
+            self.lease.held(answer, asked_at)
+            self._core.tell("lock_acquired", name=self._request.name, waited=time.monotonic() - started)
+        return answer
 
     async def release(self) -> None:
         """Give it back."""
-        try:
-            await self.lease.release()
-        finally:
-            self._leave_line()
+        await self.lease.release()
 
-    async def forget(self) -> None:
-        """Stop to renew a lease that was given back otherwise, or that cannot be."""
-        try:
-            await self.lease.stop()
-        finally:
-            self._leave_line()
+    async def forget(self, problem: StoreError | None = None) -> None:
+        """Stop to renew a lease that was given back otherwise, or, because of `problem`, cannot be yet."""
+        await self.lease.stop()
+        if problem is not None:
+            self.lease.release_later(problem)
 
-    def _leave_line(self) -> None:
-        if self._local is not None:
-            self._local.release()
-            self._local = None
-            self._queue.leave(self._key)
-
-    async def _enter_line(self, local: asyncio.Lock, started: float) -> None:
-        if not local.locked():
-            await local.acquire()
-            return
-        if self._wait <= 0:
-            raise self._timeout("this process", self._request.ttl_ms, started)
-        in_time = True
-        try:
-            async with asyncio.timeout(max(self._wait, 0.001)):
-                await local.acquire()
-        except TimeoutError:
-            in_time = False
-        if not in_time:
-            raise self._timeout("this process", self._request.ttl_ms, started)
-
-    async def _take(self, started: float) -> LeaseGrant:
-        backend, name = self._core.backend, self._request.name
-        grant, asked_at = await self._ask()
-        if isinstance(grant, LeaseGrant):
-            return self._held(grant, asked_at)
-        topic = Topic("session" if self._request.scope == "turn" else "lock", name)
+    async def _take(self, until: float) -> tuple[LeaseGrant | LeaseHeld, float]:
+        """The last answer, and when it was asked for."""
+        answer, asked_at = await self._ask(until)
+        if isinstance(answer, LeaseGrant) or self._wait <= 0:
+            return answer, asked_at
+        backend, request = self._core.backend, self._request
+        topic = Topic(request.scope, request.name, request.owner)
         subscription = await self._core.retrying.attempt(
-            "acquire", name, lambda _: backend.subscribe(topic)
+            "acquire", request.name, lambda _: backend.subscribe(topic)
         )
         try:
             while True:
-                grant, asked_at = await self._ask()
-                if isinstance(grant, LeaseGrant):
-                    return self._held(grant, asked_at)
-                left = started + self._wait - time.monotonic()
-                if left <= 0:
-                    raise self._timeout(grant.holder, grant.remaining_ms, started)
-                await subscription.wait(min(left, grant.remaining_ms / 1000 + 0.001, WATCHDOG))
+                answer, asked_at = await self._ask(until)
+                left = until - time.monotonic()
+                if isinstance(answer, LeaseGrant) or left <= 0:
+                    return answer, asked_at
+                watchdog = WATCHDOGS[answer.place] if answer.place < len(WATCHDOGS) else WATCHDOG
+                await subscription.wait(min(left, answer.claim_ms / 1000 + 0.001, watchdog))
         finally:
             await backend.unsubscribe(topic, subscription)
 
-    async def _ask(self) -> tuple[LeaseGrant | LeaseHeld, float]:
-        asked_at = time.monotonic()
-        try:
-            grant = await self._core.retrying.attempt(
-                "acquire", self._request.name, lambda _: self._core.backend.acquire(self._request)
-            )
-        except (asyncio.CancelledError, SessionDamagedError):
-            # Of a damaged session it may have been taken before that was seen.
-            await to_the_end(self._give_back())
-            raise
-        return grant, asked_at
+    async def _ask(self, until: float) -> tuple[LeaseGrant | LeaseHeld, float]:
+        asked_at, now_ms = time.monotonic(), self._core.backend.now_ms()
+        left_ms = int(min(until - asked_at, PLACE_TTL) * 1000)
+        request = replace(
+            self._request,
+            line_until_ms=now_ms + left_ms if left_ms > 0 else 0,
+            not_after_ms=now_ms + int(self._core.options.deadline * 1000),
+        )
 
-    async def _give_back(self) -> None:
-        """Release what may have been taken for one who did not hear of it: the next need not wait."""
-        backend, request = self._core.backend, replace(self._request, plan=None)
-        try:
-            # The same owner is told of its own lease again.
-            grant = await backend.acquire(request)
-            if isinstance(grant, LeaseGrant):
-                await backend.release(request, grant.fence)
-        except StoreError as error:
-            logger.warning("lock %r could not be released and will expire: %s", request.name, error)
+        async def once(_: bool) -> LeaseGrant | LeaseHeld:
+            try:
+                answer = await self._core.backend.acquire(request)
+            except NOT_APPLIED:
+                raise
+            except BaseException:
+                self._stands = True
+                raise
+            self._stands = self._stands or left_ms > 0
+            return answer
 
-    def _held(self, grant: LeaseGrant, asked_at: float) -> LeaseGrant:
-        nothing_there = grant.read is not None and grant.read.record is None and self._request.must_exist
-        if nothing_there:
-            self._leave_line()
-        else:
-            self.lease.held(grant, asked_at)
-        return grant
+        return await self._core.retrying.attempt("acquire", request.name, once), asked_at
 
-    def _timeout(self, holder: str, remaining_ms: int, started: float) -> LockTimeoutError:
+    def _timeout(self, held: LeaseHeld, started: float) -> LockTimeoutError:
         return LockTimeoutError(
             self._request.name,
-            holder=holder,
-            remaining=remaining_ms / 1000,
+            holder=held.holder,
+            remaining=(held.remaining_ms or held.claim_ms) / 1000,
             waited=time.monotonic() - started,
         )
 
@@ -277,16 +300,21 @@ class Lock:
     """``async with store.lock(name) as lease``: any name, apart from turns."""
 
     def __init__(self, core: StoreCore, queue: LeaseQueue, name: str, *, ttl: float, wait: float) -> None:
-        self._holder = LeaseHolder(core, queue, "lock", name, ttl=ttl, wait=wait)
+        self._core, self._queue, self._name = core, queue, name
+        self._ttl, self._wait = ttl, wait
+        # Tasks that share this object stand in line one by one, as those do that do not.
+        self._held: deque[LeaseHolder] = deque()
 
     async def __aenter__(self) -> Lease:
-        await self._holder.acquire()
-        return self._holder.lease
+        holder = LeaseHolder(self._core, self._queue, "lock", self._name, ttl=self._ttl, wait=self._wait)
+        await holder.acquire()
+        self._held.append(holder)
+        return holder.lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._holder.release()
+        await self._held.popleft().release()
 
     def __repr__(self) -> str:
-        return f"Lock({self._holder.lease.name!r})"
+        return f"Lock({self._name!r})"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import builtins
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from miniagent_store.options import TTL
 from miniagent_store.reencryption import Reencryption
@@ -26,6 +26,7 @@ from miniagent_store.values import (
 )
 
 if TYPE_CHECKING:
+    from miniagent_store.backend import RateAlgorithm
     from miniagent_store.codec.types import TypeRegistry
     from miniagent_store.keys.keyring import Keyring
     from miniagent_store.keys.provider import KeyProvider
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from miniagent_store.store.tenants import TenantDeletion
     from miniagent_store.store.turn import Turn
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Messages = Mapping[str, Any]
 Version = int | Session
 
@@ -436,18 +439,56 @@ class SessionStore(ABC):
         limit: int,
         period: TTL,
         *,
-        algorithm: Literal["fixed", "sliding", "bucket"] = "fixed",
+        algorithm: RateAlgorithm = "fixed",
         cost: int = 1,
+        burst: int | None = None,
     ) -> RateLimit:
         """Count one more, if the limit allows.
 
         Args:
-            key: what is limited, such as "user:ada".
+            key: what is limited, such as "user:ada". Each algorithm counts for itself.
             limit: so many a period.
             period: seconds, or "1m".
-            algorithm: "fixed" window from the first one on, "sliding" window, or token "bucket".
+            algorithm: "fixed": windows, of which the first begins with the first one; up to twice the limit
+                around the end of a window. "sliding": never more than the limit in any span of one period.
+                "bucket": tokens that come back evenly; a burst and what comes back in one period together,
+                so up to twice the limit with the default `burst`.
             cost: how many this one counts.
+            burst: what a bucket holds, and so how many are allowed at once; `limit` by default.
+
+        Raises:
+            InvalidArgumentError: an argument is wrong, or the cost can never be allowed.
         """
+
+    @abstractmethod
+    def rate_limited(
+        self,
+        limit: int,
+        period: TTL,
+        *,
+        key: str | Callable[..., str] | None = None,
+        algorithm: RateAlgorithm = "fixed",
+        cost: int = 1,
+        burst: int | None = None,
+        wait: float = 0,
+    ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+        """Decorate a function, such as a tool: it runs only as often as the limit allows.
+
+        Beyond the limit a call raises `RateLimitedError`, which says when to try again. A function that is
+        not async runs in a thread.
+
+        Args:
+            limit, period, algorithm, cost, burst: as `rate_limit` takes them.
+            key: a text, or a function of the arguments; by default the function's name.
+            wait: seconds that a call may wait until it is allowed.
+
+        Raises:
+            InvalidArgumentError: an argument is wrong.
+        """
+
+    @abstractmethod
+    async def reset_rate_limit(self, key: str) -> None:
+        """Forget what was counted under a key, by every algorithm."""
 
     # Running it
 

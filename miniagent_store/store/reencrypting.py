@@ -63,6 +63,7 @@ class Sweep:
         """Walk once over all sessions of all kinds, and over what is cached."""
         core = self._core
         await core.ready()
+        await core.place.ready()
         await core.fetch_cache_key()
         for kind in await self._ask(core.backend.kinds):
             async for page in self._pages_of(kind):
@@ -136,7 +137,7 @@ class Sweep:
     async def _cache(self) -> None:
         cursor: str | None = None
         while True:
-            page_of = functools.partial(self._core.backend.cache_scan, cursor, _PAGE)
+            page_of = functools.partial(self._core.place.backend.cache_scan, cursor, _PAGE)
             page, cursor = await self._ask(page_of)
             for key, data in page:
                 try:
@@ -151,7 +152,7 @@ class Sweep:
         context = self._core.coding.cache_context(key)
         if self._write and not self._codec.is_current(data, context):
             new = self._codec.encode(self._codec.decode(data, context), context)
-            if await self._ask(lambda: self._core.backend.cache_replace(key, data, new)):
+            if await self._ask(lambda: self._core.place.backend.cache_replace(key, data, new)):
                 self._rewritten += 1
                 data = new
         self._values += 1

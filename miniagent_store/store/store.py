@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 from miniagent_store.backend import (
     Clear,
@@ -15,13 +16,14 @@ from miniagent_store.backend import (
     Expected,
     ExpectedTail,
     Fence,
-    RateStep,
+    RateAlgorithm,
     ReadPlan,
     Truncate,
 )
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.errors import (
     InvalidArgumentError,
+    LockLostError,
     OutcomeUnknownError,
     SessionDamagedError,
     StoreClosedError,
@@ -32,7 +34,7 @@ from miniagent_store.errors import (
 from miniagent_store.ids import check_id, join_id, new_session_id
 from miniagent_store.keys.keyring import Keyring
 from miniagent_store.keys.provider import KeyProvider
-from miniagent_store.options import TTL, parse_duration, parse_ttl_ms
+from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.reencryption import Reencryption
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
@@ -41,6 +43,7 @@ from miniagent_store.store.draft import CommitDraft, clean_metadata, clean_tags,
 from miniagent_store.store.forking import fork_session
 from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.leases import Lease, LeaseQueue, Lock
+from miniagent_store.store.limiting import count_one, rate_limited, rate_step
 from miniagent_store.store.listing import list_sessions
 from miniagent_store.store.protocol import Messages, SessionStore, Version
 from miniagent_store.store.reading import (
@@ -76,6 +79,8 @@ from miniagent_store.values import (
     Stats,
 )
 
+P = ParamSpec("P")
+R = TypeVar("R")
 SWEEP_PAGE = 500
 KNOWN_COLLECTIONS = 1024
 
@@ -96,13 +101,15 @@ class Store(SessionStore):
 
     async def open(self) -> Self:
         await self._core.ready()
+        await self._cache.open()
         return self
 
     async def close(self) -> None:
-        try:
-            await self._tenants.close()
-        finally:
-            await self._core.close()
+        async with AsyncExitStack() as last_things:
+            last_things.push_async_callback(self._core.close)
+            last_things.push_async_callback(self._cache.close)
+            last_things.push_async_callback(self._queue.close)
+            last_things.push_async_callback(self._tenants.close)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -510,21 +517,40 @@ class Store(SessionStore):
         limit: int,
         period: TTL,
         *,
-        algorithm: Literal["fixed", "sliding", "bucket"] = "fixed",
+        algorithm: RateAlgorithm = "fixed",
         cost: int = 1,
+        burst: int | None = None,
     ) -> RateLimit:
-        if algorithm not in ("fixed", "sliding", "bucket"):
-            raise InvalidArgumentError(f"algorithm is 'fixed', 'sliding' or 'bucket', not {algorithm!r}")
-        check_count(limit, "limit", least=1)
-        check_count(cost, "cost", least=1)
-        period_ms = int(parse_duration(period, what="period") * 1000)
-        if period_ms <= 0:
-            raise InvalidArgumentError(f"period must be above zero, not {period!r}")
-        step = RateStep(check_id(key, what="rate limit key"), algorithm, limit, period_ms, cost)
+        step = rate_step(key, limit, period, algorithm=algorithm, cost=cost, burst=burst)
+        return await count_one(self._core, step)
+
+    def rate_limited(
+        self,
+        limit: int,
+        period: TTL,
+        *,
+        key: str | Callable[..., str] | None = None,
+        algorithm: RateAlgorithm = "fixed",
+        cost: int = 1,
+        burst: int | None = None,
+        wait: float = 0,
+    ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+        return rate_limited(
+            self._core,
+            limit,
+            period,
+            key=key,
+            algorithm=algorithm,
+            cost=cost,
+            burst=burst,
+            wait=wait,
+        )
+
+    async def reset_rate_limit(self, key: str) -> None:
+        check_id(key, what="rate limit key")
         core = self._core
         await core.ready()
-        result = await core.retrying.attempt("rate_limit", key, lambda _: core.backend.rate_limit(step))
-        return RateLimit(result.allowed, result.remaining, result.retry_after_ms / 1000)
+        await core.retrying.attempt("rate_reset", key, lambda _: core.backend.rate_reset(key))
 
     # Running it
 
@@ -553,8 +579,8 @@ class Store(SessionStore):
         except (StoreClosedError, WrongLoopError):
             raise
         except StoreError as error:
-            return Stats(commits=commits, retries=retries, problem=str(error))
-        return Stats(
+            return self._cache.counted(Stats(commits=commits, retries=retries, problem=str(error)))
+        stats = Stats(
             dict(held.sessions),
             held.messages,
             held.size,
@@ -563,6 +589,7 @@ class Store(SessionStore):
             commits,
             retries,
         )
+        return self._cache.counted(stats)
 
     async def sweep(self) -> int:
         await self._core.ready()
@@ -628,4 +655,8 @@ def _expected(version: Version | None) -> Expected | None:
 def _fence(fence: int | Lease | None) -> Fence | None:
     if fence is None:
         return None
-    return Fence(fence.fence if isinstance(fence, Lease) else fence)
+    if not isinstance(fence, Lease):
+        return Fence(fence)
+    if fence.lost:
+        raise LockLostError(fence.name)
+    return Fence(fence.fence)

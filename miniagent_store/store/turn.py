@@ -12,6 +12,7 @@ from miniagent_store.errors import (
     LockLostError,
     OutcomeUnknownError,
     SessionNotFoundError,
+    StoreError,
 )
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.core import StoreCore
@@ -45,7 +46,7 @@ class Turn(Batch):
             session_id, last=last, after=None, after_time=None, logs=("messages",), state=None
         )
         self._holder = LeaseHolder(core, queue, "turn", session_id, ttl=TURN_TTL, wait=wait)
-        self._unanswered = False
+        self._unanswered: StoreError | None = None
         self.session: Session | None = None
         self.snapshot: Snapshot | None = None
         self.history: list[Message] = []
@@ -84,11 +85,11 @@ class Turn(Batch):
             raise LockLostError(self.session_id)
         try:
             result = await super().commit(operation)
-        except (OutcomeUnknownError, BackendUnavailableError):
-            # The backend does not answer; asking it to release would only add to the wait.
-            self._unanswered = True
+        except (OutcomeUnknownError, BackendUnavailableError) as error:
+            # The backend does not answer; to wait until it has released the turn would only add to that.
+            self._unanswered = error
             raise
-        # The commit gave the turn back: the next in line of this process need not wait for our end.
+        # The commit gave the turn back.
         await self._holder.forget()
         return result
 
@@ -100,6 +101,6 @@ class Turn(Batch):
                 await self.commit()
         finally:
             if self.result is not None or self._unanswered:
-                await self._holder.forget()
+                await self._holder.forget(self._unanswered)
             else:
                 await self._holder.release()

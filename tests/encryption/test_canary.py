@@ -48,6 +48,16 @@ async def put_everywhere(store: SessionStore) -> None:
 
     await ask(CANARY)
 
+    @store.cache.cached(ttl=60, negative=KeyError)
+    async def find(name: str) -> str:
+        raise KeyError(f"{CANARY} is not there")
+
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            await find(CANARY)
+    await store.cache.set_many({"tagged": CANARY}, tags=["tag"])
+    await store.rate_limit("key", 10, 60, algorithm="sliding")
+
 
 async def check_it_is_there(store: SessionStore) -> None:
     assert CANARY in str(await store.history("s"))

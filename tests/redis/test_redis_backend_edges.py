@@ -26,9 +26,6 @@ from miniagent_store.backend import (
     Commit,
     CommitIdentity,
     Create,
-    Fence,
-    LeaseGrant,
-    LeaseRequest,
     ListQuery,
     LogRange,
     NewEntry,
@@ -134,23 +131,6 @@ async def test_a_key_of_the_applications_own_under_an_index_refuses_the_create_a
 
 
 # Fences and identities
-
-
-async def test_a_turn_taken_again_does_not_lower_the_fence_of_a_newer_lock(backend: Backend) -> None:
-    await backend.commit(commit(backend, 1, create=Create()))
-    request = LeaseRequest("turn", "s", "owner", 60_000)
-    grant = await backend.acquire(request)
-    assert isinstance(grant, LeaseGrant)
-    newer = grant.fence + 1_000
-    await backend.commit(commit(backend, 2, fence=Fence(newer), changes=(Append("events", (entry("x"),)),)))
-
-    again = await backend.acquire(request)
-
-    assert isinstance(again, LeaseGrant)
-    assert again.fence == grant.fence
-    record = (await backend.read(ReadPlan("s"))).record
-    assert record is not None
-    assert record.fence == newer
 
 
 async def test_callers_ids_without_a_digest_stand_too(backend: Backend) -> None:
@@ -260,14 +240,11 @@ async def test_a_foreign_key_under_an_index_is_told_as_the_stores_error(
 
 async def test_a_second_subscriber_is_not_let_go_before_the_first_is_heard(backend: Backend) -> None:
     first, second = await asyncio.gather(
-        backend.subscribe(Topic("lock", "x")), backend.subscribe(Topic("lock", "x"))
+        backend.subscribe(Topic("session", "s")), backend.subscribe(Topic("session", "s"))
     )
     await asyncio.gather(first.wait(0.2), second.wait(0.2))
-    request = LeaseRequest("lock", "x", "owner", 60_000)
-    grant = await backend.acquire(request)
-    assert isinstance(grant, LeaseGrant)
 
-    await backend.release(request, grant.fence)
+    await backend.commit(commit(backend, 1, create=Create()))
 
     assert await first.wait(3)
     assert await second.wait(3)

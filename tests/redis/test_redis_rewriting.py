@@ -10,7 +10,7 @@ import pytest
 
 from miniagent_backends.redis.backend import RedisBackend
 from miniagent_store import open_store
-from miniagent_store.backend import Backend, Expected, Topic
+from miniagent_store.backend import Backend, CacheItem, Expected, Topic
 from miniagent_store.testing import backend_of
 from miniagent_store.testing.conformance.base import append, commit, make
 from miniagent_store.testing.conformance.rewriting_bytes import (
@@ -54,7 +54,7 @@ async def expiries(backend: RedisBackend) -> dict[bytes, Any]:
 
 async def test_a_rewrite_leaves_every_expiry_as_it_is(backend: RedisBackend) -> None:
     await make_full(backend)
-    await backend.cache_set([("key", OLD, 3_600_000), ("ever", OLD, None)])
+    await backend.cache_set([CacheItem("key", OLD, 3_600_000), CacheItem("ever", OLD)])
     # Not told with the commit: places in listings and the like are to be there before we look.
     await backend.ping()
     before = await expiries(backend)
@@ -121,7 +121,7 @@ async def test_names_that_are_no_text_and_other_kinds_of_keys_are_passed_over(
     start = backend._keys.cached("")
     await backend._executor.execute("SET", start.encode() + b"\xff\xfe", b"x")
     await backend._executor.execute("RPUSH", f"{start}list", b"x")
-    await backend.cache_set([("key", b"x", None)])
+    await backend.cache_set([CacheItem("key", b"x")])
 
     found: list[tuple[str, bytes]] = []
     cursor = None

@@ -20,6 +20,7 @@ from miniagent_store import AccessDeniedError, Message, SessionStore, open_store
 from miniagent_store.testing import StoreConformance, eventually
 from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance.base import OpenHere
+from miniagent_store.testing.conformance.cache_bounds import CacheBoundPromises
 from miniagent_store.testing.conformance.caching import CachePromises
 from miniagent_store.testing.conformance.commits import CommitPromises
 from miniagent_store.testing.conformance.counters import CounterPromises
@@ -83,6 +84,7 @@ class WithTheSmallestRights:
 class TestWithTheSmallestRights(
     WithTheSmallestRights,
     CachePromises,
+    CacheBoundPromises,
     CommitPromises,
     CounterPromises,
     ExpiryPromises,

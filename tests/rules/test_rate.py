@@ -18,12 +18,13 @@ START = 50_000
 class Limiter:
     """A rate limit on a clock that stands still."""
 
-    def __init__(self, algorithm: Algorithm, limit: int) -> None:
+    def __init__(self, algorithm: Algorithm, limit: int, burst: int | None = None) -> None:
         self._algorithm, self._limit = algorithm, limit
         self._state: RateState | None = None
+        self.period_ms, self.burst = PERIOD, burst
 
     def at(self, ms: int, cost: int = 1) -> RateResult:
-        step = RateStep("key", self._algorithm, self._limit, PERIOD, cost)
+        step = RateStep("key", self._algorithm, self._limit, self.period_ms, cost, self.burst)
         self._state, result = count_one(self._state, step, START + ms)
         return result
 
@@ -41,11 +42,11 @@ class TestFixedWindow:
     def test_it_tells_what_remains_and_when_to_come_again(self) -> None:
         limiter = Limiter("fixed", 2)
 
-        assert limiter.at(0) == RateResult(True, 1, 0)
-        assert limiter.at(400) == RateResult(True, 0, 0)
-        assert limiter.at(400) == RateResult(False, 0, 600)
-        assert limiter.at(999) == RateResult(False, 0, 1)
-        assert limiter.at(1_000) == RateResult(True, 1, 0)
+        assert limiter.at(0) == RateResult(True, 1, 0, 1_000)
+        assert limiter.at(400) == RateResult(True, 0, 0, 600)
+        assert limiter.at(400) == RateResult(False, 0, 600, 600)
+        assert limiter.at(999) == RateResult(False, 0, 1, 1)
+        assert limiter.at(1_000) == RateResult(True, 1, 0, 1_000)
 
     def test_what_was_refused_does_not_count(self) -> None:
         limiter = Limiter("fixed", 3)
@@ -61,22 +62,28 @@ class TestSlidingWindow:
 
         assert limiter.allowed(0, 0, 0, 999) == [True, True, False, False]
 
-    def test_the_window_before_weighs_less_and_less(self) -> None:
-        limiter = Limiter("sliding", 10)
-        assert limiter.at(0, cost=10).allowed
+    def test_each_counts_until_its_sub_window_is_a_period_ago(self) -> None:
+        limiter = Limiter("sliding", 2)
 
-        # At a tenth of the window nine of the ten still count.
-        assert not limiter.at(1_099).allowed
-        assert limiter.at(1_100) == RateResult(True, 0, 0)
-        assert not limiter.at(1_100).allowed
-        assert limiter.at(1_500, cost=4).allowed
-        assert not limiter.at(1_500).allowed
+        # A sub-window is 5 ms.
+        assert limiter.at(0) == RateResult(True, 1, 0, 1_005)
+        assert limiter.at(103) == RateResult(True, 0, 0, 1_002)
+        assert limiter.at(900) == RateResult(False, 0, 105, 205)
+        assert limiter.allowed(1_004, 1_005, 1_005) == [False, True, False]
+        assert limiter.allowed(1_104, 1_105, 1_105) == [False, True, False]
 
-    def test_two_windows_later_nothing_is_remembered(self) -> None:
+    def test_a_period_later_nothing_is_remembered(self) -> None:
         limiter = Limiter("sliding", 5)
         assert limiter.at(900, cost=5).allowed
 
-        assert limiter.at(2_000, cost=5) == RateResult(True, 0, 0)
+        assert limiter.at(1_905, cost=5) == RateResult(True, 0, 0, 1_005)
+
+    def test_another_period_counts_what_was_counted_before(self) -> None:
+        limiter = Limiter("sliding", 2)
+        limiter.at(0)
+        limiter.period_ms = 10_000
+
+        assert limiter.allowed(500, 9_000, 10_004, 10_005) == [True, False, False, True]
 
     def test_a_burst_at_the_edge_is_not_doubled(self) -> None:
         limiter = Limiter("sliding", 10)
@@ -121,7 +128,7 @@ class TestTokenBucket:
 
         refused = limiter.at(10, cost=cost)
 
-        assert refused == RateResult(False, 0, cost * 250 - 10)
+        assert refused == RateResult(False, 0, cost * 250 - 10, 990)
         assert not limiter.at(10 + refused.retry_after_ms - 1, cost=cost).allowed
         assert limiter.at(10 + refused.retry_after_ms, cost=cost).allowed
 
@@ -129,7 +136,22 @@ class TestTokenBucket:
         limiter = Limiter("bucket", 1)
         limiter.at(10_000)
 
-        assert limiter.allowed(0, 500) == [False, False]
+        assert limiter.allowed(0, 500, 1_000) == [False, False, True]
+
+    def test_a_burst_is_what_it_holds(self) -> None:
+        limiter = Limiter("bucket", 4, burst=1)
+
+        assert limiter.allowed(0, 0, 249, 250, 250, 500) == [True, False, False, True, False, True]
+
+        wide = Limiter("bucket", 1, burst=3)
+        assert wide.allowed(0, 0, 0, 0, 999, 1_000) == [True, True, True, False, False, True]
+
+    def test_another_period_keeps_the_tokens(self) -> None:
+        limiter = Limiter("bucket", 4)
+        limiter.at(0, cost=3)
+        limiter.period_ms = 60_000
+
+        assert limiter.allowed(0, 0, 14_999, 15_000) == [True, False, False, True]
 
 
 @pytest.mark.parametrize("algorithm", ["fixed", "sliding", "bucket"])

@@ -181,22 +181,67 @@ async def test_a_file_that_was_deleted_while_open_takes_no_more_commits(tmp_path
             await payloads(backend, "s")
 
 
-async def test_a_file_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+SECOND_CACHE_AND_RATES = """
+DROP TABLE cache;
+CREATE TABLE cache (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    expires_ms INTEGER,
+    value BLOB NOT NULL
+);
+CREATE UNIQUE INDEX cache_key ON cache (namespace, key);
+CREATE INDEX cache_expiry ON cache (namespace, expires_ms) WHERE expires_ms IS NOT NULL;
+INSERT INTO cache VALUES ('', 'default/key', NULL, x'00');
+DROP TABLE rates;
+CREATE TABLE rates (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    algorithm TEXT NOT NULL,
+    a REAL NOT NULL,
+    b REAL NOT NULL,
+    c REAL NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (namespace, key, algorithm)
+) WITHOUT ROWID;
+INSERT INTO rates VALUES ('', 'key', 'sliding', 1, 2, 3, 9999999999999);
+"""
+
+# What each version has more than the one before it.
+ADDED = {
+    2: ["ALTER TABLE sessions DROP COLUMN data_key"],
+    3: [
+        "ALTER TABLE sessions DROP COLUMN lock_fence",
+        "ALTER TABLE leases DROP COLUMN line",
+        *SECOND_CACHE_AND_RATES.split(";"),
+    ],
+}
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+async def test_a_file_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     path = tmp_path / "sessions.db"
     url = f"sqlite:///{path}"
     async with open_store(url) as store:
         await store.append("s", Message.user("Hello"), create=True)
     connection = sqlite3.connect(path)
-    connection.execute("ALTER TABLE sessions DROP COLUMN data_key")
-    connection.execute("PRAGMA user_version = 1")
+    for added in range(SCHEMA_VERSION, version, -1):
+        for statement in ADDED[added]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.commit()
     connection.close()
 
     stores = [open_store(url) for _ in range(3)]
     await asyncio.gather(*(store.open() for store in stores))
-    for store in stores:
-        assert [message.content for message in await store.history("s")] == ["Hello"]
+    for number, store in enumerate(stores, 1):
+        async with store.lock("job") as lease, store.turn("s") as turn:
+            await store.append("s", Message.user("beside"), fence=lease)
+            turn.append(Message.user("in turn"))
+        assert len(await store.history("s")) == 1 + 2 * number
+        await store.cache.set("key", number, tags=["tag"])
+        assert await store.cache.clear(tag="tag") == 1
+        assert await store.rate_limit("key", 3, "1h", algorithm="sliding")
         await store.close()
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     connection.close()

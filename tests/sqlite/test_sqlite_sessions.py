@@ -15,6 +15,7 @@ from miniagent_backends.sqlite.ranges import after_prefix
 from miniagent_backends.sqlite.transaction import Transaction
 from miniagent_store.backend import (
     Append,
+    CacheItem,
     Clear,
     Commit,
     Create,
@@ -442,7 +443,12 @@ async def test_locks_and_turns_of_one_name_are_apart(tmp_path: Path) -> None:
 
 async def test_the_cache_keeps_forgets_and_clears(tmp_path: Path) -> None:
     async with opened(tmp_path / "a.db") as backend:
-        items = [("a/1", b"1", None), ("a/2", b"2", 10), ("b", b"3", None), ("a/\U0010ffff", b"4", None)]
+        items = [
+            CacheItem("a/1", b"1"),
+            CacheItem("a/2", b"2", 10),
+            CacheItem("b", b"3"),
+            CacheItem("a/\U0010ffff", b"4"),
+        ]
         await backend.cache_set(items)
         await asyncio.sleep(0.02)
 

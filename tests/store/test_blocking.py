@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from miniagent_store import Message, SessionNotFoundError, StoreClosedError, open_store_sync
+from miniagent_store import (
+    Message,
+    RateLimitedError,
+    SessionNotFoundError,
+    StoreClosedError,
+    open_store_sync,
+)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -103,3 +109,30 @@ def test_closing_leaves_no_thread(url: str) -> None:
         store.cache.set("a", 1)
 
     assert threading.active_count() == before
+
+
+def test_cached_and_limited_functions_are_plain_ones() -> None:
+    with open_store_sync("memory://") as store:
+        calls: list[int] = []
+
+        @store.cache.cached(ttl=60, tags=["squares"], negative=LookupError)
+        @store.rate_limited(2, "1h", key="square")
+        def square(number: int) -> int:
+            if number < 0:
+                raise LookupError(number)
+            calls.append(number)
+            return number * number
+
+        assert [square(3), square(3)] == [9, 9]
+        for _ in range(3):
+            with pytest.raises(LookupError):
+                square(-1)
+        with pytest.raises(RateLimitedError) as caught:
+            square(4)
+        assert caught.value.retry_after > 3500
+        store.reset_rate_limit("square")
+        assert square(4) == 16
+        assert calls == [3, 4]
+        assert store.cache.clear(tag="squares") == 3
+        assert store.cache.hits == 3
+        assert store.rate_limit("other", 1, 60).headers()["RateLimit-Limit"] == "1"

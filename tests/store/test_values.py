@@ -20,7 +20,7 @@ from miniagent_store import (
 )
 from miniagent_store.options import parse_duration, parse_size, parse_ttl_ms
 from miniagent_store.url import StoreURL, redact_text
-from miniagent_store.values import Entry, Session, SessionEvent, Snapshot
+from miniagent_store.values import Entry, RateLimit, Session, SessionEvent, Snapshot, Stats
 
 ids = st.text(max_size=20)
 
@@ -139,3 +139,19 @@ def test_keyword_arguments_are_stronger_than_the_query() -> None:
     assert "ttl" in str(open_store("memory://?ttl=1h", ttl=60))
     with pytest.raises(ConfigurationError):
         open_store("memory://", tttl=60)
+
+
+def test_a_rate_limit_as_header_fields() -> None:
+    allowed, refused = RateLimit(True, 3, 0, 10, 59.2), RateLimit(False, 0, 0.001, 10, 60.0)
+
+    assert allowed.headers() == {
+        "RateLimit-Limit": "10",
+        "RateLimit-Remaining": "3",
+        "RateLimit-Reset": "60",
+    }
+    assert refused.headers()["Retry-After"] == "1", "in whole seconds, and never too early"
+
+
+def test_a_hit_rate_of_nothing_is_zero() -> None:
+    assert Stats().hit_rate == 0
+    assert Stats(cache_hits=1, cache_misses=3).hit_rate == 0.25

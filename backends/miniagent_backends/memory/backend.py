@@ -11,13 +11,16 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args
 from weakref import WeakValueDictionary
 
+from miniagent_backends.memory import caching
+from miniagent_backends.memory.caching import CachedValue
 from miniagent_store.backend import (
     Backend,
     BackendOptions,
     BackendStats,
+    CacheItem,
     Capabilities,
     Change,
     Commit,
@@ -28,6 +31,7 @@ from miniagent_store.backend import (
     LeaseRequest,
     ListQuery,
     ListResult,
+    RateAlgorithm,
     RateResult,
     RateStep,
     ReadPlan,
@@ -42,6 +46,7 @@ from miniagent_store.backend import (
 )
 from miniagent_store.errors import ConfigurationError, StoreClosedError
 from miniagent_store.rules import (
+    Growth,
     LeaseRow,
     RateState,
     acquire_lease,
@@ -51,7 +56,9 @@ from miniagent_store.rules import (
     count_one,
     count_records,
     is_expired,
+    kept_ms,
     list_page,
+    next_in_line,
     publish_stage,
     read_plan,
     release_lease,
@@ -82,7 +89,7 @@ class MemorySpace:
     turns: dict[str, LeaseRow] = field(default_factory=dict)
     locks: dict[str, LeaseRow] = field(default_factory=dict)
     stages: dict[tuple[str, str], _Stage] = field(default_factory=dict)
-    cache: dict[str, tuple[bytes, int | None]] = field(default_factory=dict)
+    cache: dict[str, CachedValue] = field(default_factory=dict)
     rates: dict[str, tuple[RateState, int]] = field(default_factory=dict)
     changes: OrderedDict[str, tuple[int, Change]] = field(default_factory=OrderedDict)
     change_count: int = 0
@@ -123,12 +130,12 @@ def open_memory(url: StoreURL, options: BackendOptions) -> Backend:
     if url.path.strip("/") or len(url.hosts) > 1:
         raise ConfigurationError(f"{url} is not a memory URL; write memory:// or memory://name")
     if not url.hosts:
-        return MemoryBackend(MemoryPlace(), options.namespace)
+        return MemoryBackend(MemoryPlace(), options.namespace, cache_max_size=options.cache_max_size)
     name = url.hosts[0][0]
     place = _named.get(name)
     if place is None:
         place = _named[name] = MemoryPlace()
-    return MemoryBackend(place, options.namespace)
+    return MemoryBackend(place, options.namespace, cache_max_size=options.cache_max_size)
 
 
 class MemoryBackend(Backend):
@@ -137,9 +144,17 @@ class MemoryBackend(Backend):
     name = "memory"
     capabilities = Capabilities(durable=False, shared=False)
 
-    def __init__(self, place: MemoryPlace, namespace: str, parent: MemoryBackend | None = None) -> None:
+    def __init__(
+        self,
+        place: MemoryPlace,
+        namespace: str,
+        parent: MemoryBackend | None = None,
+        *,
+        cache_max_size: int | None = None,
+    ) -> None:
         self._place, self._namespace, self._parent = place, namespace, parent
         self._space = place.space(namespace)
+        self._growth = Growth(cache_max_size)
         self._subscribed: list[tuple[Topic, Subscription]] = []
         self._closed = False
 
@@ -184,6 +199,8 @@ class MemoryBackend(Backend):
             result = apply_commit(rows, commit, self.now_ms())
             if result.record is not before:
                 self._changed(result.record)
+            if commit.fence and commit.fence.turn_owner:
+                self._wake_next("turn", commit.session_id)
             return result
 
     async def read(self, plan: ReadPlan) -> ReadResult:
@@ -242,13 +259,13 @@ class MemoryBackend(Backend):
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
         if request.scope == "lock":
             with self._step() as space:
-                answer = acquire_lease(space.locks.get(request.name), request, self.now_ms())
-                if isinstance(answer, LeaseHeld):
-                    return answer
-                space.locks[request.name], grant = answer
-                return grant
+                row, answer = acquire_lease(space.locks.get(request.name), request, self.now_ms())
+                space.locks[request.name] = row
+                return answer
         with self._rows(request.name) as rows:
-            return acquire_turn(rows, request, self.now_ms())
+            answer = acquire_turn(rows, request, self.now_ms())
+            self._wake_next("turn", request.name)
+            return answer
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
         with self._step():
@@ -264,47 +281,51 @@ class MemoryBackend(Backend):
             row = release_lease(rows.get(request.name), request, fence, self.now_ms())
             if row is not None:
                 rows[request.name] = row
-                self._wake(Topic("session" if request.scope == "turn" else "lock", request.name))
+                self._wake_next(request.scope, request.name)
             return row is not None
 
     def _lease_rows(self, request: LeaseRequest) -> dict[str, LeaseRow]:
         return self._space.turns if request.scope == "turn" else self._space.locks
 
+    def _wake_next(self, scope: Literal["turn", "lock"], name: str) -> None:
+        leases = self._space.turns if scope == "turn" else self._space.locks
+        owner = next_in_line(leases.get(name), self.now_ms())
+        if owner is not None:
+            self._wake(Topic(scope, name, owner))
+
     # Cache and rate limits
 
     async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         with self._step() as space:
-            now = self.now_ms()
-            found = (space.cache.get(key) for key in keys)
-            return [None if item is None or is_expired(item[1], now) else item[0] for item in found]
+            return caching.get(space.cache, keys, self.now_ms())
 
-    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
+    async def cache_set(self, items: Sequence[CacheItem]) -> None:
         with self._step() as space:
-            now = self.now_ms()
-            for key, value, ttl_ms in items:
-                space.cache[key] = (value, None if ttl_ms is None else now + ttl_ms)
+            limit = self._growth.over(sum(item.size for item in items))
+            caching.put(space.cache, items, limit, self.now_ms())
 
     async def cache_delete(self, keys: Sequence[str]) -> int:
         with self._step() as space:
-            now = self.now_ms()
-            gone = [space.cache.pop(key, None) for key in keys]
-            return sum(1 for item in gone if item is not None and not is_expired(item[1], now))
+            return caching.delete(space.cache, keys, self.now_ms())
 
-    async def cache_clear(self, prefix: str) -> int:
+    async def cache_clear(self, prefix: str, tag: str | None = None) -> int:
         with self._step() as space:
-            keys = [key for key in space.cache if key.startswith(prefix)]
-            for key in keys:
-                del space.cache[key]
-            return len(keys)
+            return caching.clear(space.cache, prefix, tag, self.now_ms())
 
     async def rate_limit(self, step: RateStep) -> RateResult:
         with self._step() as space:
             now = self.now_ms()
             key = f"{step.algorithm}/{step.key}"
             state, expires_ms = space.rates.get(key, (None, 0))
-            state, result = count_one(None if expires_ms <= now else state, step, now)
-            space.rates[key] = (state, now + 2 * step.period_ms)
+            kept, result = count_one(None if expires_ms <= now else state, step, now)
+            if kept != state:
+                space.rates[key] = (kept, now + kept_ms(step))
             return result
+
+    async def rate_reset(self, key: str) -> None:
+        with self._step() as space:
+            for algorithm in get_args(RateAlgorithm):
+                space.rates.pop(f"{algorithm}/{key}", None)
 
     # Watching
 
@@ -374,22 +395,18 @@ class MemoryBackend(Backend):
     ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
         with self._step() as space:
             now = self.now_ms()
-            live = (key for key, item in space.cache.items() if not is_expired(item[1], now))
+            live = (key for key, item in space.cache.items() if not is_expired(item.expires_ms, now))
             keys, next_cursor = _page_after(live, cursor, limit)
-            return [(key, space.cache[key][0]) for key in keys], next_cursor
+            return [(key, space.cache[key].value) for key in keys], next_cursor
 
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
         with self._step() as space:
-            value, expires_ms = space.cache.get(key, (None, None))
-            if value != old or is_expired(expires_ms, self.now_ms()):
-                return False
-            space.cache[key] = (new, expires_ms)
-            return True
+            return caching.replace(space.cache, key, old, new, self.now_ms())
 
     # Tenants
 
     def within(self, namespace: str) -> Backend:
-        return MemoryBackend(self._place, namespace, self)
+        return MemoryBackend(self._place, namespace, self, cache_max_size=self._growth.limit)
 
     async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
         check_erasable(self._namespace)
@@ -439,7 +456,7 @@ class MemoryBackend(Backend):
             for leases in (space.turns, space.locks):
                 _drop(leases, lambda row: row.until_ms < now - KEPT_LEASE_MS)
             _drop(space.stages, lambda stage: is_expired(stage.expires_ms, now))
-            _drop(space.cache, lambda item: is_expired(item[1], now))
+            _drop(space.cache, lambda item: is_expired(item.expires_ms, now))
             _drop(space.rates, lambda item: item[1] <= now)
             return [Expired(record.session_id, record.kind, record.user_id) for record in gone]
 

@@ -7,9 +7,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
-from miniagent_backends.redis import caching, erasing, staging
+from miniagent_backends.redis import erasing, staging
+from miniagent_backends.redis.caching import Caching
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.indexes import index_commands, list_sessions, owner_commands, unindex
 from miniagent_backends.redis.known import FastAppend, KnownSessions
@@ -33,6 +34,7 @@ from miniagent_backends.redis.wire.node import Node
 from miniagent_store.backend import (
     Backend,
     BackendStats,
+    CacheItem,
     Capabilities,
     Change,
     Commit,
@@ -46,6 +48,7 @@ from miniagent_store.backend import (
     LeaseRequest,
     ListQuery,
     ListResult,
+    RateAlgorithm,
     RateResult,
     RateStep,
     ReadPlan,
@@ -60,10 +63,13 @@ from miniagent_store.backend import (
     Topic,
 )
 from miniagent_store.errors import (
+    BackendUnavailableError,
     DurabilityError,
     OutcomeUnknownError,
     SessionNotFoundError,
 )
+from miniagent_store.rules import kept_ms
+from miniagent_store.rules.lease import CLAIM_MS, LATE
 from miniagent_store.values import Finding
 
 # Reads of more entries than this go over connections of their own, so that commits do not wait for them.
@@ -82,6 +88,7 @@ class RedisBackend(Backend):
         executor: brings commands to where their keys are.
         keys: names of keys.
         heartbeat: seconds after which the connection of wake-ups is looked after.
+        cache_max_size: bytes that may be cached; None for no limit.
         parent: whose connections these are, for a tenant's.
     """
 
@@ -94,9 +101,12 @@ class RedisBackend(Backend):
         keys: Keys,
         *,
         heartbeat: float = 10.0,
+        cache_max_size: int | None = None,
         parent: RedisBackend | None = None,
     ) -> None:
         self._executor, self._keys, self._parent = executor, keys, parent
+        self._cache_max_size = cache_max_size
+        self._caching = Caching(executor, keys, cache_max_size)
         if parent is None:
             self._wake_ups = WakeUps(executor, keys, heartbeat)
             executor.events.listener = self._tell
@@ -303,49 +313,76 @@ class RedisBackend(Backend):
             os.urandom(8),
             "1" if request.must_exist else "0",
             channel,
+            request.line_until_ms,
+            request.not_after_ms,
+            CLAIM_MS,
         )
         reply = answer.reply
         if reply[0] == b"NOTFOUND":
             return LeaseGrant(0, 0, ReadResult(None))
+        if reply[0] == b"LATE":
+            raise BackendUnavailableError(LATE)
         if reply[0] == b"HELD":
-            return LeaseHeld(reply[1].decode() or "another holder", reply[2])
+            return LeaseHeld(reply[1].decode() or "another holder", *reply[2:])
         _check_acknowledged(request.name, answer)
         grant = LeaseGrant(reply[1], reply[2])
         return replace(grant, read=await self.read(request.plan)) if request.plan else grant
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
-        return await self._lease("renew", request, fence)
+        keys, arguments = self._held_lease("renew", request, fence)
+        return bool(await self._executor.script("lease", keys, *arguments))
 
     async def release(self, request: LeaseRequest, fence: int) -> bool:
-        return await self._lease("release", request, fence)
+        keys, arguments = self._held_lease("release", request, fence)
+        # Durably, or who waits would wait for the lease to end where a master is promoted at this moment.
+        return bool((await self._executor.write("lease", keys, *arguments)).reply)
 
-    async def _lease(self, what: str, request: LeaseRequest, fence: int) -> bool:
+    def _held_lease(
+        self, what: str, request: LeaseRequest, fence: int
+    ) -> tuple[Sequence[str], Sequence[Any]]:
         keys, channel = self._lease_keys(request)
-        reply = await self._executor.script(
-            "lease", keys[:1], what, request.owner, request.ttl_ms, request.holder, fence, b"", "0", channel
-        )
-        return bool(reply)
+        return keys[:1], [
+            what,
+            request.owner,
+            request.ttl_ms,
+            request.holder,
+            fence,
+            b"",
+            "0",
+            channel,
+        ]
 
     # Cache and rate limits
 
     async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        return await caching.get(self._executor, self._keys, keys)
+        return await self._caching.get(keys)
 
-    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
-        await caching.put(self._executor, self._keys, items)
+    async def cache_set(self, items: Sequence[CacheItem]) -> None:
+        await self._caching.put(items)
 
     async def cache_delete(self, keys: Sequence[str]) -> int:
-        return await caching.delete(self._executor, self._keys, keys)
+        return await self._caching.delete(keys)
 
-    async def cache_clear(self, prefix: str) -> int:
-        return await caching.clear(self._executor, self._keys, prefix)
+    async def cache_clear(self, prefix: str, tag: str | None = None) -> int:
+        return await self._caching.clear(prefix, tag)
 
     async def rate_limit(self, step: RateStep) -> RateResult:
         key = self._keys.rate(f"{step.algorithm}/{step.key}")
         reply = await self._executor.script(
-            "rate", [key], step.algorithm, step.limit, step.period_ms, step.cost
+            "rate",
+            [key],
+            step.algorithm,
+            step.limit,
+            step.period_ms,
+            step.cost,
+            step.capacity,
+            kept_ms(step),
         )
-        return RateResult(bool(reply[0]), reply[1], reply[2])
+        return RateResult(bool(reply[0]), reply[1], reply[2], reply[3])
+
+    async def rate_reset(self, key: str) -> None:
+        names = (self._keys.rate(f"{algorithm}/{key}") for algorithm in get_args(RateAlgorithm))
+        await self._executor.run(*(("UNLINK", name) for name in names))
 
     # Watching
 
@@ -380,16 +417,17 @@ class RedisBackend(Backend):
     async def cache_scan(
         self, cursor: str | None, limit: int
     ) -> tuple[Sequence[tuple[str, bytes]], str | None]:
-        return await caching.scan(self._executor, self._keys, cursor, limit)
+        return await self._caching.scan(cursor, limit)
 
     async def cache_replace(self, key: str, old: bytes, new: bytes) -> bool:
-        return await caching.replace(self._executor, self._keys, key, old, new)
+        return await self._caching.replace(key, old, new)
 
     # Tenants
 
     def within(self, namespace: str) -> Backend:
         keys = self._keys.within(namespace)
-        return RedisBackend(self._executor.within(keys), keys, parent=self)
+        executor, size = self._executor.within(keys), self._cache_max_size
+        return RedisBackend(executor, keys, cache_max_size=size, parent=self)
 
     async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
         return await erasing.erase(self._executor, self._keys, cursor, limit)

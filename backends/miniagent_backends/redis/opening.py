@@ -77,7 +77,8 @@ class _Opening:
             counts_replicas=replicas is None,
             heartbeat=heartbeat,
         )
-        return RedisBackend(executor, keys, heartbeat=heartbeat)
+        size = self._options.cache_max_size
+        return RedisBackend(executor, keys, heartbeat=heartbeat, cache_max_size=size)
 
     def _replicas(self) -> int | None:
         """How many are to acknowledge; None for all that are reachable."""

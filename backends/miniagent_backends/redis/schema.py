@@ -48,8 +48,8 @@ _VALUE = struct.Struct(">BIQ")
 REDACTED, HAS_CALLER_ID, COUNTER = 1, 2, 1
 # What keys start with whose prefixes cannot be chosen.
 KEY_PREFIXES = (
-    *("agent:", "changes:", "count:", "events:", "ids:", "index:", "kind:", "kinds", "log:", "names:"),
-    *("owners:", "rate:", "stage:", "state:", "tag:", "turn:", "user:"),
+    *("agent:", "cached:", "changes:", "count:", "events:", "ids:", "index:", "kind:", "kinds", "log:"),
+    *("names:", "owners:", "rate:", "stage:", "state:", "tag:", "turn:", "user:"),
 )
 _NAMESPACE_SIGNS = frozenset(f"{string.ascii_letters}{string.digits}_-.")
 # The end of the year 9999, after which there is no datetime.
@@ -120,6 +120,10 @@ class Keys:
 
     def cached(self, key: str) -> str:
         return f"{self.start}{self.cache}{key}"
+
+    def cache_index(self, bucket: int) -> str:
+        """What all keys start with that know what is cached in a bucket, and what of it has to go."""
+        return f"{self.start}cached:{{{bucket}}}:"
 
     def rate(self, key: str) -> str:
         return f"{self.start}rate:{key}"
@@ -374,6 +378,7 @@ def record_of(session_id: str, token: bytes, packed: bytes, expires: bytes, fenc
         state_version=row["state_version"],
         metadata_version=row["metadata_version"],
         data_key=row.get("data_key", b""),
+        lock_fence=row.get("lock_fence", 0),
     )
 
 

@@ -89,9 +89,12 @@ class WakeUps:
         self._keeper: asyncio.Task[None] | None = None
 
     def _channel(self, topic: Topic) -> str:
-        if topic.scope == "session":
-            return self._keys.parts(topic.name)["notify"]
-        return self._keys.lease_channel(topic.name) if topic.scope == "lock" else self._keys.store_channel()
+        if topic.scope == "store":
+            return self._keys.store_channel()
+        if topic.scope == "lock":
+            return f"{self._keys.lease_channel(topic.name)}:{topic.owner}"
+        channel = self._keys.parts(topic.name)["notify"]
+        return f"{channel}:{topic.owner}" if topic.scope == "turn" else channel
 
     async def subscribe(self, topic: Topic) -> Subscription:
         return await self.hear(self._channel(topic))
@@ -119,8 +122,9 @@ class WakeUps:
         """No longer be woken."""
         if self._drop(channel, subscription) and not self._is_lost:
             assert self._connection is not None
-            with contextlib.suppress(StoreError):  # a connection that is lost hears nothing any more
-                await self._send(self._connection, "UNSUBSCRIBE", channel)
+            # Nobody waits for the answer, and a connection that is lost hears nothing any more.
+            with contextlib.suppress(NotSent):
+                self._connection.send_unanswered(pack("UNSUBSCRIBE", channel))
 
     def _drop(self, channel: str, subscription: Subscription) -> bool:
         """Forget who waits; whether it was the channel's last."""
@@ -175,7 +179,7 @@ class WakeUps:
                 continue  # who waits looks by itself now and then, and tells what is wrong
 
     async def _send(self, connection: Connection, *command: str) -> None:
-        """Send a (UN)SUBSCRIBE, whose answer is a push and settles no future; a PING behind it does."""
+        """Send a SUBSCRIBE, whose answer is a push and settles no future; a PING behind it does."""
         try:
             if command[0] != "PING":
                 connection.send_unanswered(pack(*command))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from miniagent_store.backend import (
     Backend,
     BackendOptions,
     BackendStats,
+    CacheItem,
     Capabilities,
     Change,
     Commit,
@@ -61,9 +63,11 @@ from miniagent_store.errors import (
     StoreError,
     WrongLoopError,
 )
+from miniagent_store.rules import Growth, Hits
 from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
+logger = logging.getLogger("miniagent_store")
 
 # With less than this a commit of usual size does not fit any more.
 LEAST_FREE = 256 * 1024
@@ -85,6 +89,8 @@ class SqliteBackend(Backend):
         self._workers: tuple[Worker, Worker] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
+        self._growth, self._hits = Growth(options.cache_max_size), Hits()
+        self._noting: set[asyncio.Task[None]] = set()
 
     @classmethod
     def from_url(cls, url: StoreURL, options: BackendOptions) -> SqliteBackend:
@@ -118,6 +124,7 @@ class SqliteBackend(Backend):
     async def close(self) -> None:
         if self._workers is None or os.getpid() != self._pid:
             return  # after a fork the threads are the parent's
+        await self._end_noting()
         workers, self._workers = self._workers, None
         self._subscriptions.clear()
         # The reader first: the last connection to leave moves the log into the file.
@@ -169,6 +176,13 @@ class SqliteBackend(Backend):
     # Leases
 
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
+        if self._subscriptions.has(
+            Topic(request.scope, request.name, request.owner), self._options.namespace
+        ):
+            # Each commit of another process wakes all who wait: they look, and write only if they have to.
+            held = await self._read(lambda transaction: leases.look(transaction, request), request.name)
+            if held is not None:
+                return held
         return await self._write(lambda transaction: leases.acquire(transaction, request), request.name)
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
@@ -184,19 +198,40 @@ class SqliteBackend(Backend):
     # Cache and rate limits
 
     async def cache_get(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        return await self._read(lambda transaction: keyvalue.cache_get(transaction, keys))
+        found = await self._read(lambda transaction: keyvalue.cache_get(transaction, keys))
+        hits = (key for key, value in zip(keys, found, strict=True) if value is not None)
+        used = self._hits.worth_noting(hits, self.now_ms())
+        if used:
+            # Nobody waits for it: a hit costs no writing.
+            task = asyncio.create_task(self._write(partial(keyvalue.cache_used, keys=used)))
+            self._noting.add(task)
+            task.add_done_callback(self._noted)
+        return found
 
-    async def cache_set(self, items: Sequence[tuple[str, bytes, int | None]]) -> None:
-        await self._write(lambda transaction: keyvalue.cache_set(transaction, items))
+    def _noted(self, task: asyncio.Task[None]) -> None:
+        self._noting.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.debug("hits of the cache were not noted: %s", task.exception())
+
+    async def _end_noting(self) -> None:
+        if self._noting:
+            await asyncio.wait(self._noting)
+
+    async def cache_set(self, items: Sequence[CacheItem]) -> None:
+        limit = self._growth.over(sum(item.size for item in items))
+        await self._write(lambda transaction: keyvalue.cache_set(transaction, items, limit))
 
     async def cache_delete(self, keys: Sequence[str]) -> int:
         return await self._write(lambda transaction: keyvalue.cache_delete(transaction, keys))
 
-    async def cache_clear(self, prefix: str) -> int:
-        return await self._write(lambda transaction: keyvalue.cache_clear(transaction, prefix))
+    async def cache_clear(self, prefix: str, tag: str | None = None) -> int:
+        return await self._write(lambda transaction: keyvalue.cache_clear(transaction, prefix, tag))
 
     async def rate_limit(self, step: RateStep) -> RateResult:
         return await self._write(lambda transaction: keyvalue.rate_limit(transaction, step), step.key)
+
+    async def rate_reset(self, key: str) -> None:
+        await self._write(lambda transaction: keyvalue.rate_reset(transaction, key), key)
 
     # Watching
 

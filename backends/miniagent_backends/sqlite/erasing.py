@@ -57,7 +57,7 @@ def _erase_sessions(transaction: Transaction, limit: int) -> int:
         record = rows.record()
         assert record is not None, "selected in this transaction"
         rows.drop()
-        transaction.wake_session(session_id, changed=True)
+        transaction.wake_session(session_id)
         removed += 1
         entries += sum(tail.count for tail in record.logs.values())
         if entries >= STEP_ENTRIES:

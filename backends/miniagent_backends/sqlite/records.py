@@ -29,6 +29,7 @@ CHANGING = (
     "resets",
     "metadata",
     "data_key",
+    "lock_fence",
 )
 COLUMNS = ", ".join(f"sessions.{name}" for name in (*FIXED, *CHANGING))
 
@@ -62,6 +63,7 @@ def record_of(row: Sequence[Any]) -> Record:
         resets,
         metadata,
         data_key,
+        lock_fence,
     ) = row
     try:
         return Record(
@@ -86,6 +88,7 @@ def record_of(row: Sequence[Any]) -> Record:
             logs=tails_of(logs),
             size=size,
             fence=fence,
+            lock_fence=lock_fence,
             resets=() if resets is None else tuple((at, lowest) for at, lowest in msgpack.unpackb(resets)),
         )
     except (ValueError, TypeError, msgpack.UnpackException) as error:
@@ -111,6 +114,7 @@ def changing_values(record: Record) -> tuple[Any, ...]:
         msgpack.packb(record.resets) if record.resets else None,
         record.metadata,
         record.data_key or None,
+        record.lock_fence,
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgpack  # type: ignore[import-untyped]
+
 from miniagent_backends.sqlite import records
 from miniagent_backends.sqlite.ranges import name_range
-from miniagent_backends.sqlite.transaction import Transaction
+from miniagent_backends.sqlite.transaction import Transaction, now_ms
 from miniagent_store.backend import Record, StateScan, StoredEntry, StoredValue
-from miniagent_store.rules import LeaseRow, WriterWindow
+from miniagent_store.rules import LeaseRow, WriterWindow, next_in_line
 
 _SELECT = f"SELECT sessions.key, {records.COLUMNS} FROM sessions WHERE namespace = ? AND id = ?"
 _INSERT = (
@@ -30,10 +32,10 @@ _PUT_VALUE = (
     "counter = excluded.counter, expires_ms = excluded.expires_ms"
 )
 _SAVE_LEASE = (
-    "INSERT INTO leases (namespace, scope, name, owner, fence, until_ms, holder) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (namespace, scope, name) DO UPDATE SET "
+    "INSERT INTO leases (namespace, scope, name, owner, fence, until_ms, holder, line) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (namespace, scope, name) DO UPDATE SET "
     "owner = excluded.owner, fence = excluded.fence, "
-    "until_ms = excluded.until_ms, holder = excluded.holder"
+    "until_ms = excluded.until_ms, holder = excluded.holder, line = excluded.line"
 )
 
 
@@ -120,7 +122,7 @@ class SqlRows:
         return self._key
 
     def _note_change(self) -> int:
-        self._transaction.wake_session(self._session_id, changed=True)
+        self._transaction.wake_session(self._session_id)
         return self._transaction.ticket()
 
     def _save_tags(self, before: Record | None, record: Record) -> None:
@@ -286,8 +288,6 @@ class SqlRows:
 
     def save_turn(self, row: LeaseRow) -> None:
         save_lease_row(self._transaction, "turn", self._session_id, row)
-        if not row.owner:
-            self._transaction.wake_session(self._session_id, changed=False)
 
 
 def _entry_values(key: int, log: str, entry: StoredEntry) -> tuple[Any, ...]:
@@ -323,14 +323,21 @@ def remove_parts(transaction: Transaction, key: int) -> None:
 def lease_row(transaction: Transaction, scope: str, name: str) -> LeaseRow | None:
     """A turn or a lock."""
     row = transaction.execute(
-        "SELECT owner, fence, until_ms, holder FROM leases WHERE namespace = ? AND scope = ? AND name = ?",
+        "SELECT owner, fence, until_ms, holder, line FROM leases "
+        "WHERE namespace = ? AND scope = ? AND name = ?",
         (transaction.namespace, scope, name),
     ).fetchone()
-    return row and LeaseRow(*row)
+    if row is None:
+        return None
+    owner, fence, until_ms, holder, line = row
+    return LeaseRow(owner, fence, until_ms, holder, msgpack.unpackb(line, use_list=False) if line else ())
 
 
 def save_lease_row(transaction: Transaction, scope: str, name: str, row: LeaseRow) -> None:
-    """Write a turn or a lock."""
-    transaction.execute(
-        _SAVE_LEASE, (transaction.namespace, scope, name, row.owner, row.fence, row.until_ms, row.holder)
-    )
+    """Write a turn or a lock, and wake who is next."""
+    line = msgpack.packb(row.line) if row.line else None
+    values = (row.owner, row.fence, row.until_ms, row.holder, line)
+    transaction.execute(_SAVE_LEASE, (transaction.namespace, scope, name, *values))
+    owner = next_in_line(row, now_ms())
+    if owner is not None:
+        transaction.wake_owner(scope, name, owner)

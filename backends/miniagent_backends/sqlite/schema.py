@@ -13,7 +13,7 @@ from miniagent_backends.sqlite.errors import code_of, not_a_database
 from miniagent_store.errors import ConfigurationError
 
 APPLICATION_ID = 0x6D616773  # "mags"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # No semicolon but at the end of a statement: create_tables() splits there.
 # Keys of sessions and stages, and the order of changes, are tickets: one rising number for all.
@@ -47,6 +47,7 @@ CREATE TABLE sessions (
     logs BLOB NOT NULL,           -- msgpack: {log: [base, count]}
     resets BLOB,                  -- msgpack: [[epoch, {log: seq}]], or NULL
     metadata BLOB NOT NULL,
+    lock_fence INTEGER NOT NULL DEFAULT 0,
     data_key BLOB                 -- how the session's data key is kept, or NULL
 );
 CREATE UNIQUE INDEX sessions_id ON sessions (namespace, id);
@@ -111,6 +112,7 @@ CREATE TABLE leases (
     fence INTEGER NOT NULL,
     until_ms INTEGER NOT NULL,
     holder TEXT NOT NULL,
+    line BLOB,                    -- msgpack: [[owner, until ms]] by arrival, or NULL
     PRIMARY KEY (namespace, scope, name)
 ) WITHOUT ROWID;
 
@@ -142,18 +144,21 @@ CREATE TABLE cache (
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
     expires_ms INTEGER,
+    used_ms INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    tags TEXT,                    -- each between line feeds, or NULL
     value BLOB NOT NULL
 );
 CREATE UNIQUE INDEX cache_key ON cache (namespace, key);
 CREATE INDEX cache_expiry ON cache (namespace, expires_ms) WHERE expires_ms IS NOT NULL;
+CREATE INDEX cache_use ON cache (namespace, used_ms, expires_ms, size);
+CREATE INDEX cache_tags ON cache (namespace, tags, key) WHERE tags IS NOT NULL;
 
 CREATE TABLE rates (
     namespace TEXT NOT NULL,
     key TEXT NOT NULL,
     algorithm TEXT NOT NULL,
-    a REAL NOT NULL,
-    b REAL NOT NULL,
-    c REAL NOT NULL,
+    state BLOB NOT NULL,          -- msgpack: whole numbers
     expires_ms INTEGER NOT NULL,
     PRIMARY KEY (namespace, key, algorithm)
 ) WITHOUT ROWID;
@@ -161,7 +166,39 @@ CREATE TABLE rates (
 
 
 # What turns a file of an older version into one of the next.
-UPGRADES = {1: "ALTER TABLE sessions ADD COLUMN data_key BLOB"}
+UPGRADES = {
+    1: "ALTER TABLE sessions ADD COLUMN data_key BLOB",
+    # Cached values may go at any time, and counts of rates are of use for a period or two.
+    2: """
+DROP TABLE cache;
+CREATE TABLE cache (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    expires_ms INTEGER,
+    used_ms INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    tags TEXT,
+    value BLOB NOT NULL
+);
+CREATE UNIQUE INDEX cache_key ON cache (namespace, key);
+CREATE INDEX cache_expiry ON cache (namespace, expires_ms) WHERE expires_ms IS NOT NULL;
+CREATE INDEX cache_use ON cache (namespace, used_ms, expires_ms, size);
+CREATE INDEX cache_tags ON cache (namespace, tags, key) WHERE tags IS NOT NULL;
+
+DROP TABLE rates;
+CREATE TABLE rates (
+    namespace TEXT NOT NULL,
+    key TEXT NOT NULL,
+    algorithm TEXT NOT NULL,
+    state BLOB NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (namespace, key, algorithm)
+) WITHOUT ROWID;
+
+ALTER TABLE sessions ADD COLUMN lock_fence INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE leases ADD COLUMN line BLOB
+""",
+}
 
 
 def is_ours(connection: sqlite3.Connection, path: str) -> bool:

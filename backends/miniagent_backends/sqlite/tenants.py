@@ -40,6 +40,7 @@ class SqliteTenant(SqliteBackend):
         self._running()
 
     async def close(self) -> None:
+        await self._end_noting()
         self._closed = True
         for topic, subscription in [*self._subscribed]:
             await self.unsubscribe(topic, subscription)

@@ -52,12 +52,11 @@ class Transaction:
         if self._last_ticket != self._saved_ticket:
             self.execute("UPDATE tickets SET last = ?", (self._last_ticket,))
 
-    def wake_session(self, session_id: str, *, changed: bool) -> None:
-        """Tell the watchers of a session; with `changed`, those of the whole store too."""
-        self.woken.append((self.namespace, "session", session_id))
-        if changed:
-            self.woken.append((self.namespace, "store", ""))
+    def wake_session(self, session_id: str) -> None:
+        """Tell the watchers of a session, and those of the whole store."""
+        self.woken.append((self.namespace, "session", session_id, ""))
+        self.woken.append((self.namespace, "store", "", ""))
 
-    def wake_lock(self, name: str) -> None:
-        """Tell those who wait for a lock."""
-        self.woken.append((self.namespace, "lock", name))
+    def wake_owner(self, scope: str, name: str, owner: str) -> None:
+        """Tell the first in line for a turn or a lock."""
+        self.woken.append((self.namespace, scope, name, owner))

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from miniagent_store.backend import Subscription, Topic
 
-Wake = tuple[str, str, str]  # namespace, and scope and name of a `Topic`
-EVERYTHING: Wake = ("", "", "")
+Wake = tuple[str, str, str, str]  # namespace, and scope, name and owner of a `Topic`
+EVERYTHING: Wake = ("", "", "", "")
 # How often the file is looked at for changes by other processes, while someone watches.
 POLL_SECONDS = 0.02
 
@@ -21,12 +21,16 @@ class Subscriptions:
 
     def add(self, topic: Topic, namespace: str) -> Subscription:
         subscription = Subscription()
-        self._by_topic.setdefault((namespace, topic.scope, topic.name), set()).add(subscription)
+        self._by_topic.setdefault(_wake(topic, namespace), set()).add(subscription)
         self.active = True
         return subscription
 
+    def has(self, topic: Topic, namespace: str) -> bool:
+        """Whether anyone waits for `topic`."""
+        return _wake(topic, namespace) in self._by_topic
+
     def remove(self, topic: Topic, subscription: Subscription, namespace: str) -> None:
-        key = (namespace, topic.scope, topic.name)
+        key = _wake(topic, namespace)
         subscribed = self._by_topic.get(key, set())
         subscribed.discard(subscription)
         if not subscribed:
@@ -54,3 +58,7 @@ class Subscriptions:
         self._wake_all()
         self._by_topic.clear()
         self.active = False
+
+
+def _wake(topic: Topic, namespace: str) -> Wake:
+    return namespace, topic.scope, topic.name, topic.owner

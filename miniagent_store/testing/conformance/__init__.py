@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from miniagent_store.testing.conformance.base import ConformanceBase, backend_of, eventually
+from miniagent_store.testing.conformance.cache_bounds import CacheBoundPromises
+from miniagent_store.testing.conformance.cached_functions import CachedFunctionPromises
 from miniagent_store.testing.conformance.caching import CachePromises
 from miniagent_store.testing.conformance.changes import ChangePromises
 from miniagent_store.testing.conformance.commits import CommitPromises
@@ -18,6 +20,7 @@ from miniagent_store.testing.conformance.identity import IdentityPromises
 from miniagent_store.testing.conformance.kv import KeyValuePromises
 from miniagent_store.testing.conformance.leases import LeasePromises
 from miniagent_store.testing.conformance.limits import LimitPromises
+from miniagent_store.testing.conformance.lines import LinePromises
 from miniagent_store.testing.conformance.listing import ListingPromises
 from miniagent_store.testing.conformance.locks import LockPromises
 from miniagent_store.testing.conformance.logs import LogPromises
@@ -59,6 +62,7 @@ class StoreConformance(
     TurnPromises,
     LockPromises,
     LeasePromises,
+    LinePromises,
     ListingPromises,
     ExpiryPromises,
     WatchPromises,
@@ -66,6 +70,8 @@ class StoreConformance(
     ForkPromises,
     StagingPromises,
     CachePromises,
+    CacheBoundPromises,
+    CachedFunctionPromises,
     LimitPromises,
     RewriteBytesPromises,
     RewriteBesidePromises,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from miniagent_store.backend import Backend
+from miniagent_store.backend import Backend, CacheItem
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.testing.conformance.base import ConformanceBase, eventually, soon
 
@@ -65,6 +65,49 @@ class CachePromises(ConformanceBase):
         assert await store.cache.clear("*") == 2
         assert await store.cache.get("k1", namespace="a%") == "a%"
         assert await store.cache.clear("nothing there") == 0
+
+    async def test_tags_clear_what_has_them(self, store: SessionStore) -> None:
+        cache = store.cache
+        await cache.set_many({"a": 1, "b": 2}, tags=["red", "%"])
+        await cache.set("c", 3, tags=["red"], namespace="other")
+        await cache.set("d", 4, tags=["redder"])
+        await cache.set("e", 5)
+
+        assert await cache.clear(tag="r") == 0
+        assert await cache.clear("other", tag="%") == 0
+        assert await cache.clear("default", tag="red") == 2
+        assert await cache.get("c", namespace="other") == 3
+        assert await cache.clear(tag="red") == 1
+        assert await cache.get_many("abcde") == {"d": 4, "e": 5}
+
+    async def test_setting_again_replaces_the_tags(self, store: SessionStore) -> None:
+        await store.cache.set("key", 1, tags=["old", "both"])
+        await store.cache.set("key", 2, tags=["both", "new"])
+
+        assert await store.cache.clear(tag="old") == 0
+        assert await store.cache.clear(tag="new") == 1
+        assert await store.cache.clear(tag="both") == 0
+        await store.cache.set("key", 3)
+        assert await store.cache.clear(tag="both") == 0
+        assert await store.cache.get("key") == 3
+
+    async def test_many_are_deleted_at_once(self, store: SessionStore) -> None:
+        await store.cache.set_many({f"k{number}": number for number in range(50)}, tags=["all"])
+
+        assert await store.cache.delete_many(f"k{number}" for number in range(10, 90)) == 40
+        assert await store.cache.clear(tag="all") == 10
+
+    async def test_what_is_set_together_expires_apart(self, store: SessionStore) -> None:
+        keys = [f"k{number}" for number in range(20)]
+        await store.cache.set_many(dict.fromkeys(keys, 1), ttl=0.6, jitter=0.8)
+        seen: set[int] = set()
+
+        async def all_gone() -> bool:
+            seen.add(left := len(await store.cache.get_many(keys)))
+            return not left
+
+        await eventually(all_gone)
+        assert len(seen) > 3
 
     async def test_two_stores_share_a_cache(self, store: SessionStore, other: SessionStore) -> None:
         await store.cache.set("key", "value")
@@ -124,7 +167,7 @@ class CachePromises(ConformanceBase):
     async def test_cached_bytes_are_kept_byte_for_byte(self, backend: Backend) -> None:
         odd = {"empty": b"", "all": bytes(range(256)), "big": b"\xff" * 100_000}
 
-        await backend.cache_set([(key, value, None) for key, value in odd.items()])
+        await backend.cache_set([CacheItem(key, value) for key, value in odd.items()])
 
         assert list(await backend.cache_get([*odd, "missing"])) == [*odd.values(), None]
         assert list(await backend.cache_get([])) == []
@@ -133,7 +176,7 @@ class CachePromises(ConformanceBase):
     @pytest.mark.parametrize("prefix", ["a*", "a%", "a_", "a["])
     async def test_a_cleared_prefix_is_no_pattern(self, backend: Backend, prefix: str) -> None:
         keys = ["a*1", "a%1", "a_1", "a[1", "ab1", prefix]
-        await backend.cache_set([(key, b"x", None) for key in keys])
+        await backend.cache_set([CacheItem(key, b"x") for key in keys])
 
         assert await backend.cache_clear(prefix) == 2
 

@@ -15,7 +15,6 @@ from miniagent_store.backend import (
     LogRange,
     ReadPlan,
     StateScan,
-    Topic,
 )
 from miniagent_store.testing.conformance.base import ConformanceBase, eventually, make, payloads
 from miniagent_store.testing.conformance.turns import granted, turn_of
@@ -134,18 +133,6 @@ class LeasePromises(ConformanceBase):
         await eventually(lambda: backend.now_ms() > grant.expires_ms + 10)
 
         assert await backend.renew(lease("one", scope), grant.fence) is False
-
-    @both
-    async def test_releasing_wakes_who_waits(self, backend: Backend, scope: Scope) -> None:
-        await make(backend, "s")
-        grant = await granted(backend, lease("one", scope))
-        topic = Topic("session" if scope == "turn" else "lock", "s")
-        subscription = await backend.subscribe(topic)
-
-        await backend.release(lease("one", scope), grant.fence)
-
-        assert await subscription.wait(10)
-        await backend.unsubscribe(topic, subscription)
 
     async def test_a_turn_reads_in_the_same_step(self, backend: Backend) -> None:
         await make(backend, "s", b"1", b"2", metadata=b"m")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+import time
+from typing import Any, Literal
 
 import pytest
 
 from miniagent_store.backend import Backend, ReadPlan, StateAdd, Truncate
-from miniagent_store.errors import InvalidArgumentError, SessionTooLargeError
+from miniagent_store.errors import InvalidArgumentError, RateLimitedError, SessionTooLargeError
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.testing.conformance.base import (
     ConformanceBase,
@@ -94,7 +95,68 @@ class LimitPromises(ConformanceBase):
         assert await store.rate_limit("user:bob", 1, "1h")
         assert not await store.rate_limit("user:ada", 1, "1h")
 
+    async def test_it_tells_the_limit_and_when_all_is_free_again(self, store: SessionStore) -> None:
+        for algorithm in ALGORITHMS:
+            first = await store.rate_limit("key", 2, 100, algorithm=algorithm)
+            second = await store.rate_limit("key", 2, 100, algorithm=algorithm)
+            refused = await store.rate_limit("key", 2, 100, algorithm=algorithm)
+
+            assert (first.limit, refused.limit) == (2, 2)
+            assert 40 < first.reset_after <= 100.5
+            assert 90 < second.reset_after <= 100.5
+            assert "Retry-After" not in second.headers()
+            assert int(refused.headers()["Retry-After"]) >= refused.retry_after > 0
+
+    async def test_a_bucket_holds_its_burst(self, store: SessionStore) -> None:
+        answers = [await store.rate_limit("b", 100, "1h", algorithm="bucket", burst=2) for _ in range(3)]
+
+        assert [each.allowed for each in answers] == [True, True, False]
+        assert 35 <= answers[-1].retry_after <= 36
+
+    @every_algorithm
+    async def test_a_limit_can_be_forgotten(self, store: SessionStore, algorithm: Algorithm) -> None:
+        assert await store.rate_limit("key", 1, "1h", algorithm=algorithm)
+        assert not await store.rate_limit("key", 1, "1h", algorithm=algorithm)
+
+        await store.reset_rate_limit("key")
+        await store.reset_rate_limit("nothing there")
+
+        assert await store.rate_limit("key", 1, "1h", algorithm=algorithm)
+
+    async def test_a_function_runs_as_often_as_allowed(self, store: SessionStore) -> None:
+        calls: list[str] = []
+
+        @store.rate_limited(2, "1h", key=lambda user: f"user:{user}")
+        async def tool(user: str) -> str:
+            calls.append(user)
+            return user
+
+        assert [await tool("ada"), await tool("ada"), await tool("bob")] == ["ada", "ada", "bob"]
+        with pytest.raises(RateLimitedError, match="user:ada") as caught:
+            await tool("ada")
+        assert 3500 < caught.value.retry_after <= 3600
+        assert calls == ["ada", "ada", "bob"]
+
+    async def test_a_function_waits_where_it_may(self, store: SessionStore) -> None:
+        @store.rate_limited(1, 0.3, algorithm="sliding", wait=20)
+        async def tool() -> float:
+            return time.monotonic()
+
+        first, second, third = [await tool() for _ in range(3)]
+
+        assert min(second - first, third - second) > 0.25
+
     async def test_impossible_limits_are_refused(self, store: SessionStore) -> None:
+        impossible: list[dict[str, Any]] = [
+            {"cost": 11},
+            {"burst": 5},
+            {"algorithm": "bucket", "burst": 5, "cost": 6},
+        ]
+        for wrong in impossible:
+            with pytest.raises(InvalidArgumentError):
+                store.rate_limited(10, "1m", **wrong)
+        with pytest.raises(InvalidArgumentError):
+            await store.rate_limit("key", 10**9, "30d", algorithm="bucket")
         for limit, period, cost in ((0, 1, 1), (1, 0, 1), (1, 1, 0), (1, -1, 1)):
             with pytest.raises(InvalidArgumentError):
                 await store.rate_limit("key", limit, period, cost=cost)

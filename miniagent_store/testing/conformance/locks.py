@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import time
 
 import pytest
 
-from miniagent_store.backend import Backend, Fence
-from miniagent_store.errors import FencedError, LockTimeoutError
+from miniagent_store.backend import Backend, Fence, LeaseHeld, LeaseRequest
+from miniagent_store.errors import FencedError, LockLostError, LockTimeoutError
+from miniagent_store.rules import CLAIM_MS
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.testing.conformance.base import (
     ConformanceBase,
     append,
+    backend_of,
     commit,
     eventually,
     make,
@@ -136,7 +141,7 @@ class LockPromises(ConformanceBase):
         with pytest.raises(FencedError):
             await backend.commit(commit(backend, "s", 3, changes=append(b"c"), fence=Fence(6)))
 
-        assert result.record.fence == 7
+        assert result.record.lock_fence == 7
 
     async def test_holding_a_lock_is_let_go_when_the_body_raises(self, store: SessionStore) -> None:
         with pytest.raises(ZeroDivisionError):
@@ -160,3 +165,87 @@ class LockPromises(ConformanceBase):
 
         async with store.lock("job", wait=0):
             pass
+
+    async def test_who_waits_longest_is_served_first(self, store: SessionStore) -> None:
+        served = []
+
+        async def wait(number: int) -> None:
+            async with store.lock("job"):
+                served.append(number)
+
+        async with store.lock("job"):
+            waiting = [asyncio.create_task(wait(number)) for number in range(8)]
+            await asyncio.sleep(0.05)
+        await soon(asyncio.gather(*waiting))
+
+        assert served == list(range(8))
+
+    async def test_a_newcomer_overtakes_nobody(self, store: SessionStore, other: SessionStore) -> None:
+        served = []
+
+        async def wait(number: int) -> None:
+            async with other.lock("job"):
+                served.append(number)
+
+        async with store.lock("job"):
+            waiting = [asyncio.create_task(wait(number)) for number in range(3)]
+            await eventually(lambda: stands_in_line(store, "job", 3))
+        # Each release lets in the next one, never a newcomer.
+        while len(served) < 3:
+            with contextlib.suppress(LockTimeoutError):
+                async with store.lock("job", wait=0):
+                    assert len(served) == 3
+            await asyncio.sleep(0)
+        await soon(asyncio.gather(*waiting))
+
+        assert served == [0, 1, 2]
+
+    async def test_a_timeout_tells_who_holds_it_also_in_this_process(self, store: SessionStore) -> None:
+        async with store.lock("job", ttl=7):
+            with pytest.raises(LockTimeoutError) as at_once:
+                async with store.lock("job", wait=0):
+                    pass
+            with pytest.raises(LockTimeoutError) as after_a_while:
+                async with store.lock("job", wait=0.05):
+                    pass
+
+        for told in (at_once.value, after_a_while.value):
+            assert told.holder.endswith(f":{os.getpid()}")
+            assert 0 < told.remaining <= 7
+        assert at_once.value.waited < 5
+        assert after_a_while.value.waited >= 0.05
+
+    async def test_who_gives_up_holds_up_nobody(self, store: SessionStore) -> None:
+        async def wait(seconds: float) -> None:
+            async with store.lock("job", wait=seconds):
+                pass
+
+        async with store.lock("job", ttl=60):
+            cancelled, patient = (asyncio.create_task(wait(60)) for _ in range(2))
+            with pytest.raises(LockTimeoutError):
+                await wait(0.1)
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await soon(cancelled)
+        # Far below the time that is given to one who does not come.
+        started = time.monotonic()
+        await soon(patient)
+
+        assert time.monotonic() - started < CLAIM_MS / 1000 * 0.75
+
+    async def test_a_lease_that_was_lost_proves_nothing(
+        self, store: SessionStore, session: Session
+    ) -> None:
+        async with store.lock("job", ttl=0.2) as lease:
+            await lease.stop()
+            await eventually(lambda: lease.lost)
+            with pytest.raises(LockLostError):
+                await store.append(session.id, Message.user("lost"), fence=lease)
+
+        assert await texts(store, session.id) == []
+
+
+async def stands_in_line(store: SessionStore, name: str, count: int) -> bool:
+    """Whether so many wait for a lock that is held."""
+    answer = await backend_of(store).acquire(LeaseRequest("lock", name, "onlooker", 1_000))
+    return isinstance(answer, LeaseHeld) and answer.place == count

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from miniagent_store.backend import Backend, Fence, LeaseGrant, LeaseRequest
+from miniagent_store.backend import Backend, Fence, LeaseGrant, LeaseRequest, ReadPlan
 from miniagent_store.errors import (
     FencedError,
     InvalidArgumentError,
@@ -287,3 +287,32 @@ class TurnPromises(ConformanceBase):
         again = await backend.commit(asked)
 
         assert (again.replayed, again.outcome) == (True, first.outcome)
+
+    async def test_a_named_lock_fences_no_turn(self, backend: Backend) -> None:
+        await make(backend, "s")
+        grant = await granted(backend, turn_of("one"))
+        newer = Fence(grant.fence + 60_000)
+        proved = await backend.commit(commit(backend, "s", 1, changes=append(b"lock"), fence=newer))
+        assert (proved.record.fence, proved.record.lock_fence) == (grant.fence, newer.fence)
+        assert (await granted(backend, turn_of("one"))).fence == grant.fence
+
+        turn = await backend.commit(
+            commit(backend, "s", 2, changes=append(b"turn"), fence=Fence(grant.fence, "one"))
+        )
+
+        assert (turn.record.fence, turn.record.lock_fence) == (grant.fence, newer.fence)
+        result = await backend.read(ReadPlan("s"))
+        assert result.record == turn.record
+        with pytest.raises(FencedError):
+            await backend.commit(
+                commit(backend, "s", 3, changes=append(b"stale"), fence=Fence(newer.fence - 1))
+            )
+
+    async def test_a_turn_fences_no_named_lock(self, backend: Backend) -> None:
+        await make(backend, "s")
+        grant = await granted(backend, turn_of("one"))
+
+        older = Fence(grant.fence - 60_000)
+        result = await backend.commit(commit(backend, "s", changes=append(b"lock"), fence=older))
+
+        assert (result.record.fence, result.record.lock_fence) == (grant.fence, older.fence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from miniagent_store.backend import Backend
+from miniagent_store.backend import Backend, CacheItem
 from miniagent_store.testing.conformance.base import ConformanceBase, append, commit, eventually, make
 
 
@@ -92,13 +92,13 @@ class WalkPromises(ConformanceBase):
         assert await all_cached(backend, limit) == {}
         items = {f"key{number}": b"%d\x00\xff" % number for number in range(40)}
         items |= {"": b"", "{日本} *?[x]": b"x", "a/b:c": b"y" * 10_000}
-        await backend.cache_set([(key, value, 3_600_000) for key, value in items.items()])
+        await backend.cache_set([CacheItem(key, value, 3_600_000) for key, value in items.items()])
         await make(backend, "s", b"not cached")
 
         assert await all_cached(backend, limit) == items
 
     async def test_what_has_expired_is_not_found(self, backend: Backend) -> None:
-        await backend.cache_set([("short", b"x", 50), ("long", b"x", None)])
+        await backend.cache_set([CacheItem("short", b"x", 50), CacheItem("long", b"x")])
 
         async def is_gone() -> bool:
             return await all_cached(backend) == {"long": b"x"}
@@ -106,7 +106,7 @@ class WalkPromises(ConformanceBase):
         await eventually(is_gone)
 
     async def test_a_cached_value_is_replaced_if_it_is_the_old_one(self, backend: Backend) -> None:
-        await backend.cache_set([("key", b"old\x00", None)])
+        await backend.cache_set([CacheItem("key", b"old\x00")])
 
         assert not await backend.cache_replace("key", b"other", b"new")
         assert not await backend.cache_replace("missing", b"", b"new")
@@ -117,7 +117,11 @@ class WalkPromises(ConformanceBase):
 
     async def test_a_replaced_value_keeps_its_ttl(self, backend: Backend) -> None:
         await backend.cache_set(
-            [("short", b"old", 1_000), ("long", b"old", 3_600_000), ("ever", b"old", None)]
+            [
+                CacheItem("short", b"old", 1_000),
+                CacheItem("long", b"old", 3_600_000),
+                CacheItem("ever", b"old"),
+            ]
         )
         for key in ("short", "long", "ever"):
             assert await backend.cache_replace(key, b"old", b"new")

@@ -65,7 +65,7 @@ if not_after > now + 32000 then
 end
 
 local create = c.create
-local turn = redis.call('HMGET', K.turn, 'owner', 'fence', 'until')
+local turn = redis.call('HMGET', K.turn, 'owner', 'fence', 'until', 'line')
 local fence = tonumber(got[4] or '0')
 if not there then
   if not create then return {'NOTFOUND'} end
@@ -124,13 +124,14 @@ for _, tail in ipairs(c.tails) do
   end
 end
 
-if c.fence then
+if c.fence and c.fence[2] then
   if fence > c.fence[1] then return {'FENCED', fence} end
-  if c.fence[2] then
-    if tonumber(turn[2] or '0') > c.fence[1] then return {'FENCED', tonumber(turn[2])} end
-    if turn[1] ~= c.fence[2] or tonumber(turn[3] or '0') <= now then return {'LOST'} end
-  end
+  if tonumber(turn[2] or '0') > c.fence[1] then return {'FENCED', tonumber(turn[2])} end
+  if turn[1] ~= c.fence[2] or tonumber(turn[3] or '0') <= now then return {'LOST'} end
   fence = c.fence[1]
+elseif c.fence then
+  if (record.lock_fence or 0) > c.fence[1] then return {'FENCED', record.lock_fence} end
+  record.lock_fence = c.fence[1]
 end
 
 if there and create and c.nothing then
@@ -563,6 +564,12 @@ end
 if c.fence and c.fence[2] then
   redis.call('HSET', K.turn, 'owner', '', 'until', string.format('%.0f', now))
   redis.call('PEXPIRE', K.turn, 3600000)
+  for _, place in ipairs(turn[4] and turn[4] ~= '' and cmsgpack.unpack(turn[4]) or {}) do
+    if place[2] > now then
+      redis.call('PUBLISH', K.notify .. ':' .. place[1], '')
+      break
+    end
+  end
 end
 if expires then
   if renewed then redis.call('PEXPIREAT', record_key, x) end

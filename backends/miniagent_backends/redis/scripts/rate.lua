@@ -1,50 +1,71 @@
 #!lua
 -- Count one more under a rate limit, as miniagent_store/rules/rate.py says it.
 --
--- KEYS   1 the limit's state (HASH a, b, c)
--- ARGV   1 'fixed', 'sliding' or 'bucket' · 2 limit · 3 period in ms · 4 cost
--- reply  {1 or 0, remaining, retry after in ms}
+-- KEYS   1 the limit's state (whole numbers, packed)
+-- ARGV   1 'fixed', 'sliding' or 'bucket' · 2 limit · 3 period in ms · 4 cost · 5 capacity of a bucket
+--        6 how long the state is kept, in ms
+-- reply  {1 or 0, remaining, retry after in ms, reset after in ms}
 
+local SUB_WINDOWS = 200
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local limit, period, cost = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local row = redis.call('HMGET', KEYS[1], 'a', 'b', 'c')
-local a, b, c = tonumber(row[1] or ''), tonumber(row[2] or '0'), tonumber(row[3] or '0')
-local allowed, remaining, wait = false, 0, 0
+local packed = redis.call('GET', KEYS[1])
+local state = packed and cmsgpack.unpack(packed)
+local allowed, remaining, wait, reset = false, 0, 0, 0
+-- Only where something changed: who is refused again and again costs no writing.
+local kept
 
 if ARGV[1] == 'fixed' then
-  if not a or now >= a + period then a, b = now, 0 end
-  allowed = b + cost <= limit
-  if allowed then b = b + cost else wait = a + period - now end
-  remaining = limit - b
+  local start, count = now, 0
+  if state then start, count = math.min(state[1], now), state[2] end
+  if now >= start + period then start, count = now, 0 end
+  allowed = count + cost <= limit
+  if allowed then count = count + cost end
+  if allowed or not state or start ~= state[1] then kept = {start, count} end
+  reset = start + period - now
+  if not allowed then wait = reset end
+  remaining = limit - count
 elseif ARGV[1] == 'sliding' then
-  local window = now - now % period
-  if not a then a = window end
-  if window >= a + 2 * period then b, c = 0, 0 elseif window > a then b, c = 0, b end
-  a = window
-  local elapsed = now - window
-  local used = b + c * (1 - elapsed / period)
-  allowed = used + cost <= limit
-  if allowed then
-    b, used = b + cost, used + cost
-  else
-    local room = limit - b - cost
-    if room >= 0 and c > 0 then
-      wait = math.max(math.ceil(period * (1 - room / c) - elapsed), 1)
-    else
-      local share = b > 0 and math.max(limit - cost, 0) / b or 1
-      wait = math.max(math.ceil(period - elapsed + period * math.max(1 - share, 0)), 1)
+  local width = math.max(math.floor(period / SUB_WINDOWS), 1)
+  local last = now - now % width + width
+  local counts, used, went_back = {}, 0, false
+  local function add(at, count)
+    local n = #counts
+    if counts[n - 1] == at then counts[n] = counts[n] + count else counts[n + 1], counts[n + 2] = at, count end
+    used = used + count
+  end
+  for i = 1, state and #state or 0, 2 do
+    if state[i] + period > now then
+      went_back = went_back or state[i] > last
+      add(math.min(state[i], last), state[i + 1])
     end
   end
+  allowed = used + cost <= limit
+  if allowed then
+    add(last, cost)
+  else
+    local excess = used + cost - limit
+    wait = period
+    for i = 1, #counts, 2 do
+      excess = excess - counts[i + 1]
+      if excess <= 0 then wait = counts[i] + period - now; break end
+    end
+  end
+  if allowed or went_back then kept = counts end
+  if #counts > 0 then reset = counts[#counts - 1] + period - now else reset = period end
   remaining = limit - used
 else
-  local per_ms = limit / period
-  local tokens = a and math.min(limit, b + math.max(now - a, 0) * per_ms) or limit
-  allowed = tokens >= cost
-  if allowed then tokens = tokens - cost else wait = math.max(math.ceil((cost - tokens) / per_ms), 1) end
-  a, b = now, tokens
-  remaining = tokens
+  local full, price = tonumber(ARGV[5]) * period, cost * period
+  local at, level, of = now, full, period
+  if state then at, level, of = state[1], state[2], state[3] end
+  if of ~= period then level = math.floor(level * period / of) end
+  level = math.min(level + math.max(now - at, 0) * limit, full)
+  allowed = level >= price
+  if allowed then level = level - price else wait = math.ceil((price - level) / limit) end
+  if allowed or not state or at > now or of ~= period then kept = {now, level, period} end
+  reset = math.ceil((full - level) / limit)
+  remaining = math.floor(level / period)
 end
-redis.call('HSET', KEYS[1], 'a', string.format('%.0f', a), 'b', string.format('%.17g', b), 'c', string.format('%.17g', c))
-redis.call('PEXPIRE', KEYS[1], 2 * period)
-return {allowed and 1 or 0, math.max(math.floor(remaining), 0), math.ceil(wait)}
+if kept then redis.call('SET', KEYS[1], cmsgpack.pack(kept), 'PX', ARGV[6]) end
+return {allowed and 1 or 0, math.max(remaining, 0), wait, reset}

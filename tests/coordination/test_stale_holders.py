@@ -1,0 +1,182 @@
+"""Who held a lease, stood still past its end, and wakes, writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import sqlite3
+import uuid
+from asyncio.subprocess import Process
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from miniagent_store import (
+    FencedError,
+    LockLostError,
+    Message,
+    OutcomeUnknownError,
+    SessionStore,
+    open_store,
+)
+from miniagent_store.testing.conformance import eventually
+from miniagent_store.testing.proxy import Action
+from tests.coordination.holder import MESSAGE
+from tests.coordination.processes import line_of, running, tell
+from tests.faults.deployments import Deployment
+
+ROUNDS = [5, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+REFUSED = {"FencedError", "LockLostError"}
+NEXT = "the next one's"
+
+
+async def take_over(store: SessionStore, kind: str, session_id: str) -> None:
+    """Wait for the lease to end, and write as its next holder."""
+    if kind == "turn":
+        async with store.turn(session_id, wait=60) as turn:
+            turn.append(Message.user(NEXT))
+    else:
+        async with store.lock(f"lock/{session_id}", wait=60) as lease:
+            await store.append(session_id, Message.user(NEXT), fence=lease)
+
+
+async def said(store: SessionStore, session_id: str) -> list[object]:
+    return [message.content for message in await store.history(session_id)]
+
+
+def expected(kind: str, *, too_late: bool) -> list[object]:
+    """What is stored in the end, where the stale holder had stored, or had not."""
+    before = ["held"] if kind == "lock" else []
+    return [*before, *([MESSAGE.content] if too_late else []), NEXT]
+
+
+async def stop(process: Process) -> None:
+    """Let a process stand still; returns when all its threads do."""
+    process.send_signal(signal.SIGSTOP)
+    threads = Path(f"/proc/{process.pid}/task")
+    await eventually(
+        lambda: all("State:\tT" in (each / "status").read_text() for each in threads.iterdir())
+    )
+
+
+def is_locked(url: str) -> bool:
+    """Whether a file is: who is stopped within a transaction keeps all others from writing."""
+    if not url.startswith("sqlite:///"):
+        return False
+    with contextlib.closing(
+        sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
+    ) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+async def test_a_process_that_was_stopped_past_its_lease_writes_nothing(
+    shared_url: str, rounds: int
+) -> None:
+    namespace, outcomes, chance = uuid.uuid4().hex, Counter[str](), random.Random(16)
+    async with (
+        running("holder", shared_url, namespace) as process,
+        open_store(shared_url, namespace=namespace) as store,
+    ):
+        assert await line_of(process) == "ready"
+        for number in range(rounds):
+            kind, session_id = chance.choice(["turn", "lock"]), f"s{number}"
+            await store.create(session_id)
+            ttl = chance.uniform(0.1, 0.5)
+            await tell(process, f"{kind} {session_id} {ttl}")
+            assert await line_of(process) == "held"
+            await asyncio.sleep(chance.uniform(0, ttl))
+            # Half of them are stopped on their way to write: some come in time.
+            hasty = chance.random() < 0.5
+            if hasty:
+                await tell(process)
+                await asyncio.sleep(chance.uniform(0, 0.002))
+            await stop(process)
+            while is_locked(shared_url):
+                process.send_signal(signal.SIGCONT)
+                await asyncio.sleep(0.002)
+                await stop(process)
+            await take_over(store, kind, session_id)
+            process.send_signal(signal.SIGCONT)
+            if not hasty:
+                await tell(process)
+
+            outcome = await line_of(process)
+            outcomes[outcome] += 1
+            assert outcome in REFUSED or (hasty and outcome == "stored")
+            assert await said(store, session_id) == expected(kind, too_late=outcome == "stored")
+        await tell(process)
+    print(f"\n{shared_url.partition(':')[0]}, stopped: {dict(outcomes)}")
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+async def test_a_holder_whose_connection_is_a_black_hole_writes_nothing(
+    deployment: Deployment, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes, chance = Counter[str](), random.Random(16)
+    namespace = uuid.uuid4().hex
+    with deployment.proxied() as behind:
+        proxies = behind.proxies.values()
+        async with (
+            open_store(deployment.url, namespace=namespace) as other,
+            open_store(behind.url, namespace=namespace, **behind.options) as store,
+        ):
+            for number in range(rounds):
+                kind, session_id = chance.choice(["turn", "lock"]), f"s{number}"
+                await other.create(session_id)
+                ttl = chance.uniform(0.1, 0.5)
+                monkeypatch.setattr("miniagent_store.store.turn.TURN_TTL", ttl)
+                swallowed, taken = asyncio.Event(), asyncio.Event()
+                writing = asyncio.create_task(
+                    write_late(store, kind, session_id, ttl, swallowed, taken, chance.random() < 0.5)
+                )
+                await asyncio.wait_for(swallowed.wait(), 20)
+                await asyncio.sleep(chance.uniform(0, ttl / 2))
+                for proxy in proxies:
+                    proxy.inject(Action.BLACK_HOLE, on="request", times=None)
+                await take_over(other, kind, session_id)
+                for proxy in proxies:
+                    proxy.heal()
+                    proxy.cut()
+                taken.set()
+                outcome = await writing
+                outcomes[outcome] += 1
+                history = await said(other, session_id)
+                assert outcome in REFUSED or outcome == "stored"
+                assert history == expected(kind, too_late=outcome == "stored")
+    print(f"\n{deployment.topology}, black hole: {dict(outcomes)}")
+    assert sum(outcomes[name] for name in REFUSED) > rounds // 3
+
+
+async def write_late(
+    store: SessionStore,
+    kind: str,
+    session_id: str,
+    ttl: float,
+    swallowed: asyncio.Event,
+    taken: asyncio.Event,
+    at_once: bool,
+) -> str:
+    """Take the lease and write, now (while the connection becomes a hole) or after it was taken over."""
+    try:
+        if kind == "turn":
+            async with store.turn(session_id) as turn:
+                swallowed.set()
+                await (asyncio.sleep(ttl / 4) if at_once else taken.wait())
+                turn.append(MESSAGE)
+        else:
+            async with store.lock(f"lock/{session_id}", ttl=ttl) as lease:
+                await store.append(session_id, Message.user("held"), fence=lease)
+                swallowed.set()
+                await (asyncio.sleep(ttl / 4) if at_once else taken.wait())
+                await store.append(session_id, MESSAGE, fence=lease.fence)
+    except (FencedError, LockLostError, OutcomeUnknownError) as error:
+        return type(error).__name__
+    return "stored"
