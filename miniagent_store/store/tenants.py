@@ -170,11 +170,13 @@ class Tenants:
         try:
             for view in views:
                 done.append(view._core.options.namespace)
-                async with aclosing(_erase(view._core)) as steps:
-                    async for step in steps:
-                        removed.update(step)
-                        if progress is not None:
-                            progress(so_far())
+                # What is cached may have a place of its own.
+                for core in dict.fromkeys((view._core, view._core.place)):
+                    async with aclosing(_erase(core)) as steps:
+                        async for step in steps:
+                            removed.update(step)
+                            if progress is not None:
+                                progress(so_far())
         finally:
             self._forget({*done})
         return so_far()

@@ -16,6 +16,7 @@ import pytest
 
 from miniagent_store import (
     Message,
+    RateLimitedError,
     Session,
     SessionNotFoundError,
     SessionStore,
@@ -37,6 +38,13 @@ NOT_DATA = {
     "types": "classes of the program, the same for all",
     "health": "of the servers",
     "tenant": "makes the views that are tried here",
+    "cache.open": "connects",
+    "cache.close": "lets go of a place of its own",
+    "cache.prepare": "fetches the key of cached values",
+    "cache.away": "whether its server answers",
+    "cache.failed": "that its server does not",
+    "cache.counted": "what this view has counted",
+    "cache.digest": "of arguments that are given",
 }
 
 
@@ -368,17 +376,24 @@ async def user_write(w: World) -> None:
 # -- cache, locks, limits ----------------------------------------------------------------------------
 
 
-@tries("cache.get", "cache.get_many")
+@tries("cache.get", "cache.get_many", "cache.look")
 async def cache_read(w: World) -> None:
     cache = w.mine.cache
+    assert await cache.look([w.id], w.id) == {}
     assert await cache.get(w.id, namespace=w.id) is None
     assert await cache.get_many([w.id, f"{w.id}-2"], namespace=w.id) == {}
 
 
-@tries("cache.set", "cache.set_many", "cache.delete", "cache.clear")
+@tries("cache.set", "cache.set_many", "cache.delete", "cache.delete_many", "cache.clear")
 async def cache_write(w: World) -> None:
     cache = w.mine.cache
+    await w.theirs.cache.set(tagged := f"{w.id}-3", SECRET, tags=[w.id], namespace=w.id)
+    assert await cache.clear(tag=w.id) == 0
+    await cache.set(tagged, "mine", tags=[w.id], namespace=w.id)
+    assert await cache.clear(tag=w.id) == 1
+    assert await w.theirs.cache.get(tagged, namespace=w.id) == SECRET
     assert not await cache.delete(w.id, namespace=w.id)
+    assert await cache.delete_many([w.id, f"{w.id}-2"], namespace=w.id) == 0
     assert await cache.clear(w.id) == 0
     await cache.set(w.id, "mine", namespace=w.id)
     await cache.set_many({f"{w.id}-2": "mine"}, namespace=w.id)
@@ -421,6 +436,24 @@ async def rate_limit(w: World) -> None:
         assert (await w.theirs.rate_limit(w.id, 1, 600, algorithm=algorithm)).allowed
         assert (await w.mine.rate_limit(w.id, 1, 600, algorithm=algorithm)).allowed
         assert not (await w.theirs.rate_limit(w.id, 1, 600, algorithm=algorithm)).allowed
+
+
+@tries("rate_limited", "reset_rate_limit")
+async def rate_limited(w: World) -> None:
+    def of(store: SessionStore) -> Callable[[], Awaitable[int]]:
+        @store.rate_limited(1, 600, key=f"limited-{w.id}")
+        async def tool() -> int:
+            return 1
+
+        return tool
+
+    theirs, mine = of(w.theirs), of(w.mine)
+    assert await theirs() == 1
+    assert await mine() == 1
+    await w.mine.reset_rate_limit(f"limited-{w.id}")
+    assert await mine() == 1
+    with pytest.raises(RateLimitedError):
+        await theirs()
 
 
 # -- watching ----------------------------------------------------------------------------------------
