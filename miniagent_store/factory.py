@@ -23,7 +23,7 @@ from miniagent_store.keys.opening import open_keys
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import StoreOptions, read_options, read_tenant_options
 from miniagent_store.plugins import Plugins, shared_plugins
-from miniagent_store.store.cache import PATIENCE
+from miniagent_store.store.cache_place import PATIENCE
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store

@@ -47,9 +47,11 @@ def _sliding(state: RateState | None, step: RateStep, now_ms: int) -> tuple[Rate
     width = max(step.period_ms // SUB_WINDOWS, 1)
     end = now_ms - now_ms % width + width
     counts: dict[int, int] = {}
+    went_back = False
     pairs = iter(state or ())
     for at, count in zip(pairs, pairs, strict=True):
         if at + step.period_ms > now_ms:
+            went_back = went_back or at > end
             counts[min(at, end)] = counts.get(min(at, end), 0) + count
     used = sum(counts.values())
     allowed = used + step.cost <= step.limit
@@ -60,8 +62,10 @@ def _sliding(state: RateState | None, step: RateStep, now_ms: int) -> tuple[Rate
     else:
         wait = _sliding_wait(counts, used + step.cost - step.limit, step.period_ms, now_ms)
     reset = max(counts, default=now_ms) + step.period_ms - now_ms
-    kept = tuple(number for pair in counts.items() for number in pair)
-    return kept, RateResult(allowed, max(step.limit - used, 0), wait, reset)
+    # Who is refused again and again costs no writing.
+    if allowed or went_back or state is None:
+        state = tuple(number for pair in counts.items() for number in pair)
+    return state, RateResult(allowed, max(step.limit - used, 0), wait, reset)
 
 
 def _sliding_wait(counts: dict[int, int], excess: int, period_ms: int, now_ms: int) -> int:

@@ -6,40 +6,17 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from miniagent_store.cancellation import to_the_end
-from miniagent_store.errors import (
-    AccessDeniedError,
-    BackendUnavailableError,
-    CapacityError,
-    DurabilityError,
-    EncodeError,
-    KeyProviderError,
-    LockTimeoutError,
-    OutcomeUnknownError,
-)
+from miniagent_store.errors import BackendUnavailableError, EncodeError, LockTimeoutError
 from miniagent_store.options import TTL
+from miniagent_store.store.cache_place import AWAY, CachePlace, full_key
 from miniagent_store.store.functions import name_of, run_function
 from miniagent_store.store.leases import LeaseQueue, Lock
 
-if TYPE_CHECKING:
-    from miniagent_store.store.cache import Cache
-    from miniagent_store.store.core import StoreCore
-
 P = ParamSpec("P")
 R = TypeVar("R")
-# What says that a cache cannot be had, not that its caller did something wrong.
-AWAY = (
-    AccessDeniedError,
-    BackendUnavailableError,
-    CapacityError,
-    DurabilityError,
-    KeyProviderError,
-    OutcomeUnknownError,
-    ConnectionError,
-    TimeoutError,
-)
 # A value that is an error which was raised: its class by name, and its arguments.
 ERROR = "miniagent-store/error"
 # Who waits for the lock looks whether the value is there after so many seconds, then twice as many, …
@@ -94,13 +71,12 @@ class SingleFlight:
     """Who computes what, in this process and, by locks, among all instances.
 
     Args:
-        cache: where results are kept.
-        place: whose backend keeps cached values, and the locks of those who compute them.
+        place: where results are kept, and the locks of those who compute them.
         queue: who waits for which lock.
     """
 
-    def __init__(self, cache: Cache, place: StoreCore, queue: LeaseQueue) -> None:
-        self._cache, self._place, self._queue = cache, place, queue
+    def __init__(self, place: CachePlace, queue: LeaseQueue) -> None:
+        self._place, self._queue = place, queue
         self._flights: dict[str, asyncio.Future[Any]] = {}
 
     async def once(
@@ -116,7 +92,7 @@ class SingleFlight:
         while flight is not None:
             await asyncio.wait([flight])
             if not flight.cancelled():
-                self._cache.hits += 1
+                self._place.hits += 1
                 return cast(R, _result(how, flight.result()))
             # The one who computed failed or was cancelled: its error is its own, and we try ourselves.
             flight = self._flights.get(full)
@@ -139,16 +115,16 @@ class SingleFlight:
         tags: tuple[str, ...],
         compute: Callable[[], Awaitable[Any]],
     ) -> Any:
-        found = await self._cache.get_many([key], namespace=how.namespace)
+        found = await self._place.look([key], how.namespace)
         if key in found and _is_usable(how, found[key]):
             return found[key]
-        if self._cache.away:
+        if self._place.away:
             return await self._compute(key, how, tags, compute)
-        lock = Lock(self._place, self._queue, f"cache/{full}", ttl=how.lease, wait=FOR_EVER)
+        lock = Lock(self._place.core, self._queue, f"cache/{full}", ttl=how.lease, wait=FOR_EVER)
         try:
             found = await self._enter(lock, key, how)
         except (LockTimeoutError, *AWAY) as error:
-            self._cache.failed(error)
+            self._place.failed(error)
             return await self._compute(key, how, tags, compute)
         if found:
             return found[key]
@@ -171,7 +147,7 @@ class SingleFlight:
                     return {}
                 # Those who wait in line need not all come to its head when the value is there.
                 found = await self._look(key, how)
-                if self._cache.away:
+                if self._place.away:
                     raise BackendUnavailableError("it went away while its lock was waited for")
                 pause = min(pause * 2, LAST_LOOK)
         except BaseException:
@@ -181,7 +157,7 @@ class SingleFlight:
         return found
 
     async def _look(self, key: str, how: Computation) -> dict[str, Any]:
-        found = await self._cache.look([key], how.namespace)
+        found = await self._place.look([key], how.namespace, count=False)
         return found if key in found and _is_usable(how, found[key]) else {}
 
     async def _compute(
@@ -204,21 +180,14 @@ class SingleFlight:
     async def _keep(
         self, key: str, value: Any, how: Computation, tags: tuple[str, ...], *, negative: bool
     ) -> None:
-        await self._cache.set(
-            key,
-            value,
-            ttl=how.ttl_of(negative=negative),
-            jitter=how.jitter,
-            tags=tags,
-            namespace=how.namespace,
-        )
+        ttl = how.ttl_of(negative=negative)
+        await self._place.keep({key: value}, how.namespace, ttl=ttl, jitter=how.jitter, tags=tags)
 
 
 def cached(
-    cache: Cache, flight: SingleFlight, how: Computation, key: str | Callable[..., str] | None
+    place: CachePlace, flight: SingleFlight, how: Computation, key: str | Callable[..., str] | None
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
     """See `Cache.cached`."""
-    from miniagent_store.store.cache import full_key
 
     def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         @functools.wraps(function)
@@ -228,8 +197,7 @@ def cached(
             elif key is not None:
                 name = key
             else:
-                await cache.prepare()
-                name = f"{name_of(function)}:{cache.digest([list(args), dict(kwargs)])}"
+                name = f"{name_of(function)}:{await place.digest([list(args), dict(kwargs)])}"
             return await flight.once(
                 name,
                 full_key(name, how.namespace),

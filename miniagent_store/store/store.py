@@ -38,6 +38,7 @@ from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.reencryption import Reencryption
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
+from miniagent_store.store.cache_place import CachePlace
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.draft import CommitDraft, clean_metadata, clean_tags, draft_entry
 from miniagent_store.store.forking import fork_session
@@ -94,20 +95,21 @@ class Store(SessionStore):
         # Of a view, its store: held, so that whoever closes that one's store reaches this one.
         self._above: Store | None = None
         self._queue = LeaseQueue()
-        self._cache = Cache(core, self._queue)
+        self._cache_place = CachePlace(core)
+        self._cache = Cache(self._cache_place, self._queue)
         self._collections: dict[tuple[str, int], KeyValue] = {}
 
     # Life cycle
 
     async def open(self) -> Self:
         await self._core.ready()
-        await self._cache.open()
+        await self._cache_place.open()
         return self
 
     async def close(self) -> None:
         async with AsyncExitStack() as last_things:
             last_things.push_async_callback(self._core.close)
-            last_things.push_async_callback(self._cache.close)
+            last_things.push_async_callback(self._cache_place.close)
             last_things.push_async_callback(self._queue.close)
             last_things.push_async_callback(self._tenants.close)
 
@@ -572,6 +574,7 @@ class Store(SessionStore):
         return Health(not problems, name, latency, problems, details, findings)
 
     async def stats(self) -> Stats:
+        place = self._cache_place
         commits, retries = self._core.commits, self._core.retrying.retries
         try:
             await self._core.ready()
@@ -579,8 +582,14 @@ class Store(SessionStore):
         except (StoreClosedError, WrongLoopError):
             raise
         except StoreError as error:
-            return self._cache.counted(Stats(commits=commits, retries=retries, problem=str(error)))
-        stats = Stats(
+            return Stats(
+                commits=commits,
+                retries=retries,
+                problem=str(error),
+                cache_hits=place.hits,
+                cache_misses=place.misses,
+            )
+        return Stats(
             dict(held.sessions),
             held.messages,
             held.size,
@@ -588,8 +597,9 @@ class Store(SessionStore):
             dict(held.agents),
             commits,
             retries,
+            cache_hits=place.hits,
+            cache_misses=place.misses,
         )
-        return self._cache.counted(stats)
 
     async def sweep(self) -> int:
         await self._core.ready()

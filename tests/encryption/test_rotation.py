@@ -170,7 +170,7 @@ async def test_expiry_is_kept_within_a_second(place: str, old_key: Key, new_key:
         await store.create("s", ttl="1h", metadata={"a": 1})
         await store.append("s", *({"role": "user", "content": f"{i}"} for i in range(500)))
         await store.state("s").set("short", 1, ttl=900)
-        await store.cache.set("c", "v", ttl=600)
+        await store.cache.set("c", "v", ttl=600, jitter=0)
         expires = (await store.get("s")).expires_at
         item = await store.state("s").get_many(["short"])
     await asyncio.sleep(1.2)

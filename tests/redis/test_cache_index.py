@@ -110,6 +110,23 @@ async def test_a_value_that_the_index_knows_and_that_is_gone_is_in_nobodys_way(
     assert await store.cache.get("k599") is not None
 
 
+async def test_where_there_is_no_room_it_is_read_and_cleared(
+    store: SessionStore, client: redis.Redis, namespace: str
+) -> None:
+    await fill(store)
+    client.config_set("maxmemory", "1mb")
+    try:
+        await store.cache.set("new", 1, tags=["all"])
+        assert await eventually(lambda: store.cache.get("k59")) == b"x" * 300
+        assert await store.cache.get("new") is None, "it was refused, and nobody was harmed"
+        assert await store.cache.clear(tag="all") == 30
+        assert await store.cache.clear() == 30
+    finally:
+        client.config_set("maxmemory", "0")
+
+    assert keys_of(client, namespace) == []
+
+
 async def test_a_lower_size_is_reached_step_by_step(server: Server, namespace: str) -> None:
     async with open_store(server.url, namespace=namespace, cache_max_size="none") as store:
         await fill(store, 300)

@@ -1,7 +1,8 @@
-#!lua
+#!lua flags=allow-oom
 -- Keep the index of one bucket of the cache: what was set and removed, what has expired, and what has to go.
 --
--- The cached values themselves are in slots of their own: the caller removes those that have to go.
+-- The cached values themselves are in slots of their own: the caller removes those that have to go. What it
+-- adds is little, and where there is no room for more, others must be able to go all the same.
 --
 -- KEYS   1 names by last use (ZSET) · 2 names by expiry (ZSET, +inf for none) · 3 sizes and tags by name
 --        (HASH), and all sizes together under the empty name
