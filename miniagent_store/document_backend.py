@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -333,11 +334,25 @@ class DocumentBackend(DocumentRewriting, DocumentCaching, DocumentErasing, Backe
             self._waiting.pop(topic, None)
 
     async def _poll(self) -> None:
-        # It cannot be known that other processes did nothing, so all who wait are to look for themselves.
+        # It cannot be known that other processes did nothing, so all who wait are to look for themselves,
+        # but those in line, whom only one can follow: a look at the lease does for all of them.
         while self._waiting:
             await asyncio.sleep(self.poll_interval)
             for topic in self._waiting:
-                self._wake(topic)
+                if not topic.owner:
+                    self._wake(topic)
+            lines = {(topic.scope, topic.name) for topic in self._waiting if topic.owner}
+            for scope, name in lines:
+                with contextlib.suppress(StoreError):  # who waits asks by itself now and then
+                    await self._look_at_line(scope, name)
+
+    async def _look_at_line(self, scope: str, name: str) -> None:
+        if scope == "turn":
+            document = decode_document(await self._fetch(self._key("session", name)), name)
+            self._wake_next("turn", name, document.turns.get(name))
+        else:
+            item = Item.decode(await self._fetch(self._key("lock", name)))
+            self._wake_next("lock", name, LeaseRow(*item.value) if item else None)
 
     def _wake(self, topic: Topic) -> None:
         for subscription in self._waiting.get(topic, ()):

@@ -104,15 +104,6 @@ def next_in_line(row: LeaseRow | None, now_ms: int) -> str | None:
     return next((owner for owner, _ in _standing(row, now_ms)), None)
 
 
-def keeps_waiting(row: LeaseRow | None, request: LeaseRequest, now_ms: int) -> LeaseHeld | None:
-    """What asking would be answered, if it would change nothing; None if one has to ask."""
-    if row is None or (request.not_after_ms and now_ms > request.not_after_ms):
-        return None
-    after, answer = acquire_lease(row, request, now_ms)
-    same = isinstance(answer, LeaseHeld) and after.line == _standing(row, now_ms)
-    return answer if same and isinstance(answer, LeaseHeld) else None
-
-
 def _standing(row: LeaseRow, now_ms: int) -> Line:
     return tuple(place for place in row.line if place[1] > now_ms)
 

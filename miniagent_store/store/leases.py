@@ -170,7 +170,8 @@ class Lease:
                     return
         finally:
             if not known:
-                logger.warning("lock %r could not be released and will expire: %s", self.name, problem)
+                why = str(problem) or type(problem).__name__
+                logger.warning("lock %r could not be released and will expire: %s", self.name, why)
 
 
 class LeaseHolder:
@@ -282,7 +283,7 @@ class LeaseHolder:
             except BaseException:
                 self._stands = True
                 raise
-            self._stands = self._stands or left_ms > 0
+            self._stands = self._stands or left_ms > 0 or isinstance(answer, LeaseGrant)
             return answer
 
         return await self._core.retrying.attempt("acquire", request.name, once), asked_at

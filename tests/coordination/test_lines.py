@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from miniagent_store import SessionStore, open_store
+from miniagent_backends.sqlite.backend import SqliteBackend
+from miniagent_store import Message, SessionStore, open_store
 from miniagent_store.backend import Backend, LeaseRequest
 from miniagent_store.testing.conformance import backend_of, eventually
 from miniagent_store.testing.conformance.locks import stands_in_line
@@ -140,6 +141,26 @@ async def test_waiters_on_a_file_are_served_in_order(tmp_path: Path) -> None:
         relay = Relay()
         await relay.pass_on([stores[0]] * WAITERS)
         assert relay.served == list(range(WAITERS))
+
+
+async def test_commits_elsewhere_wake_nobody_in_line_on_a_file(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/line.db", 2) as (one, other):
+        await one.create("s")
+        backend = backend_of(other)
+        assert isinstance(backend, SqliteBackend)
+        relay = Relay()
+        async with one.lock("job", ttl=60):
+            waiting = [asyncio.create_task(relay.run(other, number)) for number in range(FEW)]
+            await eventually(lambda: stands_in_line(one, "job", FEW))
+            await asyncio.sleep(0.1)
+            before = backend.transactions
+            for number in range(50):
+                await one.append("s", Message.user(number))
+                await asyncio.sleep(0.005)
+            # A few, for who looks after some seconds.
+            assert backend.transactions - before < 10
+        await asyncio.gather(*waiting)
+        assert relay.served == list(range(FEW))
 
 
 async def round_trip(backend: Backend, times: int = 200) -> float:

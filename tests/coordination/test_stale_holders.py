@@ -7,9 +7,11 @@ import contextlib
 import random
 import signal
 import sqlite3
+import time
 import uuid
 from asyncio.subprocess import Process
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,9 @@ from miniagent_store import (
     SessionStore,
     open_store,
 )
+from miniagent_store.rules import CLAIM_MS
 from miniagent_store.testing.conformance import eventually
+from miniagent_store.testing.conformance.locks import stands_in_line
 from miniagent_store.testing.proxy import Action
 from tests.coordination.holder import MESSAGE
 from tests.coordination.processes import line_of, running, tell
@@ -180,3 +184,28 @@ async def write_late(
     except (FencedError, LockLostError, OutcomeUnknownError) as error:
         return type(error).__name__
     return "stored"
+
+
+@pytest.mark.parametrize("dead", [1, pytest.param(4, marks=pytest.mark.slow)])
+async def test_those_who_died_in_line_hold_up_nobody_for_long(shared_url: str, dead: int) -> None:
+    namespace = uuid.uuid4().hex
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(shared_url, namespace=namespace))
+        await store.create("s")
+        lock = store.lock("lock/s", ttl=60)
+        await lock.__aenter__()
+        for number in range(dead):
+            process = await stack.enter_async_context(running("holder", shared_url, namespace))
+            assert await line_of(process) == "ready"
+            await tell(process, "lock s 60")
+            await eventually(lambda: stands_in_line(store, "lock/s", number + 1))  # noqa: B023
+            process.kill()
+        alive = asyncio.create_task(take_over(store, "lock", "s"))
+        await eventually(lambda: stands_in_line(store, "lock/s", dead + 1))
+        await lock.__aexit__(None, None, None)
+        started = time.monotonic()
+
+        await alive
+
+        took = time.monotonic() - started
+        assert CLAIM_MS / 1000 * 0.9 < took < dead * CLAIM_MS / 1000 + 5

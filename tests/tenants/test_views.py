@@ -169,6 +169,36 @@ async def test_views_of_one_tenant_wake_each_other(place: Place) -> None:
         assert time.monotonic() - started < 4
 
 
+async def test_views_of_stores_elsewhere_wake_each_other(place: Place) -> None:
+    if place.url.startswith("dict"):
+        pytest.skip("each store on this URL has its own sessions")
+    async with place.store() as here, place.store() as elsewhere:
+        one, other = here.tenant("a"), elsewhere.tenant("a")
+        position = (await one.create("s")).position
+        watching = asyncio.create_task(anext(other.watch("s", after=position)))  # type: ignore[arg-type]
+        async with one.lock("l"), one.turn("s"):
+            locking = asyncio.create_task(take(other, "l"))
+            turning = asyncio.create_task(turn(other, "s"))
+            await asyncio.sleep(0.2)
+            await one.append("s", Message.user("x"))
+            assert (await soon(watching, within=3)).type == "appended"
+            started = time.monotonic()
+        await soon(locking)
+        await soon(turning)
+        # Sooner than whoever looks by himself would have seen it.
+        assert time.monotonic() - started < 3
+
+
+async def take(store: SessionStore, name: str) -> None:
+    async with store.lock(name):
+        pass
+
+
+async def turn(store: SessionStore, name: str) -> None:
+    async with store.turn(name):
+        pass
+
+
 async def test_a_hundred_tenants_at_work_need_no_connection_more(place: Place) -> None:
     if not place.servers:
         pytest.skip("there are no connections")

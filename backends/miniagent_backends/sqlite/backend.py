@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,11 +21,12 @@ from miniagent_backends.sqlite import (
     staging,
     sweeping,
 )
+from miniagent_backends.sqlite.lines import Lines
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.reading import Reader
 from miniagent_backends.sqlite.schema import SCHEMA_VERSION
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
-from miniagent_backends.sqlite.watching import Subscriptions
+from miniagent_backends.sqlite.watching import EVERYTHING, Subscriptions, Wake
 from miniagent_backends.sqlite.worker import Worker
 from miniagent_backends.sqlite.writing import Writer
 from miniagent_store.backend import (
@@ -86,6 +87,7 @@ class SqliteBackend(Backend):
     def __init__(self, location: Location, options: BackendOptions) -> None:
         self.location, self._options = location, options
         self._subscriptions = Subscriptions()
+        self._lines = Lines(self._read, self._subscriptions)
         self._workers: tuple[Worker, Worker] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
@@ -111,8 +113,8 @@ class SqliteBackend(Backend):
         self._writer = Writer(self.location, namespace, deadline, self._subscriptions)
         reader = Reader(self.location, namespace, deadline)
         self._workers = (
-            Worker("miniagent-sqlite-writer", self._writer, deadline, self._subscriptions.wake),
-            Worker("miniagent-sqlite-reader", reader, deadline, self._subscriptions.wake),
+            Worker("miniagent-sqlite-writer", self._writer, deadline, self._wake),
+            Worker("miniagent-sqlite-reader", reader, deadline, self._wake),
         )
         try:
             for worker in self._workers:
@@ -125,6 +127,7 @@ class SqliteBackend(Backend):
         if self._workers is None or os.getpid() != self._pid:
             return  # after a fork the threads are the parent's
         await self._end_noting()
+        await self._lines.close()
         workers, self._workers = self._workers, None
         self._subscriptions.clear()
         # The reader first: the last connection to leave moves the log into the file.
@@ -176,13 +179,6 @@ class SqliteBackend(Backend):
     # Leases
 
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
-        if self._subscriptions.has(
-            Topic(request.scope, request.name, request.owner), self._options.namespace
-        ):
-            # Each commit of another process wakes all who wait: they look, and write only if they have to.
-            held = await self._read(lambda transaction: leases.look(transaction, request), request.name)
-            if held is not None:
-                return held
         return await self._write(lambda transaction: leases.acquire(transaction, request), request.name)
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
@@ -312,6 +308,11 @@ class SqliteBackend(Backend):
         return expired
 
     # Inside
+
+    def _wake(self, woken: Iterable[Wake]) -> None:
+        self._subscriptions.wake(woken)
+        if EVERYTHING in woken:
+            self._lines.look()
 
     def _details(self) -> dict[str, Any]:
         path = self.location.path

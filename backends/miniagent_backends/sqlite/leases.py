@@ -6,7 +6,6 @@ from miniagent_backends.sqlite.rows import SqlRows, lease_row, save_lease_row
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
 from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest
 from miniagent_store.rules import acquire_lease, acquire_turn, release_lease, renew_lease
-from miniagent_store.rules.lease import keeps_waiting
 
 
 def acquire(transaction: Transaction, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
@@ -18,12 +17,6 @@ def acquire(transaction: Transaction, request: LeaseRequest) -> LeaseGrant | Lea
     if row != before:
         save_lease_row(transaction, request.scope, request.name, row)
     return answer
-
-
-def look(transaction: Transaction, request: LeaseRequest) -> LeaseHeld | None:
-    """What `acquire` would answer to one who has to wait on; None if it has to be asked. Reads only."""
-    standing = lease_row(transaction, request.scope, request.name)
-    return keeps_waiting(standing, request, now_ms())
 
 
 def renew(transaction: Transaction, request: LeaseRequest, fence: int) -> bool:

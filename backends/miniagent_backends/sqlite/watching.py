@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from miniagent_store.backend import Subscription, Topic
 
@@ -25,9 +25,9 @@ class Subscriptions:
         self.active = True
         return subscription
 
-    def has(self, topic: Topic, namespace: str) -> bool:
-        """Whether anyone waits for `topic`."""
-        return _wake(topic, namespace) in self._by_topic
+    def leases(self) -> set[tuple[str, str, str]]:
+        """Namespace, scope and name of the leases that someone stands in line for."""
+        return {(namespace, scope, name) for namespace, scope, name, owner in self._by_topic if owner}
 
     def remove(self, topic: Topic, subscription: Subscription, namespace: str) -> None:
         key = _wake(topic, namespace)
@@ -38,19 +38,19 @@ class Subscriptions:
         self.active = bool(self._by_topic)
 
     def wake(self, woken: Iterable[Wake]) -> None:
-        """Wake the subscriptions of `woken`; `EVERYTHING` wakes all."""
+        """Wake the subscriptions of `woken`; `EVERYTHING` wakes all but those who stand in line."""
         if not self._by_topic:
             return
         for key in set(woken):
             if key == EVERYTHING:
-                self._wake_all()
+                self._wake_all(lambda each: not each[3])
             else:
                 for subscription in self._by_topic.get(key, ()):
                     subscription.wake()
 
-    def _wake_all(self) -> None:
-        for subscriptions in self._by_topic.values():
-            for subscription in subscriptions:
+    def _wake_all(self, wanted: Callable[[Wake], bool] = lambda each: True) -> None:
+        for key, subscriptions in self._by_topic.items():
+            for subscription in subscriptions if wanted(key) else ():
                 subscription.wake()
 
     def clear(self) -> None:

@@ -163,6 +163,33 @@ class TurnPromises(ConformanceBase):
         async with store.turn(session.id, wait=0):
             pass
 
+    async def test_a_turn_cancelled_in_its_commit_is_whole_or_nothing(
+        self, store: SessionStore, session: Session
+    ) -> None:
+        whole: list[str] = []
+
+        async def speak(text: str) -> None:
+            async with store.turn(session.id) as turn:
+                turn.append(Message.user(text), Message.assistant(text))
+                turn.append({"content": text}, log="events")
+                committing.set()
+
+        for steps in range(12):
+            committing = asyncio.Event()
+            task = asyncio.create_task(speak(str(steps)))
+            await soon(committing.wait())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+            async with store.turn(session.id, wait=5) as turn:
+                stored = contents(turn.history)
+            if len(stored) > 2 * len(whole):
+                whole.append(str(steps))
+            assert stored == [text for text in whole for _ in range(2)]
+            assert await texts(store, session.id, "events") == whole
+
     async def test_an_empty_turn_commits_nothing(self, store: SessionStore, session: Session) -> None:
         async with store.turn(session.id):
             pass
