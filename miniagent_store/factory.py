@@ -175,6 +175,11 @@ class _Opening:
         codec, keys = parent.coding.codec, None
         if opening.keyring is not None or opening._codec_options != self._codec_options:
             codec, keys = opening.codec()
+        if view.keyring is not None and not (codec.chain.keyed or options.accept):
+            raise ConfigurationError(
+                f"keyring= of a tenant would not be used: serializer={codec.chain} needs no keys; "
+                "add '+encrypted', here or to the store"
+            )
         shares = True
         try:
             backend = parent.backend.within(options.namespace)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -261,7 +262,7 @@ class StoreCore:
             # No limit keeps out what the store writes on its own account: reading and counting go on.
             own = operation in (KEYS_OPERATION, USAGE_OPERATION)
             if self.limits is not None and not in_doubt and not own:
-                await self.limits.admit(commit)
+                await self._admit(commit.session_id, partial(self.limits.admit, commit))
             result = await self.retrying.attempt(
                 operation, commit.session_id, once, commit_id=str(commit.identity), in_doubt=in_doubt
             )
@@ -283,7 +284,7 @@ class StoreCore:
         identity, in_doubt = await self.identity(session_id, commit_id)
         try:
             if self.limits is not None and not in_doubt:
-                await self.limits.admit_fork(session_id)
+                await self._admit(session_id, partial(self.limits.admit_fork, session_id))
             result: CommitResult = await self.retrying.attempt(
                 operation,
                 session_id,
@@ -296,6 +297,9 @@ class StoreCore:
         self.commits += 1
         self._tell_committed(result, CommitDraft(session_id))
         return result
+
+    async def _admit(self, session_id: str, ask: Callable[[], Awaitable[None]]) -> None:
+        await self.retrying.attempt("limits", session_id, lambda _: ask())
 
     def _tell_committed(self, result: CommitResult, draft: CommitDraft) -> None:
         if result.replaced is not None and result.replaced.kind == "session" and not result.replayed:

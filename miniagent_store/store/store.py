@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -99,6 +100,8 @@ class Store(SessionStore):
         observing = core.observe(url)
         if observing is not None:
             observing.attach_calls(self)
+        # Of a view, its store: held, so that whoever closes that one's store reaches this one.
+        self._above: Store | None = None
         self._queue = LeaseQueue()
         self._cache_place = CachePlace(core)
         self._cache = Cache(self._cache_place, self._queue)
@@ -112,12 +115,11 @@ class Store(SessionStore):
         return self
 
     async def close(self) -> None:
-        try:
-            await self._tenants.close()
-            await self._queue.close()
-            await self._cache_place.close()
-        finally:
-            await self._core.close()
+        async with AsyncExitStack() as last_things:
+            last_things.push_async_callback(self._core.close)
+            last_things.push_async_callback(self._cache_place.close)
+            last_things.push_async_callback(self._queue.close)
+            last_things.push_async_callback(self._tenants.close)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -657,7 +659,9 @@ class Store(SessionStore):
         keyring: Keyring | KeyProvider | None = None,
         **options: Any,
     ) -> Store:
-        return self._tenants.view(name, limits=limits, keyring=keyring, options=options)
+        view = self._tenants.view(name, limits=limits, keyring=keyring, options=options)
+        view._above = self
+        return view
 
     async def tenants(self) -> builtins.list[str]:
         return await self._tenants.names()

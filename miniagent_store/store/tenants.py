@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -159,7 +159,7 @@ class Tenants:
             for namespace in sorted(set(await _namespaces(tenant._core))):
                 view = tenant
                 for part in namespace[len(own) + 1 :].split("."):
-                    view = view._tenants.view(part, limits=None, keyring=None, options={})
+                    view = view.tenant(part)
                 views.append(view)
         removed: Counter[str] = Counter()
         done: list[str] = []
@@ -167,13 +167,18 @@ class Tenants:
         def so_far() -> TenantDeletion:
             return TenantDeletion(tuple(done), dict(removed))
 
-        for view in views:
-            done.append(view._core.options.namespace)
-            async for step in _erase(view._core):
-                removed.update(step)
-                if progress is not None:
-                    progress(so_far())
-        self._forget({*done})
+        try:
+            for view in views:
+                done.append(view._core.options.namespace)
+                # What is cached may have a place of its own.
+                for core in dict.fromkeys((view._core, view._core.place)):
+                    async with aclosing(_erase(core)) as steps:
+                        async for step in steps:
+                            removed.update(step)
+                            if progress is not None:
+                                progress(so_far())
+        finally:
+            self._forget({*done})
         return so_far()
 
     def _forget(self, namespaces: set[str]) -> None:
@@ -201,7 +206,7 @@ async def _namespaces(core: StoreCore) -> list[str]:
     raise ConfigurationError(f"the backend {core.backend.name!r} cannot say which tenants there are")
 
 
-async def _erase(core: StoreCore) -> AsyncIterator[Mapping[str, int]]:
+async def _erase(core: StoreCore) -> AsyncGenerator[Mapping[str, int], None]:
     """Remove all that stands in a namespace; what was removed, step by step."""
     await core.ready()
     cursor: str | None = None

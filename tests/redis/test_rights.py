@@ -133,6 +133,7 @@ async def test_what_is_missing_for_a_tenant_is_named(server: Server) -> None:
         await tenant.append("s", Message.user("hello"), create=True)
         assert "acme" in await store.tenants()
         assert (await store.delete_tenant("acme")).sessions == 1
+        assert await store.delete("s")
 
 
 @pytest.mark.slow

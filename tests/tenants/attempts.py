@@ -381,10 +381,13 @@ async def cache_read(w: World) -> None:
 @tries("cache.set", "cache.set_many", "cache.delete", "cache.delete_many", "cache.clear")
 async def cache_write(w: World) -> None:
     cache = w.mine.cache
-    await w.theirs.cache.set("tagged", SECRET, tags=["tag"])
-    assert await cache.clear(tag="tag") == 0
-    assert await cache.delete_many([w.id, f"{w.id}-2"], namespace=w.id) == 0
+    await w.theirs.cache.set(tagged := f"{w.id}-3", SECRET, tags=[w.id], namespace=w.id)
+    assert await cache.clear(tag=w.id) == 0
+    await cache.set(tagged, "mine", tags=[w.id], namespace=w.id)
+    assert await cache.clear(tag=w.id) == 1
+    assert await w.theirs.cache.get(tagged, namespace=w.id) == SECRET
     assert not await cache.delete(w.id, namespace=w.id)
+    assert await cache.delete_many([w.id, f"{w.id}-2"], namespace=w.id) == 0
     assert await cache.clear(w.id) == 0
     await cache.set(w.id, "mine", namespace=w.id)
     await cache.set_many({f"{w.id}-2": "mine"}, namespace=w.id)

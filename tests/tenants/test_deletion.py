@@ -261,3 +261,17 @@ def test_it_travels_as_plain_values() -> None:
         "sessions": 2,
         "removed": {"sessions": 2, "cache": 3},
     }
+
+
+async def test_what_is_cached_elsewhere_goes_too(tmp_path: Path) -> None:
+    elsewhere = f"sqlite:///{tmp_path}/cache.db"
+    async with open_store(f"sqlite:///{tmp_path}/store.db", cache_url=elsewhere) as store:
+        for name in ("acme", "b"):
+            await store.tenant(name).create("s")
+            await store.tenant(name).cache.set("k", name)
+
+        deletion = await store.delete_tenant("acme")
+
+        assert (deletion.sessions, deletion.items) == (1, 2)
+        assert await store.tenant("acme").cache.get("k") is None
+        assert await store.tenant("b").cache.get("k") == "b"

@@ -50,11 +50,14 @@ class Lines:
 
 
 def _next(transaction: Transaction, leases: Iterable[tuple[str, str, str]]) -> list[Wake]:
-    found, own = [], transaction.namespace
-    for namespace, scope, name in leases:
-        transaction.namespace = namespace
-        owner = next_in_line(lease_row(transaction, scope, name), now_ms())
-        if owner is not None:
-            found.append((namespace, scope, name, owner))
-    transaction.namespace = own
+    found = []
+    own = transaction.namespace
+    try:
+        for namespace, scope, name in leases:
+            transaction.namespace = namespace
+            owner = next_in_line(lease_row(transaction, scope, name), now_ms())
+            if owner is not None:
+                found.append((namespace, scope, name, owner))
+    finally:
+        transaction.namespace = own
     return found
