@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import random
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -64,6 +65,8 @@ class Sweeper:
         await self.stop()
 
     async def _run(self) -> None:
+        # Those that start together need not ask together, and what ends soon need not have swept.
+        await asyncio.sleep(self._every * random.uniform(0.5, 1))
         while True:
             try:
                 async with self._store.lock(LOCK, ttl=LEASE_SECONDS, wait=0) as lease:

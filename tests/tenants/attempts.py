@@ -21,6 +21,7 @@ from miniagent_store import (
     SessionNotFoundError,
     SessionStore,
     VersionConflictError,
+    join_id,
 )
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.kv import KeyValue
@@ -501,6 +502,46 @@ async def sweep(w: World) -> None:
     await eventually(is_gone)
     assert await w.mine.sweep() == 0
     assert await w.theirs.sweep() == 1
+
+
+@tries("count_sessions")
+async def count_sessions(w: World) -> None:
+    for filters in ({"user_id": w.id}, {"agent": w.id}, {"tags": [w.id]}, {"user_id": w.id, "agent": w.id}):
+        assert await w.mine.count_sessions(**filters) == 0  # type: ignore[arg-type]
+        assert await w.theirs.count_sessions(**filters) == 1  # type: ignore[arg-type]
+
+
+@tries("sweeper")
+async def sweeper(w: World) -> None:
+    await w.theirs.create(f"swept-{w.id}", ttl=0.01)
+    async with w.mine.sweeper(every=0.01) as mine, w.theirs.sweeper(every=3600) as theirs:
+        # Each tenant elects its own.
+        await eventually(lambda: mine.is_elected)
+        await asyncio.sleep(0.1)
+        assert not theirs.is_elected
+    assert await w.theirs.sweep() == 1
+
+
+@tries("reconcile")
+async def reconcile(w: World) -> None:
+    await w.mine.create(w.id, user_id=w.id)
+
+    assert await w.mine.reconcile() == await w.theirs.reconcile() == 0
+    assert await w.mine.count_sessions(user_id=w.id) == 1
+    assert await w.mine.delete(w.id)
+
+
+@tries("usage")
+async def usage(w: World) -> None:
+    record = join_id("usage", w.id)
+    await w.theirs.create(record, kind="usage", user_id=w.id)
+    async with w.theirs.batch(record) as batch:
+        batch.state.add("2026-11-27/messages/", 41)
+
+    assert (await w.theirs.usage(w.id)).total.messages == 41
+    for report in (await w.mine.usage(w.id), await w.mine.usage()):
+        assert w.id not in report.by_user
+    await w.theirs.delete(record)
 
 
 @tries("reencrypt")
