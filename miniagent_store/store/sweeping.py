@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from miniagent_store.backend import Expired, LogRange, ReadPlan, StateScan
 from miniagent_store.errors import KeyProviderError, SerializationError, SessionDamagedError
@@ -26,7 +26,9 @@ async def sweep(core: StoreCore, progress: Callable[[int], None] | None = None) 
     total = 0
     while True:
         claimed_at = time.monotonic()
-        claimed = await core.backend.claim_expired(page, int(CLAIM_SECONDS * 1000))
+        claimed = await core.retrying.attempt(
+            "sweep", "", lambda _: core.backend.claim_expired(page, int(CLAIM_SECONDS * 1000))
+        )
         told: list[Expired] = []
         try:
             for each in claimed:
@@ -37,7 +39,7 @@ async def sweep(core: StoreCore, progress: Callable[[int], None] | None = None) 
                     told.append(each)
         finally:
             # What has been told of is removed also where the next one fails.
-            await core.backend.finish_expired(told)
+            await _finish(core, told)
         for each in told:
             core.keys.forget(each.session_id)
         total += len(told)
@@ -47,6 +49,11 @@ async def sweep(core: StoreCore, progress: Callable[[int], None] | None = None) 
             break
     await core.backend.reclaim()
     return total
+
+
+async def _finish(core: StoreCore, told: Sequence[Expired]) -> None:
+    if told:
+        await core.retrying.attempt("sweep", "", lambda _: core.backend.finish_expired(told))
 
 
 async def _tell(core: StoreCore, expired: Expired) -> bool:

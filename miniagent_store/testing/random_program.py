@@ -177,6 +177,14 @@ class RandomProgram(RuleBasedStateMachine):
     def list(self, user: str | None, tags: Any, order: str) -> None:
         self.each(lambda s: _walk(s, user_id=user, tags=tags, order=order))
 
+    @rule(user=users, tags=tag_sets)
+    def count_sessions(self, user: str | None, tags: Any) -> None:
+        self.each(lambda s: s.count_sessions(user_id=user, tags=tags))
+
+    @rule()
+    def sweep(self) -> None:
+        self.each(lambda s: _sweep(s))
+
     @rule(id=sessions, value=values, tags=tag_sets, expected=maybe_small)
     def update(self, id: str, value: Any, tags: Any, expected: int | None) -> None:
         self.each(lambda s: s.update(id, metadata={"v": value}, tags=tags, expected_version=expected))
@@ -360,6 +368,12 @@ async def _walk(store: SessionStore, **filters: Any) -> set[str]:
         if cursor is None:
             assert len(found) == len(set(found)), "a session came twice"
             return set(found)
+
+
+async def _sweep(store: SessionStore) -> int:
+    # How many have expired differs by nature.
+    await store.sweep()
+    return await store.reconcile()
 
 
 async def _collect(store: SessionStore, session_id: str, after: int) -> list[Message]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,17 @@ class Place:
     Attributes:
         servers: the masters, where there are servers.
         path: the file, where there is one.
+        namespace: of all stores that are opened on it.
     """
 
     url: str
     servers: Sequence[Server] = ()
     path: Path | None = None
+    namespace: str = ""
+
+    def alone(self) -> Place:
+        """The same, with a namespace of its own."""
+        return replace(self, namespace=uuid.uuid4().hex)
 
     def keys(self) -> int:
         """How many keys all masters hold."""
@@ -53,7 +60,7 @@ def place_of(kind: str, folder: Path) -> Iterator[Place]:
 
 @asynccontextmanager
 async def opened(place: Place, **options: Any) -> AsyncIterator[SessionStore]:
-    async with open_store(place.url, deadline=60, **options) as store:
+    async with open_store(place.url, deadline=60, namespace=place.namespace, **options) as store:
         yield store
 
 

@@ -22,10 +22,15 @@ NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 STATE = {"plan": {"steps": [1, 2.5, None]}, "bytes": b"\x00\xff", "when": NOON}
 
 
-@pytest.fixture(params=["sqlite", "redis", "cluster"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    with place_of(request.param, tmp_path) as place:
+@pytest.fixture(scope="module", params=["sqlite", "redis", "cluster"])
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with place_of(request.param, tmp_path_factory.mktemp("place")) as place:
         yield place
+
+
+@pytest.fixture
+def place(shared: Place) -> Place:
+    return shared.alone()
 
 
 @pytest.fixture(params=["plain", "encrypted", "shred"])

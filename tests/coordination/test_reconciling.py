@@ -11,7 +11,13 @@ import pytest
 
 from miniagent_backends.redis import noting, places
 from miniagent_backends.redis.schema import Keys, bucket_of
-from miniagent_store import Message, SessionStore, open_store
+from miniagent_store import (
+    Message,
+    SessionExistsError,
+    SessionStore,
+    SessionTooLargeError,
+    open_store,
+)
 from miniagent_store.testing.conformance import backend_of, eventually
 from miniagent_store.testing.conformance.base import gone
 from miniagent_store.testing.servers import Server
@@ -224,3 +230,38 @@ async def test_what_is_held_back_goes_out_at_the_end_of_its_window(
     await asyncio.sleep(noting.WINDOW_SECONDS)
 
     await eventually(lambda: server.command("HGET", totals, "messages") == b"5", within=5)
+
+
+async def test_a_session_whose_maker_died_at_once_is_told_when_it_expires(
+    server: Server, namespace: str, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = backend_of(store)._executor  # type: ignore[attr-defined]
+    monkeypatch.setattr(executor, "notify", lambda *commands, **_: None)
+    await store.create("s", user_id="ada", tags=["t"], ttl=0.3)
+    monkeypatch.undo()
+    assert await store.count_sessions() == await store.count_sessions(user_id="ada") == 1
+    await gone(store, "s")
+
+    async def is_swept() -> bool:
+        return await store.sweep() == 1
+
+    # Its place says a little longer than it lasts.
+    await eventually(is_swept)
+    assert [key for key in keys_like(server, f"{namespace}/*") if "changes:" not in key] == []
+
+
+async def test_a_refused_session_leaves_no_place(
+    server: Server, namespace: str, store: SessionStore
+) -> None:
+    await store.create("s", user_id="ada")
+    with pytest.raises(SessionExistsError):
+        await store.create("s", user_id="bob", agent="helper", tags=["t"])
+    async with open_store(server.url, namespace=namespace, max_session_size=1) as small:
+        with pytest.raises(SessionTooLargeError):
+            await small.append("new", Message.user("too long"), create=True)
+
+        stats = await small.stats()
+
+    assert (stats.sessions, stats.users, stats.agents) == ({"session": 1}, 1, {})
+    assert await store.count_sessions(tags=["t"]) == await store.count_sessions(user_id="bob") == 0
+    assert await store.reconcile() == 0

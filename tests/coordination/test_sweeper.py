@@ -24,7 +24,7 @@ from miniagent_store.store import sweeper
 sweeper.LEASE_SECONDS = 1.0
 
 async def main(url):
-    async with open_store(url) as store, store.sweeper(every=0.05) as one:
+    async with open_store(url, namespace=sys.argv[2]) as store, store.sweeper(every=0.05) as one:
         while not one.is_elected:
             await asyncio.sleep(0.01)
         print("elected", flush=True)
@@ -34,16 +34,21 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-@pytest.fixture(params=["sqlite", "redis", "cluster"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    with place_of(request.param, tmp_path) as place:
+@pytest.fixture(scope="module", params=["sqlite", "redis", "cluster"])
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with place_of(request.param, tmp_path_factory.mktemp("place")) as place:
         yield place
+
+
+@pytest.fixture
+def place(shared: Place) -> Place:
+    return shared.alone()
 
 
 async def test_another_takes_over_when_it_dies(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "LEASE_SECONDS", 1.0)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", ELSEWHERE, place.url, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", ELSEWHERE, place.url, place.namespace, stdout=asyncio.subprocess.PIPE
     )
     try:
         assert process.stdout is not None

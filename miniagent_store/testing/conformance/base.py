@@ -60,11 +60,10 @@ class ConformanceBase:
         async with AsyncExitStack() as stack:
 
             async def open_one(**options: Any) -> SessionStore:
-                # Beside the backend's own plugin, where a test brings it along.
-                plugins = [*common.get("plugins", ()), *options.pop("plugins", ())]
-                if plugins:
-                    options["plugins"] = plugins
-                return await stack.enter_async_context(open_store(store_url, **{**common, **options}))
+                every = {**common, **options}
+                # What the backend comes from may be a plugin itself.
+                every["plugins"] = [*common.get("plugins", ()), *options.get("plugins", ())]
+                return await stack.enter_async_context(open_store(store_url, **every))
 
             yield open_one
 
