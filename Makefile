@@ -28,6 +28,7 @@ bench:
 	$(PYTHON) benchmarks/sqlite_group_commit.py
 	$(PYTHON) benchmarks/redis_floor.py
 	$(PYTHON) benchmarks/large_reads.py
+	$(PYTHON) benchmarks/observing.py
 
 # All faults on all servers, with the full counts; writes docs/faults.md.
 faults:

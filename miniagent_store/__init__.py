@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from miniagent_store.keys.key import Key
     from miniagent_store.keys.keyring import Keyring
     from miniagent_store.keys.provider import KeyProvider, WrappedKey
+    from miniagent_store.operation import AgentOperation, Operation
     from miniagent_store.provider import Provider
     from miniagent_store.reencryption import Reencryption, WrittenWith
     from miniagent_store.serializer import (
@@ -70,11 +71,13 @@ if TYPE_CHECKING:
     from miniagent_store.store.tenant_limits import TenantLimits
     from miniagent_store.store.tenants import TenantDeletion
     from miniagent_store.store.turn import Turn
+    from miniagent_store.usage_report import Usage, UsageReport, UsageRow
     from miniagent_store.values import (
         BatchResult,
         Entry,
         Finding,
         Health,
+        Latency,
         Message,
         Page,
         Position,
@@ -138,6 +141,7 @@ _HOMES = {
     "miniagent_store.keys.key": ("Key",),
     "miniagent_store.keys.keyring": ("Keyring",),
     "miniagent_store.keys.provider": ("KeyProvider", "WrappedKey"),
+    "miniagent_store.operation": ("AgentOperation", "Operation"),
     "miniagent_store.serializer": (
         "Context",
         "KeyedLayer",
@@ -152,11 +156,13 @@ _HOMES = {
     "miniagent_store.store.tenant_limits": ("TenantLimits",),
     "miniagent_store.store.tenants": ("TenantDeletion",),
     "miniagent_store.store.turn": ("Turn",),
+    "miniagent_store.usage_report": ("Usage", "UsageReport", "UsageRow"),
     "miniagent_store.values": (
         "BatchResult",
         "Entry",
         "Finding",
         "Health",
+        "Latency",
         "Message",
         "Page",
         "Position",
@@ -173,6 +179,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AccessDeniedError",
     "AgentConfig",
+    "AgentOperation",
     "Backend",
     "BackendUnavailableError",
     "Batch",
@@ -197,6 +204,7 @@ __all__ = [
     "KeyProviderError",
     "KeyedLayer",
     "Keyring",
+    "Latency",
     "Layer",
     "Lease",
     "Limits",
@@ -205,6 +213,7 @@ __all__ = [
     "Message",
     "MissingExtraError",
     "NamedSerializer",
+    "Operation",
     "OutcomeUnknownError",
     "Page",
     "PluginError",
@@ -235,6 +244,9 @@ __all__ = [
     "TenantLimitError",
     "TenantLimits",
     "Turn",
+    "Usage",
+    "UsageReport",
+    "UsageRow",
     "VersionConflictError",
     "VetoedError",
     "WrappedKey",

@@ -81,6 +81,9 @@ def open_store(
     store_options, extra = read_options(
         parsed.options, options, backend_options=provider.options, scheme=parsed.scheme
     )
+    observers = [found.load("observer", name)() for name in store_options.observe]
+    if observers:
+        found = Plugins((*own, *observers))
     opening = _Opening(
         parsed,
         found,

@@ -9,6 +9,7 @@ the life of sessions; those whose names start with ``before_`` may change or ref
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from miniagent_store.agent.models import ChatModel
     from miniagent_store.backend import Backend, BackendOptions, ConnectionEvent
     from miniagent_store.keys.provider import KeyProvider
+    from miniagent_store.operation import Operation
     from miniagent_store.serializer import Layer, LegacyReader, Serializer
     from miniagent_store.store.draft import CommitDraft
     from miniagent_store.url import StoreURL
@@ -68,6 +70,12 @@ def provide_key_providers() -> Iterable[Provider[Callable[[], KeyProvider]]]:
 @hookspec
 def provide_models() -> Iterable[Provider[Callable[[str], ChatModel]]]:
     """Chat models; ``echo`` serves "echo", ``openai`` serves "openai:<rest>": `load()(rest)`."""
+    return ()
+
+
+@hookspec
+def provide_observers() -> Iterable[Provider[Callable[[], Any]]]:
+    """Observers for ``observe=<name>``; `load` returns what makes a plugin, without arguments."""
     return ()
 
 
@@ -129,6 +137,15 @@ def lock_lost(name: str) -> None:
     """A lock or turn of this store was lost before it was released."""
 
 
+@hookspec
+def observe(operation: Operation) -> AbstractContextManager[Any] | None:
+    """An operation begins; what is returned is entered before it and left after it.
+
+    At its exit `operation` tells how it went. It is the same object all along, an `Operation` of a store
+    or an `AgentOperation`.
+    """
+
+
 def providing_hooks() -> dict[str, str]:
     """Names of the providing hooks and what they provide, in words."""
     return {
@@ -138,6 +155,7 @@ def providing_hooks() -> dict[str, str]:
         "provide_legacy_readers": "legacy reader",
         "provide_key_providers": "key provider",
         "provide_models": "model",
+        "provide_observers": "observer",
     }
 
 

@@ -161,13 +161,18 @@ class StoreOptions:
         parse_size, 64 * 2**20, "bytes that may be cached, such as 64MiB; none for no limit"
     )
     cache_url: StoreURL | None = _option(_parse_url, None, "URL of another store, for what is cached")
+    observe: tuple[str, ...] = _option(
+        _parse_names, (), "who is told of operations: opentelemetry, prometheus, logs"
+    )
+    measure: bool = _option(parse_bool, False, "times of operations in stats()")
+    analytics: bool = _option(parse_bool, False, "messages, turns and tokens a day and user, for usage()")
     deadline: float = _option(_parse_positive, 10.0, "seconds an operation may take, retries included")
     connect_timeout: float = _option(_parse_positive, 2.0, "seconds for the first connection")
 
 
 _OPTIONS = {each.name: each for each in fields(StoreOptions)}
-# What belongs to connections, and the name of a tenant.
-_SHARED_BY_TENANTS = {"namespace", "connect_timeout"}
+# What belongs to connections and plugins, and the name of a tenant.
+_SHARED_BY_TENANTS = {"namespace", "connect_timeout", "observe"}
 
 
 def read_options(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -14,6 +14,7 @@ from miniagent_store import hookspecs
 from miniagent_store.errors import ConfigurationError, PluginError
 from miniagent_store.hookspecs import PROJECT
 from miniagent_store.keys.provider import KeyProvider
+from miniagent_store.operation import Operation
 from miniagent_store.options import nearest
 from miniagent_store.provider import Provider, load_provider
 from miniagent_store.serializer import Layer, LegacyReader, Serializer
@@ -120,6 +121,10 @@ class Plugins:
         """The functions to call for an observing hook, in pluggy's order."""
         caller = getattr(self._manager.hook, hook)
         return [caller] if caller.get_hookimpls() else []
+
+    def observers(self) -> list[Callable[[Operation], Any]]:
+        """The functions of the hook `observe`, one by one: what one raises must not keep out the others."""
+        return [impl.function for impl in self._manager.hook.observe.get_hookimpls()]
 
     def providers(self, kind: str) -> list[Provider[Any]]:
         """Everything of a kind: "backend", "serializer", "layer" or "model"."""

@@ -577,6 +577,23 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """How long an operation takes, retries included; within 5 %.
+
+    Attributes:
+        count: how many there were.
+        p50, p95, p99: seconds that so many percent of them took at most.
+        max: seconds of the longest one.
+    """
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What a store holds.
 
@@ -589,6 +606,9 @@ class Stats:
         commits, retries: of this opened store.
         cache_hits, cache_misses: keys that this opened store looked for in the cache.
         problem: why the numbers are missing, if they are.
+        latency: by operation, of this opened store, with ``measure=true``. What "turn.acquire" and
+            "lock.acquire" took is the wait for turns and locks.
+        retried: retries by operation, likewise.
     """
 
     sessions: dict[str, int] = field(default_factory=dict)
@@ -599,6 +619,8 @@ class Stats:
     commits: int = 0
     retries: int = 0
     problem: str | None = None
+    latency: dict[str, Latency] = field(default_factory=dict)
+    retried: dict[str, int] = field(default_factory=dict)
     cache_hits: int = 0
     cache_misses: int = 0
 
@@ -610,4 +632,7 @@ class Stats:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "latency": {name: asdict(times) for name, times in self.latency.items()},
+        }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import fields
 from typing import Any
@@ -14,6 +14,7 @@ from miniagent_store.agent.config import AgentConfig
 from miniagent_store.agent.events import Callbacks, Event, EventType, event_name
 from miniagent_store.agent.messages import visible
 from miniagent_store.agent.models import ModelRequest
+from miniagent_store.agent.observing import turn_observer
 from miniagent_store.agent.session_thread import SessionThread
 from miniagent_store.agent.thread_changes import ThreadChanges
 from miniagent_store.errors import ConfigurationError, InvalidArgumentError
@@ -84,11 +85,12 @@ class AgentResponder:
                 raise
 
         offered = {"thread": given, "context": request.context, "stream": request.stream}
-        token = _listener.set(listen)
+        token, observed = _listener.set(listen), turn_observer.set(request.observer)
         try:
             answer = await self._agent.run(request.user_input, **accepted(self._agent.run, offered))
         finally:
             _listener.reset(token)
+            turn_observer.reset(observed)
         if failures:
             raise failures[0]
         if not isinstance(answer, str):
@@ -141,9 +143,24 @@ def _relay(tell: Callable[[Any], Awaitable[None]]) -> Callbacks:
         if streamed and isinstance(piece, str) and listener is not None:
             await listener(piece)
         else:
+            _note_tool(event)
             await tell(event)
 
     return Callbacks().on_any(hear)
+
+
+def _note_tool(event: Any) -> None:
+    """Tell the turn's observer of a tool, where an agent's event speaks of one."""
+    observer, data = turn_observer.get(), getattr(event, "data", None)
+    if observer is None or not isinstance(data, Mapping):
+        return
+    kind = event_name(event.type)
+    call_id = data.get("tool_call_id") or data.get("id")
+    tool = data.get("tool") or data.get("tool_name") or data.get("name")
+    if kind == EventType.TOOL_CALL:
+        observer.tool_called(call_id, tool, data.get("arguments"))
+    elif kind == EventType.TOOL_RESULT:
+        observer.tool_answered(call_id, tool, data.get("result", data.get("content")))
 
 
 def _config_like(made: type | None, config: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from miniagent_store.agent.config import AgentConfig
 from miniagent_store.agent.events import Event, EventType
 from miniagent_store.agent.models import ModelRequest, Responder
+from miniagent_store.agent.observing import TurnObserver
 from miniagent_store.agent.session_thread import SessionThread
 from miniagent_store.agent.thread_changes import METADATA_PREFIX, ThreadChanges
 from miniagent_store.errors import LockLostError, SessionNotFoundError
@@ -58,6 +59,7 @@ class Answering:
         tell: to be called with each event.
         stream_to: to be called with each piece of the answer, if anybody wants them.
         streaming: whether anybody does.
+        observer: to be told of calls of models and tools.
     """
 
     store: SessionStore
@@ -65,6 +67,7 @@ class Answering:
     responder: Responder
     config: AgentConfig
     tell: Callable[[Any], Awaitable[None]]
+    observer: TurnObserver
     stream_to: StreamTo | None = None
     streaming: bool = False
     _snapshot: Snapshot | None = None
@@ -86,6 +89,7 @@ class Answering:
                 self._deliver,
                 self._emit,
                 self._read_thread,
+                self.observer,
             )
         )
         self._changes.write(turn)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from miniagent_store.agent.config import AgentConfig
 from miniagent_store.agent.messages import text_of
+from miniagent_store.agent.models import TokenUsage
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.values import Message
 
@@ -42,10 +43,14 @@ class EchoModel:
         'Your name is Ada.'
     """
 
-    def __call__(self, messages: list[Message], config: AgentConfig, /) -> AsyncIterator[str]:
-        """The answer, word by word."""
+    def __call__(
+        self, messages: list[Message], config: AgentConfig, /, *, usage: bool = False
+    ) -> AsyncIterator[str | TokenUsage]:
+        """The answer, word by word; a word is a token."""
         said = [text_of(message.content) for message in messages if message.role == "user"]
-        return _words(echo_answer(said))
+        answer = echo_answer(said)
+        read = sum(len(text_of(message.content).split()) for message in messages) if usage else 0
+        return _words(answer, TokenUsage(read, len(answer.split())) if usage else None)
 
 
 def echo_answer(said: list[str]) -> str:
@@ -59,7 +64,9 @@ def echo_answer(said: list[str]) -> str:
     return f"You said: {last} (message {len(said)})"
 
 
-async def _words(text: str) -> AsyncIterator[str]:
+async def _words(text: str, usage: TokenUsage | None) -> AsyncIterator[str | TokenUsage]:
     for word in _WORD_STARTS.split(text):
         yield word
         await asyncio.sleep(0)
+    if usage is not None:
+        yield usage

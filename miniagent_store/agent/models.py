@@ -8,9 +8,23 @@ from typing import Any, Protocol, runtime_checkable
 
 from miniagent_store.agent.config import AgentConfig
 from miniagent_store.agent.events import Event
+from miniagent_store.agent.observing import TurnObserver
 from miniagent_store.agent.session_thread import SessionThread
 from miniagent_store.agent.thread_changes import ThreadChanges
 from miniagent_store.values import Message, Session
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """How many tokens an answer took, as its model tells it; kept in the answer's metadata."""
+
+    input_tokens: int
+    output_tokens: int
+
+    def to_dict(self) -> dict[str, int]:
+        """As it stands in a message's ``metadata["usage"]``."""
+        return {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
+
 
 ModelAnswer = str | Mapping[str, Any] | AsyncIterable[Any]
 
@@ -21,10 +35,11 @@ class ChatModel(Protocol):
     It is given the messages so far, the user's last, and the agent's config. It returns a text, a
     message, or an async iterator of chunks: texts are pieces of the answer; a whole `Message` (or
     mapping with a role), such as a call of a tool or its result, is stored in its place between them;
-    an `Event` is stored in the log of events.
+    an `Event` is stored in the log of events; a `TokenUsage` is added to the answer's metadata.
 
     What it takes by name besides is given to it: ``tools`` (the agent's), ``stream`` (whether anybody
-    listens to the pieces), ``session`` (the record).
+    listens to the pieces), ``session`` (the record), ``usage`` (whether anybody counts tokens, so that it
+    should tell them).
     """
 
     def __call__(
@@ -53,6 +68,7 @@ class ModelRequest:
         deliver: to be called with each piece of the answer.
         emit: to be called with each event.
         read_thread: reads the session with its events and the thread's metadata.
+        observer: to be told of calls of models and tools.
     """
 
     session: Session
@@ -64,6 +80,7 @@ class ModelRequest:
     deliver: Callable[[str], Awaitable[None]]
     emit: Callable[[Event], Awaitable[None]]
     read_thread: Callable[[], Awaitable[SessionThread]]
+    observer: TurnObserver
 
 
 class Responder(Protocol):

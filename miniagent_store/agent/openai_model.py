@@ -10,6 +10,7 @@ from openai import AsyncOpenAI
 
 from miniagent_store.agent.config import AgentConfig
 from miniagent_store.agent.messages import llm_dict
+from miniagent_store.agent.models import TokenUsage
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.values import Message
 
@@ -35,9 +36,9 @@ class OpenAIModel:
         self._client: AsyncOpenAI | None = None
 
     async def __call__(
-        self, messages: list[Message], config: AgentConfig, /, *, stream: bool = False
-    ) -> str | AsyncIterator[str]:
-        """Ask the endpoint.
+        self, messages: list[Message], config: AgentConfig, /, *, stream: bool = False, usage: bool = False
+    ) -> str | AsyncIterator[str | TokenUsage]:
+        """Ask the endpoint; with `usage` also how many tokens it took.
 
         Raises:
             ConfigurationError: there is no key.
@@ -50,14 +51,21 @@ class OpenAIModel:
         if config.max_tokens is not None:
             request["max_tokens"] = config.max_tokens
         if stream:
+            if usage:
+                request["stream_options"] = {"include_usage": True}
             return self._stream(client, request)
         completion = await client.chat.completions.create(**request)
-        return completion.choices[0].message.content or ""
+        text = completion.choices[0].message.content or ""
+        return _with_usage(text, completion.usage) if usage and completion.usage else text
 
-    async def _stream(self, client: AsyncOpenAI, request: dict[str, Any]) -> AsyncIterator[str]:
+    async def _stream(
+        self, client: AsyncOpenAI, request: dict[str, Any]
+    ) -> AsyncIterator[str | TokenUsage]:
         finished = False
         async with await client.chat.completions.create(**request, stream=True) as chunks:
             async for chunk in chunks:
+                if "stream_options" in request and chunk.usage is not None:
+                    yield TokenUsage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
                 for choice in chunk.choices:
                     finished = finished or choice.finish_reason is not None
                     if choice.delta.content:
@@ -72,6 +80,11 @@ class OpenAIModel:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+
+async def _with_usage(text: str, usage: Any) -> AsyncIterator[str | TokenUsage]:
+    yield text
+    yield TokenUsage(usage.prompt_tokens, usage.completion_tokens)
 
 
 def _client(config: AgentConfig) -> AsyncOpenAI:

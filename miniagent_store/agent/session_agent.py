@@ -16,6 +16,7 @@ from miniagent_store.agent.events import Event, EventType, emitter_of
 from miniagent_store.agent.housekeeping import Housekeeping
 from miniagent_store.agent.known_threads import KnownThreads
 from miniagent_store.agent.messages import history_dict
+from miniagent_store.agent.observing import TurnObserver
 from miniagent_store.agent.resolve import resolve_model
 from miniagent_store.agent.session_listing import ANONYMOUS, list_all
 from miniagent_store.agent.session_thread import HasStore, SessionThread
@@ -265,8 +266,10 @@ class SessionAgent:
             Exception: whatever the model or `stream` raised; nothing was stored.
         """
         await self._ready()
+        observer = TurnObserver(self._store, session_id, self.config, self._responder.name)
         try:
-            return await self._answer(session_id, user_input, context, stream)
+            with observer.invocation():
+                return await self._answer(session_id, user_input, context, stream, observer)
         except Exception as error:
             if isinstance(error, SessionNotFoundError):
                 self.sessions.forget(session_id)
@@ -276,13 +279,18 @@ class SessionAgent:
             raise
 
     async def _answer(
-        self, session_id: str, user_input: str, context: str | None, stream: bool | StreamTo | None
+        self,
+        session_id: str,
+        user_input: str,
+        context: str | None,
+        stream: bool | StreamTo | None,
+        observer: TurnObserver,
     ) -> str:
         await self.sessions.save(session_id)
         streaming = self.config.stream_by_default if stream is None else bool(stream)
         last = 0 if self._responder.reads_thread else self.config.history_limit
         async with self._store.turn(session_id, wait=self._turn_wait, last=last) as turn:
-            conversation(turn.session, session_id)
+            observer.belongs_to(conversation(turn.session, session_id).user_id)
             await self._resumed(session_id, turn.session)
             answering = Answering(
                 self._store,
@@ -290,6 +298,7 @@ class SessionAgent:
                 self._responder,
                 self.config,
                 self._emitter.emit,
+                observer,
                 stream if callable(stream) else None,
                 streaming,
             )

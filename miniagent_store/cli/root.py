@@ -59,6 +59,7 @@ class Root(LazyGroup):
         "keys": "miniagent_store.cli.keys",
         "tenants": "miniagent_store.cli.tenants",
         "plugins": "miniagent_store.cli.plugins",
+        "usage": "miniagent_store.cli.usage",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b

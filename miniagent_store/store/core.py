@@ -32,21 +32,27 @@ from miniagent_store.options import StoreOptions
 from miniagent_store.store.coding import Coding
 from miniagent_store.store.committing import commit_draft
 from miniagent_store.store.draft import CommitDraft, DraftRedaction
+from miniagent_store.store.observing import observing_for
 from miniagent_store.store.retrying import IN_DOUBT, Retrying
 from miniagent_store.store.session_keys import SessionKeys
 from miniagent_store.store.tenant_limits import LimitGuard, TenantLimits
+from miniagent_store.store.usage import UsageCounter
 from miniagent_store.store.writer import Writer
 
 if TYPE_CHECKING:
     from miniagent_store.plugins import Plugins
+    from miniagent_store.store.observing import Observing
+    from miniagent_store.url import StoreURL
 
 logger = logging.getLogger("miniagent_store")
 # Long histories that are read at the same time: one is decoded while the next is on its way. More are no
 # faster, keep the server from commits, and have Python's garbage collector keep everyone waiting.
 LARGE_AT_ONCE = 2
 LARGE_ENTRIES = 200
-# The commit that makes the data key of cached values; no limit keeps it out, so that reading goes on.
+# The commits that a store makes by itself, for the data key of cached values and for usage: no limit keeps
+# them out.
 KEYS_OPERATION = "keys"
+OWN_OPERATIONS = frozenset({KEYS_OPERATION, "usage"})
 
 
 class StoreCore:
@@ -85,6 +91,8 @@ class StoreCore:
         self.writer = Writer(options.deadline)
         backend.tell = self._tell_connection
         self.commits = 0
+        self.observing: Observing | None = None
+        self.usage: UsageCounter | None = UsageCounter(self) if options.analytics else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._opening: asyncio.Lock | None = None
@@ -124,10 +132,17 @@ class StoreCore:
         """Whether `close` was called, here or on a parent."""
         return self._closed or (self.parent is not None and self.parent.closed)
 
+    async def settle(self) -> None:
+        """Write what is held back for a moment."""
+        if self.usage is not None and self._opened and not self.closed:
+            await self.usage.write()
+
     async def close(self) -> None:
         """Let go of the backend; may be called twice."""
         if self._closed:
             return
+        if self.usage is not None and self._opened:
+            await self.usage.close()
         self._closed, self._opened = True, False
         # Also where opening was cut short: it may have come half-way.
         if self._opening is not None:
@@ -141,6 +156,13 @@ class StoreCore:
         if found is None:
             found = self._hooks[name] = self._plugins.implementations(name)
         return found
+
+    def observe(self, url: StoreURL) -> Observing | None:
+        """Have operations be shown to whoever asked for them; None for nobody."""
+        self.observing = observing_for(self._plugins, self.options, url, self.backend.name)
+        if self.observing is not None:
+            self.observing.attach(self)
+        return self.observing
 
     def tell(self, hook: str, **arguments: Any) -> None:
         """Call an observing hook. One that fails is logged and harms nobody."""
@@ -224,6 +246,8 @@ class StoreCore:
         )
         self.commits += 1
         self._tell_committed(result, draft)
+        if self.usage is not None:
+            self.usage.count(result, draft, commit_id)
         return result
 
     async def fetch_cache_key(self) -> None:
@@ -240,7 +264,7 @@ class StoreCore:
             return self.backend.commit(replace(commit, retry=True) if retry else commit)
 
         try:
-            if self.limits is not None and not in_doubt and operation != KEYS_OPERATION:
+            if self.limits is not None and not in_doubt and operation not in OWN_OPERATIONS:
                 await self._admit(commit.session_id, partial(self.limits.admit, commit))
             result = await self.retrying.attempt(
                 operation, commit.session_id, once, commit_id=str(commit.identity), in_doubt=in_doubt

@@ -198,6 +198,8 @@ class LeaseHolder:
         self.lease = Lease(core, queue, self._request)
         # Whether something may stand under our name: a lease that we did not hear of, or a place in line.
         self._stands = False
+        if core.observing is not None:
+            core.observing.attach_wait(self, f"{scope}.acquire", name if scope == "turn" else None)
 
     @property
     def lease_owner(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import builtins
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from miniagent_store.options import TTL
 from miniagent_store.reencryption import Reencryption
+from miniagent_store.usage_report import UsageReport
 from miniagent_store.values import (
     MESSAGES,
     Entry,
@@ -495,6 +496,23 @@ class SessionStore(ABC):
     @abstractmethod
     async def health(self) -> Health:
         """How the store is; never raises for a sick server."""
+
+    @abstractmethod
+    async def usage(
+        self,
+        user_id: str | None = None,
+        *,
+        since: date | str | None = None,
+        until: date | str | None = None,
+    ) -> UsageReport:
+        """What was used a day, as stores with ``analytics=true`` have counted it.
+
+        What this store has counted itself is written first. Days are UTC, and kept for 400.
+
+        Args:
+            user_id: of this user only; "" for sessions without a user; None for all.
+            since, until: first and last day, as dates or as "2030-01-31".
+        """
 
     @abstractmethod
     async def stats(self) -> Stats:

@@ -16,6 +16,7 @@ from miniagent_store.errors import (
     OutcomeUnknownError,
     StoreError,
 )
+from miniagent_store.operation import current_operation
 
 T = TypeVar("T")
 FIRST_BACKOFF, LAST_BACKOFF = 0.02, 0.5
@@ -95,6 +96,9 @@ class Retrying:
             if final or not (reached or in_doubt) or time.monotonic() + pause > deadline:
                 break
             self.retries += 1
+            operation_now = current_operation.get()
+            if operation_now is not None:
+                operation_now.retries += 1
             self._tell(
                 "store_retry", operation=operation, session_id=session_id, attempt=attempt, error=problem
             )

@@ -6,7 +6,7 @@ import builtins
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -46,6 +46,7 @@ from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.leases import Lease, LeaseQueue, Lock
 from miniagent_store.store.limiting import count_one, rate_limited, rate_step
 from miniagent_store.store.listing import list_sessions
+from miniagent_store.store.observing import measured
 from miniagent_store.store.protocol import Messages, SessionStore, Version
 from miniagent_store.store.reading import (
     check_count,
@@ -63,8 +64,10 @@ from miniagent_store.store.state import StateHandle
 from miniagent_store.store.tenant_limits import TenantLimits
 from miniagent_store.store.tenants import TenantDeletion, Tenants
 from miniagent_store.store.turn import Turn
+from miniagent_store.store.usage_reading import read_usage
 from miniagent_store.store.watching import watch
 from miniagent_store.url import StoreURL
+from miniagent_store.usage_report import UsageReport
 from miniagent_store.values import (
     MESSAGES,
     Entry,
@@ -94,6 +97,9 @@ class Store(SessionStore):
         self._tenants = tenants
         # Of a view, its store: held, so that whoever closes that one's store reaches this one.
         self._above: Store | None = None
+        observing = core.observe(url)
+        if observing is not None:
+            observing.attach_calls(self)
         self._queue = LeaseQueue()
         self._cache_place = CachePlace(core)
         self._cache = Cache(self._cache_place, self._queue)
@@ -573,6 +579,15 @@ class Store(SessionStore):
         problems = tuple(str(finding) for finding in findings if finding.level == "error")
         return Health(not problems, name, latency, problems, details, findings)
 
+    async def usage(
+        self,
+        user_id: str | None = None,
+        *,
+        since: date | str | None = None,
+        until: date | str | None = None,
+    ) -> UsageReport:
+        return await read_usage(self._core, user_id, since, until)
+
     async def stats(self) -> Stats:
         place = self._cache_place
         commits, retries = self._core.commits, self._core.retrying.retries
@@ -588,6 +603,7 @@ class Store(SessionStore):
                 problem=str(error),
                 cache_hits=place.hits,
                 cache_misses=place.misses,
+                **measured(self._core),
             )
         return Stats(
             dict(held.sessions),
@@ -599,6 +615,7 @@ class Store(SessionStore):
             retries,
             cache_hits=place.hits,
             cache_misses=place.misses,
+            **measured(self._core),
         )
 
     async def sweep(self) -> int:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+USAGE = {"prompt_tokens": 7, "completion_tokens": 4, "total_tokens": 11}
+
 
 class OpenAIServer:
     """Answers every question with `words`.
@@ -39,10 +41,12 @@ class OpenAIServer:
             if self.status != 200:
                 self._reply(writer, {"error": {"message": "no"}})
             elif body.get("stream"):
-                await self._stream(writer)
+                wants_usage = body.get("stream_options", {}).get("include_usage", False)
+                await self._stream(writer, wants_usage)
             else:
                 message = {"role": "assistant", "content": "".join(self.words)}
-                self._reply(writer, _completion("chat.completion", message=message, finish_reason="stop"))
+                answer = _completion("chat.completion", message=message, finish_reason="stop")
+                self._reply(writer, {**answer, "usage": USAGE})
             await writer.drain()
         except ConnectionError:
             pass  # the client has gone, as some tests want it to
@@ -54,7 +58,7 @@ class OpenAIServer:
         head = f"HTTP/1.1 {self.status} X\r\nContent-Type: application/json\r\nConnection: close\r\n"
         writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
 
-    async def _stream(self, writer: asyncio.StreamWriter) -> None:
+    async def _stream(self, writer: asyncio.StreamWriter, wants_usage: bool) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
         for word in self.words:
             self._event(writer, json.dumps(_completion("chat.completion.chunk", delta={"content": word})))
@@ -64,6 +68,9 @@ class OpenAIServer:
         if not self.cut:
             last = _completion("chat.completion.chunk", delta={}, finish_reason="stop")
             self._event(writer, json.dumps(last))
+            if wants_usage:
+                chunk = {**_completion("chat.completion.chunk"), "choices": [], "usage": USAGE}
+                self._event(writer, json.dumps(chunk))
             self._event(writer, "[DONE]")
 
     def _event(self, writer: asyncio.StreamWriter, data: str) -> None:

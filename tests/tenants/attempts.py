@@ -25,6 +25,8 @@ from miniagent_store import (
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.state import StateHandle
+from miniagent_store.store.usage import KIND as USAGE
+from miniagent_store.store.usage import record_id
 from miniagent_store.testing import eventually
 from miniagent_store.testing.conformance.base import soon
 from miniagent_store.testing.conformance.tenants import nudged
@@ -487,6 +489,16 @@ async def stats(w: World) -> None:
     before = await w.mine.stats()
     await w.theirs.append(f"stats-{w.id}", Message.user("x"), create=True)
     assert before.to_dict() == (await w.mine.stats()).to_dict()
+
+
+@tries("usage")
+async def usage(w: World) -> None:
+    record = record_id(w.id)
+    await w.theirs.create(record, kind=USAGE, user_id=w.id)
+    await w.theirs.state(record).add("2030-01-31/messages/helper", 5)
+    assert [row.usage.messages for row in (await w.theirs.usage(w.id)).rows] == [5]
+    assert (await w.mine.usage(w.id)).rows == ()
+    assert w.id not in [row.user_id for row in (await w.mine.usage()).rows]
 
 
 @tries("sweep")

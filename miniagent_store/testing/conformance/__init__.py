@@ -37,6 +37,7 @@ from miniagent_store.testing.conformance.staging import StagingPromises
 from miniagent_store.testing.conformance.state import StatePromises
 from miniagent_store.testing.conformance.tenants import TenantPromises
 from miniagent_store.testing.conformance.turns import TurnPromises
+from miniagent_store.testing.conformance.usage import UsagePromises
 from miniagent_store.testing.conformance.walking import WalkPromises
 from miniagent_store.testing.conformance.watching import WatchPromises
 
@@ -80,6 +81,7 @@ class StoreConformance(
     ConcurrencyPromises,
     TenantPromises,
     RunningPromises,
+    UsagePromises,
 ):
     """All promises. Subclass it as ``Test…`` and give a fixture `store_url`.
 
