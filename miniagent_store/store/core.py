@@ -134,8 +134,10 @@ class StoreCore:
 
     async def settle(self) -> None:
         """Write what is held back for a moment."""
-        if self.usage is not None and self._opened and not self.closed:
-            await self.usage.write()
+        if self._opened and not self.closed:
+            if self.usage is not None:
+                await self.usage.write()
+            await self.backend.settle()
 
     async def close(self) -> None:
         """Let go of the backend; may be called twice."""
