@@ -301,6 +301,7 @@ class Backend(ABC):
 
     async def settle(self) -> None:
         """Write what is held back for a moment, such as notes for listings. Nothing by default."""
+        return
 
     async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
         """Remove some of all that stands in this namespace, whatever it is; nothing of any other.
