@@ -181,8 +181,8 @@ class StoreOptions:
 
 
 _OPTIONS = {each.name: each for each in fields(StoreOptions)}
-# What belongs to connections, and the name of a tenant.
-_SHARED_BY_TENANTS = {"namespace", "connect_timeout"}
+# What belongs to connections and plugins, and the name of a tenant.
+_SHARED_BY_TENANTS = {"namespace", "connect_timeout", "observe"}
 
 
 def read_options(

@@ -302,6 +302,10 @@ class Backend(ABC):
         """
         raise NotImplementedError
 
+    async def settle(self) -> None:
+        """Write what is held back for a moment, such as notes for listings. Nothing by default."""
+        return
+
     async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
         """Remove some of all that stands in this namespace, whatever it is; nothing of any other.
 

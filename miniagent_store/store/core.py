@@ -50,8 +50,10 @@ logger = logging.getLogger("miniagent_store")
 # faster, keep the server from commits, and have Python's garbage collector keep everyone waiting.
 LARGE_AT_ONCE = 2
 LARGE_ENTRIES = 200
-# The commit that makes the data key of cached values.
+# The commits that a store makes by itself, for the data key of cached values and for usage: no limit keeps
+# them out.
 KEYS_OPERATION = "keys"
+OWN_OPERATIONS = frozenset({KEYS_OPERATION, USAGE_OPERATION})
 
 
 class StoreCore:
@@ -131,6 +133,13 @@ class StoreCore:
     def closed(self) -> bool:
         """Whether `close` was called, here or on a parent."""
         return self._closed or (self.parent is not None and self.parent.closed)
+
+    async def settle(self) -> None:
+        """Write what is held back for a moment."""
+        if self._opened and not self.closed:
+            if self.usage is not None:
+                await self.usage.write()
+            await self.backend.settle()
 
     async def close(self) -> None:
         """Let go of the backend; may be called twice."""
@@ -259,9 +268,7 @@ class StoreCore:
             return self.backend.commit(replace(commit, retry=True) if retry else commit)
 
         try:
-            # No limit keeps out what the store writes on its own account: reading and counting go on.
-            own = operation in (KEYS_OPERATION, USAGE_OPERATION)
-            if self.limits is not None and not in_doubt and not own:
+            if self.limits is not None and not in_doubt and operation not in OWN_OPERATIONS:
                 await self._admit(commit.session_id, partial(self.limits.admit, commit))
             result = await self.retrying.attempt(
                 operation, commit.session_id, once, commit_id=str(commit.identity), in_doubt=in_doubt

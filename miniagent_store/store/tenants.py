@@ -167,6 +167,8 @@ class Tenants:
         def so_far() -> TenantDeletion:
             return TenantDeletion(tuple(done), dict(removed))
 
+        # Or it would be written when all else is gone.
+        await self._settle({view._core.options.namespace for view in views})
         try:
             for view in views:
                 done.append(view._core.options.namespace)
@@ -180,6 +182,13 @@ class Tenants:
         finally:
             self._forget({*done})
         return so_far()
+
+    async def _settle(self, namespaces: set[str]) -> None:
+        """Have views of this process write what they hold back."""
+        for view in [*self._living]:
+            if view._core.options.namespace in namespaces:
+                await view._core.settle()
+            await view._tenants._settle(namespaces)
 
     def _forget(self, namespaces: set[str]) -> None:
         """What views of this process knew of what is gone."""

@@ -21,11 +21,12 @@ from miniagent_store import (
     SessionNotFoundError,
     SessionStore,
     VersionConflictError,
-    join_id,
 )
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.state import StateHandle
+from miniagent_store.store.usage import KIND as USAGE
+from miniagent_store.store.usage import record_id
 from miniagent_store.testing import eventually
 from miniagent_store.testing.conformance.base import soon
 from miniagent_store.testing.conformance.tenants import nudged
@@ -490,6 +491,16 @@ async def stats(w: World) -> None:
     assert before.to_dict() == (await w.mine.stats()).to_dict()
 
 
+@tries("usage")
+async def usage(w: World) -> None:
+    record = record_id(w.id)
+    await w.theirs.create(record, kind=USAGE, user_id=w.id)
+    await w.theirs.state(record).add("2030-01-31/messages/helper", 5)
+    assert [row.usage.messages for row in (await w.theirs.usage(w.id)).rows] == [5]
+    assert (await w.mine.usage(w.id)).rows == ()
+    assert w.id not in [row.user_id for row in (await w.mine.usage()).rows]
+
+
 @tries("sweep")
 async def sweep(w: World) -> None:
     await w.mine.sweep()
@@ -529,19 +540,6 @@ async def reconcile(w: World) -> None:
     assert await w.mine.reconcile() == await w.theirs.reconcile() == 0
     assert await w.mine.count_sessions(user_id=w.id) == 1
     assert await w.mine.delete(w.id)
-
-
-@tries("usage")
-async def usage(w: World) -> None:
-    record = join_id("usage", w.id)
-    await w.theirs.create(record, kind="usage", user_id=w.id)
-    async with w.theirs.batch(record) as batch:
-        batch.state.add("2026-11-27/messages/", 41)
-
-    assert (await w.theirs.usage(w.id)).total.messages == 41
-    for report in (await w.mine.usage(w.id), await w.mine.usage()):
-        assert w.id not in report.by_user
-    await w.theirs.delete(record)
 
 
 @tries("reencrypt")

@@ -17,6 +17,7 @@ from miniagent_store import (
     SessionStore,
     TenantDeletion,
     TenantInUseError,
+    TenantLimits,
     open_store,
 )
 from miniagent_store.backend import StageWrite, StoredEntry
@@ -261,6 +262,28 @@ def test_it_travels_as_plain_values() -> None:
         "sessions": 2,
         "removed": {"sessions": 2, "cache": 3},
     }
+
+
+async def test_usage_is_counted_by_tenant_and_goes_with_it(place: Place) -> None:
+    async with place.store(analytics=True) as store:
+        limits = TenantLimits(commits=(3, 600), sessions=1)
+        acme, globex = store.tenant("acme", limits=limits), store.tenant("globex")
+        for _ in range(3):
+            await acme.append("s", Message.user("x"), create=True)
+        await globex.append("s", Message.user("x"), create=True)
+
+        # No limit keeps it out.
+        assert (await acme.usage()).total.messages == 3
+        assert (await globex.usage()).total.messages == 1
+        assert (await store.usage()).rows == ()
+
+        await globex.append("s", Message.user("y"))
+        await store.delete_tenant("globex")
+        assert (await globex.usage()).rows == ()
+        assert await store.tenants() == ["acme"]
+    if place.path is not None or place.servers:
+        async with place.store(analytics=True) as store:
+            assert (await store.tenant("acme").usage()).total.messages == 3
 
 
 async def test_what_is_cached_elsewhere_goes_too(tmp_path: Path) -> None:

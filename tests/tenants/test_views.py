@@ -100,17 +100,15 @@ async def test_no_io_before_the_first_call(tmp_path: Path) -> None:
 
 
 async def test_a_view_ends_with_its_store(place: Place) -> None:
-    store = place.store()
-    view = store.tenant("a")
-    nested = view.tenant("b")
-    await nested.create("s")
-    watching = asyncio.create_task(anext(view.watch()))  # type: ignore[arg-type]
-    await asyncio.sleep(0.05)
-
-    await store.close()
+    async with place.store() as store:
+        view = store.tenant("a")
+        nested = view.tenant("b")
+        await nested.create("s")
+        watching = asyncio.create_task(anext(view.watch()))  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
 
     with pytest.raises(StoreClosedError):
-        await soon(watching, within=3)
+        await soon(watching, within=4)
     for each in (view, nested):
         with pytest.raises(StoreClosedError):
             await each.get("s")
@@ -137,7 +135,7 @@ async def test_closing_a_view_ends_what_is_its_own(place: Place) -> None:
 
         for task in ended:
             with pytest.raises(StoreClosedError):
-                await soon(task, within=3)
+                await soon(task, within=4)
         for closed in (view, nested):
             with pytest.raises(StoreClosedError):
                 await closed.list()
@@ -181,7 +179,7 @@ async def test_views_of_stores_elsewhere_wake_each_other(place: Place) -> None:
             turning = asyncio.create_task(turn(other, "s"))
             await asyncio.sleep(0.2)
             await one.append("s", Message.user("x"))
-            assert (await soon(watching, within=3)).type == "appended"
+            assert (await soon(watching, within=4)).type == "appended"
             started = time.monotonic()
         await soon(locking)
         await soon(turning)
@@ -359,4 +357,4 @@ async def test_closing_a_store_reaches_what_only_its_user_holds() -> None:
     await store.close()
 
     with pytest.raises(StoreClosedError):
-        await soon(ended, within=3)
+        await soon(ended, within=4)
