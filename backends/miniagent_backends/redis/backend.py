@@ -433,6 +433,9 @@ class RedisBackend(Backend):
             parent=self,
         )
 
+    async def settle(self) -> None:
+        await self._notes.settle()
+
     async def erase(self, cursor: str | None, limit: int) -> tuple[Mapping[str, int], str | None]:
         return await erasing.erase(self._executor, self._keys, cursor, limit)
 
