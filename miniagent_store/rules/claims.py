@@ -32,8 +32,8 @@ def is_to_finish(record: Record | None, expired: Expired, now_ms: int) -> bool:
 
 
 def is_turn_over(turn: LeaseRow | None, now_ms: int) -> bool:
-    """Whether the turn of a session that is gone may go as well.
+    """Whether the turn of a session that is gone may go as well: nobody holds it or waits for it.
 
     Its fence must not come again: a new one is at least the time of the clock.
     """
-    return turn is not None and (not turn.owner or turn.until_ms <= now_ms) and turn.fence < now_ms
+    return turn is not None and not turn.is_held(now_ms) and not turn.line and turn.fence < now_ms

@@ -57,7 +57,7 @@ async def fill(path: str) -> None:
     """Run out of room, lose nothing, and go on when there is room again."""
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     async with opened(path) as backend:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, unlimited[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, unlimited[1]))
 
         # What fits goes in, in the same batch with what does not.
         small = [commit(f"small-{number}", b"y") for number in range(4)]

@@ -242,6 +242,7 @@ async def test_a_file_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, v
     await asyncio.gather(*(store.open() for store in stores))
     for number, store in enumerate(stores, 1):
         if number == 1:
+            assert [message.content for message in await store.history("s")] == ["Hello"]
             assert replace(await store.stats(), commits=before.commits) == before
         async with store.lock("job") as lease, store.turn("s") as turn:
             await store.append("s", Message.user("beside"), fence=lease)

@@ -180,7 +180,9 @@ class RedisBackend(Backend):
         result = result_of(commit.session_id, reply)
         if commit.create is not None and not result.created:
             draft = _draft_of(commit, commit.create)
-            if not set(Facts.of(draft).filters()) <= set(Facts.of(result.record).filters()):
+            there = result.record
+            own = set(Facts.of(draft).filters())
+            if draft.kind != there.kind or not own <= set(Facts.of(there).filters()):
                 self._notes.misplaced(draft)
         if answer.problem is not None and result.created:
             # All or nothing: a session that no listing shows is taken back.

@@ -13,6 +13,7 @@ from typing import Any
 from miniagent_backends.redis.places import (
     Facts,
     facts_of,
+    facts_without_filters,
     filter_commands,
     known_commands,
     place_command,
@@ -102,6 +103,12 @@ class Notes:
         keys, kind, facts = self._keys, draft.kind, Facts.of(draft)
         places = keys.bucket(kind, bucket_of(draft.session_id))["places"]
         standing = facts_of(await self._executor.execute("HGET", places, draft.session_id))
+        if standing is not None and not standing.incarnation:
+            # It was there, and has another kind: this place is of none.
+            row = await self._executor.script("look", [keys.record(draft.session_id)])
+            if row and record_of(draft.session_id, *row).kind != kind:
+                await self._executor.run(place_command(keys, "gone", draft.session_id, kind, facts))
+                standing = facts_without_filters(facts)
         own = set(facts.filters())
         for name in own - set(standing.filters() if standing else own):
             await self._executor.run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from miniagent_backends.redis.routing.executor import call
@@ -176,3 +176,8 @@ def split_member(member: str) -> tuple[str, str | None]:
 def facts_of(place: Any) -> Facts | None:
     """The facts of a reply; None where there are none."""
     return Facts.unpack(place) if place else None
+
+
+def facts_without_filters(facts: Facts) -> Facts:
+    """The facts of a session that stands in no index but its bucket's."""
+    return replace(facts, user_id=None, agent=None, tags=())

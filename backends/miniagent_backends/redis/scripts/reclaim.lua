@@ -12,7 +12,7 @@ local K = c.keys
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local got = redis.call('HMGET', KEYS[1], 'm', 'x')
-local turn = redis.call('HMGET', K.turn, 'owner', 'fence', 'until')
+local turn = redis.call('HMGET', K.turn, 'owner', 'fence', 'until', 'line')
 local keys = {KEYS[1], K.thread, K.events, K.state, K.names, K.count, K.ids}
 if got[1] then
   local expires = tonumber(got[2] or '')
@@ -24,6 +24,7 @@ if got[1] then
     if name ~= 'messages' and name ~= 'events' then keys[#keys + 1] = K.log .. name end
   end
 end
-local is_free = (turn[1] or '') == '' or tonumber(turn[3] or '0') <= now
+-- Who stands in line waits on.
+local is_free = ((turn[1] or '') == '' or tonumber(turn[3] or '0') <= now) and (turn[4] or '') == ''
 if turn[2] and is_free and tonumber(turn[2]) < now then keys[#keys + 1] = K.turn end
 return redis.call('UNLINK', unpack(keys))
