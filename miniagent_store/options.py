@@ -181,8 +181,8 @@ class StoreOptions:
 
 
 _OPTIONS = {each.name: each for each in fields(StoreOptions)}
-# What belongs to connections and plugins, and the name of a tenant.
-_SHARED_BY_TENANTS = {"namespace", "connect_timeout", "observe"}
+# What belongs to connections, backends and plugins, and the name of a tenant.
+_SHARED_BY_TENANTS = {"namespace", "connect_timeout", "observe", "grace", "cache_max_size", "cache_url"}
 
 
 def read_options(

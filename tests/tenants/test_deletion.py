@@ -298,3 +298,21 @@ async def test_what_is_cached_elsewhere_goes_too(tmp_path: Path) -> None:
         assert (deletion.sessions, deletion.items) == (1, 2)
         assert await store.tenant("acme").cache.get("k") is None
         assert await store.tenant("b").cache.get("k") == "b"
+
+
+async def test_counts_of_a_file_go_with_a_tenant(tmp_path: Path) -> None:
+    async with open_store(f"sqlite:///{tmp_path}/counts.db") as store:
+        acme, globex = store.tenant("acme"), store.tenant("globex")
+        for each in (acme, globex):
+            for name in ("s", "t"):
+                await each.create(name, user_id="ada", agent="helper")
+        held = (await globex.stats()).to_dict()
+
+        # In one transaction: what was deleted is counted after all else is gone.
+        await asyncio.gather(acme.delete("s"), store.delete_tenant("acme"), globex.append("s"))
+
+        assert sum((await acme.stats()).sessions.values()) == 0
+        await acme.create("new", user_id="ada", agent="helper")
+        stats = await acme.stats()
+        assert (stats.sessions, stats.users, stats.agents) == ({"session": 1}, 1, {"helper": 1})
+        assert (await globex.stats()).to_dict() == held

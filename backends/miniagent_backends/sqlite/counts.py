@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from miniagent_store.backend import Record
@@ -31,6 +31,12 @@ class Difference(NamedTuple):
     size: int
 
 
+class Nothing(NamedTuple):
+    """All that was in a namespace is gone."""
+
+    namespace: str
+
+
 def difference(namespace: str, before: Record | None, after: Record | None) -> Difference:
     """What it changes that a session is `after`, and was `before`; None where there is none."""
     record = after or before
@@ -46,10 +52,15 @@ def difference(namespace: str, before: Record | None, after: Record | None) -> D
     )
 
 
-def save_counts(execute: Callable[..., Any], differences: Sequence[Difference]) -> None:
-    """Add what the jobs of a transaction have changed."""
+def save_counts(execute: Callable[..., Any], counted: Iterable[Difference | Nothing]) -> None:
+    """Add what the jobs of a transaction have changed, in their order."""
     sums: dict[tuple[str, str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for each in differences:
+    for each in counted:
+        if isinstance(each, Nothing):
+            execute("DELETE FROM counts WHERE namespace = ?", (each.namespace,))
+            for place in [place for place in sums if place[0] == each.namespace]:
+                del sums[place]
+            continue
         of_kind = sums[each.namespace, each.kind, "all", ""]
         of_kind[0] += each.sessions
         of_kind[1] += each.messages

@@ -15,6 +15,8 @@ from miniagent_store.rules.namespaces import check_erasable, start_of_tenants
 # One step takes no more sessions than this, and none after it has taken so many entries.
 STEP_SESSIONS, STEP_ENTRIES = 50, 2_000
 MORE = "more"
+# Saved at the end of the transaction, from what its jobs have counted.
+DERIVED = {"counts"}
 
 
 def erase(transaction: Transaction, limit: int) -> tuple[Counter[str], str | None]:
@@ -26,9 +28,9 @@ def erase(transaction: Transaction, limit: int) -> tuple[Counter[str], str | Non
     removed: Counter[str] = Counter()
     for sort, step in (("sessions", _erase_sessions), ("stages", _erase_stages)):
         removed[sort] = step(transaction, limit)
-        # What this step took from the counts is written at its end: they are looked at in the next one.
-        if removed[sort] or _has_rows(transaction, sort):
+        if _has_rows(transaction, sort):
             return +removed, MORE
+    transaction.count_nothing()
     for table, key in _tables(transaction):
         removed[table] += transaction.execute(
             f"DELETE FROM {table} WHERE namespace = ? AND ({key}) IN "
@@ -109,5 +111,5 @@ def _tables(transaction: Transaction) -> list[tuple[str, str]]:
         keys.setdefault(table, [])
         if position:
             keys[table].append(column)
-    ours = [table for table, column, _ in columns if column == "namespace"]
+    ours = [table for table, column, _ in columns if column == "namespace" and table not in DERIVED]
     return [(table, ", ".join(keys[table]) or "rowid") for table in ours]

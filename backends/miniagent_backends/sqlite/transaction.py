@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from miniagent_backends.sqlite.counts import Difference, difference, save_counts
+from miniagent_backends.sqlite.counts import Difference, Nothing, difference, save_counts
 from miniagent_backends.sqlite.watching import Wake
 from miniagent_backends.sqlite.windows import Windows
 from miniagent_store.backend import Record
@@ -42,7 +42,7 @@ class Transaction:
         self.execute, self.executemany = connection.execute, connection.executemany
         self.namespace, self.windows = namespace, windows
         self.woken: list[Wake] = []
-        self.counted: list[Difference] = []
+        self.counted: list[Difference | Nothing] = []
         self._last_ticket: int | None = None
         self._saved_ticket: int | None = None
 
@@ -63,6 +63,10 @@ class Transaction:
     def count(self, before: Record | None, after: Record | None) -> None:
         """Count a session that was written."""
         self.counted.append(difference(self.namespace, before, after))
+
+    def count_nothing(self) -> None:
+        """Nothing is left in the namespace."""
+        self.counted.append(Nothing(self.namespace))
 
     def save_tickets(self) -> None:
         """Note the last ticket, and the counts. Once, before COMMIT."""
