@@ -23,6 +23,7 @@ from miniagent_store import (
 from miniagent_store.backend import (
     Append,
     Backend,
+    CacheItem,
     Commit,
     CommitIdentity,
     Create,
@@ -224,7 +225,7 @@ async def test_a_full_server_refuses_cache_and_stage_with_the_stores_error() -> 
             full.command("CONFIG", "SET", "maxmemory", "1")
 
             with pytest.raises(CapacityError):
-                await store.cache.set("k", 2)
+                await backend_of(store).cache_set([CacheItem("k", b"2")])
             with pytest.raises(CapacityError):
                 await store.fork("s", new_id="t")
 
