@@ -51,10 +51,15 @@ async def said(store: SessionStore, session_id: str) -> list[object]:
     return [message.content for message in await store.history(session_id)]
 
 
-def expected(kind: str, *, too_late: bool) -> list[object]:
-    """What is stored in the end, where the stale holder had stored, or had not."""
+def check(kind: str, outcome: str, stored: list[object]) -> None:
+    """Whether what the stale holder was told is true, and nothing of it stands behind the next one's."""
+    assert outcome in {*REFUSED, "stored", "OutcomeUnknownError"}
+    came_in_time = MESSAGE.content in stored
+    # On a machine that stands still itself, a commit's time may be up before it is known what came of it.
+    if outcome != "OutcomeUnknownError":
+        assert came_in_time == (outcome == "stored")
     before = ["held"] if kind == "lock" else []
-    return [*before, *([MESSAGE.content] if too_late else []), NEXT]
+    assert stored == [*before, *([MESSAGE.content] if came_in_time else []), NEXT]
 
 
 async def stop(process: Process) -> None:
@@ -114,8 +119,8 @@ async def test_a_process_that_was_stopped_past_its_lease_writes_nothing(
 
             outcome = await line_of(process)
             outcomes[outcome] += 1
-            assert outcome in REFUSED or (hasty and outcome == "stored")
-            assert await said(store, session_id) == expected(kind, too_late=outcome == "stored")
+            check(kind, outcome, await said(store, session_id))
+            assert hasty or outcome in REFUSED
         await tell(process)
     print(f"\n{shared_url.partition(':')[0]}, stopped: {dict(outcomes)}")
 
@@ -152,9 +157,7 @@ async def test_a_holder_whose_connection_is_a_black_hole_writes_nothing(
                 taken.set()
                 outcome = await writing
                 outcomes[outcome] += 1
-                history = await said(other, session_id)
-                assert outcome in REFUSED or outcome == "stored"
-                assert history == expected(kind, too_late=outcome == "stored")
+                check(kind, outcome, await said(other, session_id))
     print(f"\n{deployment.topology}, black hole: {dict(outcomes)}")
     assert sum(outcomes[name] for name in REFUSED) > rounds // 3
 
