@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import date, datetime
@@ -14,22 +13,15 @@ from miniagent_store.backend import (
     Clear,
     Create,
     Expected,
-    ExpectedTail,
     Fence,
     RateAlgorithm,
     ReadPlan,
-    Truncate,
 )
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.errors import (
     InvalidArgumentError,
     LockLostError,
-    OutcomeUnknownError,
     SessionDamagedError,
-    StoreClosedError,
-    StoreError,
-    VersionConflictError,
-    WrongLoopError,
 )
 from miniagent_store.ids import check_id, join_id, new_session_id
 from miniagent_store.keys.keyring import Keyring
@@ -46,14 +38,12 @@ from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.leases import Lease, LeaseQueue, Lock
 from miniagent_store.store.limiting import count_one, rate_limited, rate_step
 from miniagent_store.store.listing import count_sessions, list_sessions
-from miniagent_store.store.observing import measured
+from miniagent_store.store.popping import pop
 from miniagent_store.store.protocol import Messages, SessionStore, Version
 from miniagent_store.store.reading import (
     check_count,
     check_log,
     decode_snapshot,
-    found,
-    log_range,
     read_entries,
     read_messages,
     read_record,
@@ -61,6 +51,7 @@ from miniagent_store.store.reading import (
     snapshot_plan,
 )
 from miniagent_store.store.reencrypting import Sweep
+from miniagent_store.store.running import health, stats
 from miniagent_store.store.state import StateHandle
 from miniagent_store.store.sweeper import Sweeper
 from miniagent_store.store.sweeping import sweep
@@ -74,7 +65,6 @@ from miniagent_store.usage_report import UsageReport
 from miniagent_store.values import (
     MESSAGES,
     Entry,
-    Finding,
     Health,
     Message,
     Page,
@@ -372,36 +362,7 @@ class Store(SessionStore):
     async def pop(
         self, session_id: str, n: int = 1, *, log: str = MESSAGES, commit_id: str | None = None
     ) -> builtins.list[Message]:
-        check_count(n, "n")
-        core = self._core
-        wanted = log_range(log, last=n)
-        deadline = time.monotonic() + core.options.deadline
-        while True:
-            read = await core.read(ReadPlan(check_id(session_id), (wanted,)))
-            record = found(read, session_id)
-            taken = await core.coding.decode_entries(session_id, log, read.entries[0])
-            if not taken:
-                return []
-            tail = ExpectedTail(log, record.incarnation, record.epoch, record.tail(log).last)
-            try:
-                result = await core.commit(
-                    CommitDraft(session_id, [Truncate(log, taken[0].seq - 1)]),
-                    operation="pop",
-                    expected_tails=(tail,),
-                    commit_id=commit_id,
-                )
-            except VersionConflictError:
-                if time.monotonic() > deadline:
-                    raise
-                continue
-            if result.replayed and commit_id is not None and result.outcome.version <= record.version:
-                raise OutcomeUnknownError(
-                    session_id,
-                    commit_id=commit_id,
-                    why="the entries were removed, but what they held can no longer be told",
-                    final=True,
-                )
-            return [entry.message for entry in taken]
+        return await pop(self._core, session_id, n, log, commit_id)
 
     async def replace(
         self,
@@ -565,21 +526,7 @@ class Store(SessionStore):
     # Running it
 
     async def health(self) -> Health:
-        name = self._core.backend.name
-        try:
-            await self._core.ready()
-            started = time.perf_counter()
-            details = await self._core.backend.ping()
-            latency = time.perf_counter() - started
-            findings = tuple(await self._core.backend.findings())
-        except (StoreClosedError, WrongLoopError):
-            raise
-        except StoreError as error:
-            what, _, cure = str(error).partition("; ")
-            finding = Finding("error", what, cure or "see whether the server is running")
-            return Health(False, name, problems=(str(error),), findings=(finding,))
-        problems = tuple(str(finding) for finding in findings if finding.level == "error")
-        return Health(not problems, name, latency, problems, details, findings)
+        return await health(self._core)
 
     async def usage(
         self,
@@ -591,34 +538,7 @@ class Store(SessionStore):
         return await read_usage(self._core, user_id, since, until)
 
     async def stats(self) -> Stats:
-        place = self._cache_place
-        commits, retries = self._core.commits, self._core.retrying.retries
-        try:
-            await self._core.ready()
-            held = await self._core.backend.stats()
-        except (StoreClosedError, WrongLoopError):
-            raise
-        except StoreError as error:
-            return Stats(
-                commits=commits,
-                retries=retries,
-                problem=str(error),
-                cache_hits=place.hits,
-                cache_misses=place.misses,
-                **measured(self._core),
-            )
-        return Stats(
-            dict(held.sessions),
-            held.messages,
-            held.size,
-            held.users,
-            dict(held.agents),
-            commits,
-            retries,
-            cache_hits=place.hits,
-            cache_misses=place.misses,
-            **measured(self._core),
-        )
+        return await stats(self._core, self._cache_place)
 
     async def count_sessions(
         self,
