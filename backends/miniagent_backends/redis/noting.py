@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -98,6 +98,15 @@ class Notes:
     def misplaced(self, draft: Record) -> None:
         """Tell that a session was not made as `draft`, since it was there, maybe with another user."""
         self._begin_task(self._withdraw(draft))
+
+    def tags_refused(self, session_id: str, tags: tuple[str, ...]) -> None:
+        """Tell that a session was not given new tags after all."""
+        self._begin_task(self._withdraw_tags(session_id, tags))
+
+    async def _withdraw_tags(self, session_id: str, tags: tuple[str, ...]) -> None:
+        row = await self._executor.script("look", [self._keys.record(session_id)])
+        if row:
+            await self._withdraw(replace(record_of(session_id, *row), tags=tags))
 
     async def _withdraw(self, draft: Record) -> None:
         keys, kind, facts = self._keys, draft.kind, Facts.of(draft)
