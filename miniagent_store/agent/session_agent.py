@@ -94,7 +94,7 @@ class SessionAgent:
         self._sweep_interval = sweep_interval
         self._sweeper: Sweeper | None = None
         self._housekeeping = Housekeeping(
-            [(sweep_interval, self.forget_gone), (health_interval, self.check_health)]
+            [(sweep_interval, self._clean_up), (health_interval, self.check_health)]
         )
         self._starting = asyncio.Lock()
         self._running = self._ended = False
@@ -120,7 +120,6 @@ class SessionAgent:
                 self.redis_manager = self._source.manager
             await self._store.open()
             self._sweeper = self._store.sweeper(every=self._sweep_interval)
-            await self._sweeper.start()
             self._housekeeping.start()
             self._running, self._ended = True, False
 
@@ -333,6 +332,11 @@ class SessionAgent:
     async def sweep(self) -> None:
         """Reclaim what expired in the store, and forget the threads of sessions that are gone."""
         await self._store.sweep()
+        await self.forget_gone()
+
+    async def _clean_up(self) -> None:
+        if self._sweeper is not None:
+            await self._sweeper.start()
         await self.forget_gone()
 
     async def forget_gone(self) -> None:

@@ -176,6 +176,8 @@ class RedisBackend(Backend):
         if reply[0] != b"OK":
             if commit.create is not None:
                 self._not_made(_draft_of(commit, commit.create), reply[0])
+            elif commit.tags:
+                self._notes.tags_refused(commit.session_id, commit.tags)
             raise refuse(commit.session_id, str(commit.identity), reply, commit.fence)
         result = result_of(commit.session_id, reply)
         if commit.create is not None and not result.created:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -99,6 +99,15 @@ class Notes:
         """Tell that a session was not made as `draft`, since it was there, maybe with another user."""
         self._begin_task(self._withdraw(draft))
 
+    def tags_refused(self, session_id: str, tags: tuple[str, ...]) -> None:
+        """Tell that a session was not given new tags after all."""
+        self._begin_task(self._withdraw_tags(session_id, tags))
+
+    async def _withdraw_tags(self, session_id: str, tags: tuple[str, ...]) -> None:
+        row = await self._executor.script("look", [self._keys.record(session_id)])
+        if row:
+            await self._withdraw(replace(record_of(session_id, *row), tags=tags))
+
     async def _withdraw(self, draft: Record) -> None:
         keys, kind, facts = self._keys, draft.kind, Facts.of(draft)
         places = keys.bucket(kind, bucket_of(draft.session_id))["places"]
@@ -162,18 +171,18 @@ class Notes:
             facts,
             change=changed,
         )
-        self._executor.notify(command, then=partial(self._noted, record))
+        self._executor.notify(command, then=partial(self._noted, record, changed))
         filters = list(filter_commands(self._keys, record.session_id, record.kind, facts, new=False))
         if filters:
             self._executor.notify(*filters)
 
-    def _noted(self, record: Record, reply: Any) -> None:
+    def _noted(self, record: Record, changed: bool, reply: Any) -> None:
         if reply == 0:
-            self._begin_task(self._place_again(record))
+            self._begin_task(self._place_again(record, changed))
         elif len(reply) > 1:
             self._begin_task(self._forget_tags(record, [tag.decode() for tag in reply[1:]]))
 
-    async def _place_again(self, record: Record) -> None:
+    async def _place_again(self, record: Record, changed: bool) -> None:
         """A session that has no place: it was lost, if the session is there; else this came too late."""
         keys, session_id, facts = self._keys, record.session_id, Facts.of(record)
         row = await self._executor.script("look", [keys.record(session_id)])
@@ -181,7 +190,7 @@ class Notes:
             there = record_of(session_id, *row)
             facts = Facts.of(there)
             await self._executor.run(
-                place_command(keys, "fix", session_id, there.kind, facts),
+                place_command(keys, "fix", session_id, there.kind, facts, change=changed),
                 *filter_commands(keys, session_id, there.kind, facts, new=False),
                 *known_commands(keys, there.kind, facts),
             )

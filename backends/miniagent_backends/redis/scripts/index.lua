@@ -91,9 +91,11 @@ if what == 'before' then
   return {1}
 end
 
+local same = old and (old[2] == '' or old[2] == new[2])
+-- Not a key is left by what comes late, after the session was deleted.
+if what == 'note' and not same then return 0 end
 note_change()
 if what == 'change' then return 0 end
-local same = old and (old[2] == '' or old[2] == new[2])
 
 if what == 'gone' then
   if old and not same then return 0 end
@@ -120,7 +122,6 @@ if what == 'mend' then
   return {1}
 end
 
-if what == 'note' and not same then return 0 end
 -- Others may have told of a later commit before.
 if what ~= 'fix' and old and old[2] == new[2] and old[1] > new[1] then return {1} end
 if what ~= 'note' and old and not same and score and score <= now then set_aside() end
