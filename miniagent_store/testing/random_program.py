@@ -370,10 +370,10 @@ async def _walk(store: SessionStore, **filters: Any) -> set[str]:
             return set(found)
 
 
-async def _sweep(store: SessionStore) -> None:
-    # How many have expired, and how many places were behind, differs by nature.
+async def _sweep(store: SessionStore) -> int:
+    # How many have expired differs by nature.
     await store.sweep()
-    await store.reconcile()
+    return await store.reconcile()
 
 
 async def _collect(store: SessionStore, session_id: str, after: int) -> list[Message]:
