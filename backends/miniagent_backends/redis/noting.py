@@ -80,7 +80,9 @@ class Notes:
 
     def gone(self, record: Record, *, changed: bool = True) -> None:
         """Tell that a session was deleted, or that it was not made after all."""
-        if record.session_id in self._windows:
+        held = self._windows.get(record.session_id)
+        # What was refused says nothing of the session that is there.
+        if held is not None and held.record.incarnation == record.incarnation:
             self._windows[record.session_id] = None
         facts = Facts.of(record)
         indexes = [self._keys.index(record.kind, name) for name in facts.filters()]
