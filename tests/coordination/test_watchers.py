@@ -102,6 +102,8 @@ async def follow(
     async def written() -> int:
         return (await writing[0].get("s")).version
 
+    # Before its first success a store fails fast.
+    await eventually(lambda: task.done() or watcher.copy.texts)
     for number in range(cuts):
         due = messages * (number + 1) // (cuts + 1)
 

@@ -182,9 +182,13 @@ class CleaningPromises(ConformanceBase):
         await say(store, "s", "kept")
         await gone(store, "s")
 
-        assert await store.sweep() == 0
+        async def was_tried() -> bool:
+            # On a machine that stands still a claim may be over before its turn.
+            assert await store.sweep() == 0
+            return "could not be archived, and comes again" in caplog.text
+
+        await eventually(was_tried)
         assert told.expired == []
-        assert "could not be archived, and comes again" in caplog.text
         told.problem = None
 
         async def is_archived() -> bool:
