@@ -21,6 +21,7 @@ class TestMemory(StoreConformance):
         return "memory://"
 
 
+@pytest.mark.slow
 class TestNamedMemory(StoreConformance):
     """Stores of one process share what has a name."""
 

@@ -12,6 +12,9 @@ from miniagent_backends.redis.wire.connection import Connection
 from miniagent_store.testing.proxy import Proxy
 from miniagent_store.testing.servers import Server, find_servers
 
+FIRST, *OTHERS = find_servers()
+# Names of servers: the first always, the others with the full counts.
+EACH_SERVER = [FIRST, *(pytest.param(other, marks=pytest.mark.slow) for other in OTHERS)]
 NewServer = Callable[..., Server]
 Connect = Callable[..., Awaitable[Connection]]
 
@@ -52,7 +55,7 @@ def tls_server() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session", params=sorted(find_servers()))
+@pytest.fixture(scope="session", params=EACH_SERVER)
 def each_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with Server(find_servers()[request.param]) as server:
         yield server

@@ -10,9 +10,10 @@ from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.cluster_nodes import SLOTS
 from miniagent_store.testing.servers import CommandError, find_servers
 from miniagent_store.testing.waiting import wait_until
+from tests.redis.conftest import EACH_SERVER
 
 
-@pytest.fixture(scope="module", params=sorted(find_servers()))
+@pytest.fixture(scope="module", params=EACH_SERVER)
 def each_group(request: pytest.FixtureRequest) -> Iterator[ClusterGroup]:
     with ClusterGroup(find_servers()[request.param]) as group:
         yield group

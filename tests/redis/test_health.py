@@ -25,10 +25,10 @@ from miniagent_store import (
 from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance import eventually
 from miniagent_store.testing.servers import Server, find_servers
-from tests.redis.conftest import NewServer
+from tests.redis.conftest import EACH_SERVER, NewServer
 
 SERVERS = find_servers()
-ALL = pytest.mark.parametrize("name", sorted(SERVERS))
+ALL = pytest.mark.parametrize("name", EACH_SERVER)
 
 
 async def health_of(url: str, **options: Any) -> Health:

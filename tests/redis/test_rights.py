@@ -42,6 +42,7 @@ from miniagent_store.testing.conformance.watching import WatchPromises
 from miniagent_store.testing.proxy import Proxy
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import Server, find_servers
+from tests.redis.conftest import EACH_SERVER
 from tests.redis.refused import refusal_of
 
 SERVERS = find_servers()
@@ -49,7 +50,7 @@ PASSWORD = "agent-pa55word"
 RULES = acl_rules(Keys())
 
 
-@pytest.fixture(scope="module", params=sorted(SERVERS))
+@pytest.fixture(scope="module", params=EACH_SERVER)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with Server(SERVERS[request.param]) as server:
         yield server

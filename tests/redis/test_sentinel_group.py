@@ -10,9 +10,10 @@ import pytest
 from miniagent_store.testing.sentinel import SentinelGroup
 from miniagent_store.testing.servers import CommandError, Server, find_servers
 from miniagent_store.testing.waiting import wait_until
+from tests.redis.conftest import EACH_SERVER
 
 
-@pytest.fixture(scope="module", params=sorted(find_servers()))
+@pytest.fixture(scope="module", params=EACH_SERVER)
 def each_group(request: pytest.FixtureRequest) -> Iterator[SentinelGroup]:
     with SentinelGroup(find_servers()[request.param]) as group:
         yield group

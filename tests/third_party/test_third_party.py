@@ -260,11 +260,20 @@ def test_the_command_lists_it_too(with_folder: Python) -> None:
     json.loads(output)
 
 
-def test_the_conformance_suite_runs_in_five_lines(with_folder: Python, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "some",
+    [
+        pytest.param(["-k", "append or turn or expired or tenant"], id="some"),
+        pytest.param([], id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_the_conformance_suite_runs_in_five_lines(
+    with_folder: Python, tmp_path: Path, some: list[str]
+) -> None:
     (tmp_path / "test_folder.py").write_text(SUITE)
 
     # Neither a configuration nor asyncio_mode=auto: what a stranger's project starts with.
-    output = with_folder.output("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_folder.py")
+    output = with_folder.output("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_folder.py", *some)
 
     assert " passed" in output
     assert "skipped" not in output
