@@ -29,6 +29,7 @@ bench:
 	$(PYTHON) benchmarks/redis_floor.py
 	$(PYTHON) benchmarks/large_reads.py
 	$(PYTHON) benchmarks/observing.py
+	$(PYTHON) benchmarks/tenants.py
 
 # All faults on all servers, with the full counts; writes docs/faults.md.
 faults:
