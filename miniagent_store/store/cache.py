@@ -7,8 +7,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from miniagent_store.errors import InvalidArgumentError
 from miniagent_store.options import TTL, parse_ttl_ms
+from miniagent_store.store.background import Background
 from miniagent_store.store.cache_place import CachePlace, check_tags
-from miniagent_store.store.leases import LeaseQueue
 from miniagent_store.store.single_flight import Computation, SingleFlight, cached
 
 P = ParamSpec("P")
@@ -26,9 +26,9 @@ class Cache:
     what they were to remove may still be there.
     """
 
-    def __init__(self, place: CachePlace, queue: LeaseQueue) -> None:
+    def __init__(self, place: CachePlace, background: Background) -> None:
         self._place = place
-        self._flight = SingleFlight(place, queue)
+        self._flight = SingleFlight(place, background)
 
     @property
     def hits(self) -> int:

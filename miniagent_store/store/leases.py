@@ -8,13 +8,13 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Coroutine
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest, ReadPlan, Topic
 from miniagent_store.errors import LockTimeoutError, SessionDamagedError, StoreError
+from miniagent_store.store.background import Background
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.retrying import FIRST_BACKOFF, LAST_BACKOFF, NOT_APPLIED
 
@@ -25,34 +25,6 @@ PLACE_TTL = 15.0
 # Asked again this often even if no wake-up comes; more often by the first in line, who would be passed over
 # soon, and by the second, since the first may be gone and nobody else would notice.
 WATCHDOG, WATCHDOGS = 5.0, (1.0, 2.0)
-# Seconds that closing a store waits for what is still to be given back.
-FAREWELL = 2.0
-
-
-class LeaseQueue:
-    """What is still to be given back, beside those who had it; done before the store closes."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
-
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do it beside the caller; once the store is closed, begin it and give it up."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        if self._closed:
-            asyncio.get_running_loop().call_soon(task.cancel)
-
-    async def close(self) -> None:
-        """Wait a little for what is under way, and give up the rest."""
-        self._closed = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=FAREWELL)
-        left = list(self._tasks)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
 
 
 class Lease:
@@ -63,8 +35,8 @@ class Lease:
         fence: higher than any before; pass the lease as ``fence=`` to protect a commit with it.
     """
 
-    def __init__(self, core: StoreCore, queue: LeaseQueue, request: LeaseRequest) -> None:
-        self._core, self._queue, self._request = core, queue, request
+    def __init__(self, core: StoreCore, background: Background, request: LeaseRequest) -> None:
+        self._core, self._background, self._request = core, background, request
         self.name = request.name
         self.fence = 0
         self._until = 0.0
@@ -153,7 +125,7 @@ class Lease:
     def release_later(self, problem: BaseException) -> None:
         """Let go beside the caller, who need not wait for a backend that does not answer."""
         until = time.monotonic() + self._request.ttl_ms / 1000
-        self._queue.later(self._release_again(problem, until))
+        self._background.later(self._release_again(problem, until))
 
     async def _release_again(self, problem: BaseException, until: float) -> None:
         backoff, known = FIRST_BACKOFF, False
@@ -180,14 +152,14 @@ class LeaseHolder:
     def __init__(
         self,
         core: StoreCore,
-        queue: LeaseQueue,
+        background: Background,
         scope: Literal["turn", "lock"],
         name: str,
         *,
         ttl: float,
         wait: float,
     ) -> None:
-        self._core, self._queue, self._wait = core, queue, wait
+        self._core, self._background, self._wait = core, background, wait
         self._request = LeaseRequest(
             scope,
             name,
@@ -195,7 +167,7 @@ class LeaseHolder:
             ttl_ms=max(int(ttl * 1000), 1),
             holder=f"{socket.gethostname()}:{os.getpid()}",
         )
-        self.lease = Lease(core, queue, self._request)
+        self.lease = Lease(core, background, self._request)
         # Whether something may stand under our name: a lease that we did not hear of, or a place in line.
         self._stands = False
         if core.observing is not None:
@@ -302,14 +274,18 @@ class LeaseHolder:
 class Lock:
     """``async with store.lock(name) as lease``: any name, apart from turns."""
 
-    def __init__(self, core: StoreCore, queue: LeaseQueue, name: str, *, ttl: float, wait: float) -> None:
-        self._core, self._queue, self._name = core, queue, name
+    def __init__(
+        self, core: StoreCore, background: Background, name: str, *, ttl: float, wait: float
+    ) -> None:
+        self._core, self._background, self._name = core, background, name
         self._ttl, self._wait = ttl, wait
         # Tasks that share this object stand in line one by one, as those do that do not.
         self._held: deque[LeaseHolder] = deque()
 
     async def __aenter__(self) -> Lease:
-        holder = LeaseHolder(self._core, self._queue, "lock", self._name, ttl=self._ttl, wait=self._wait)
+        holder = LeaseHolder(
+            self._core, self._background, "lock", self._name, ttl=self._ttl, wait=self._wait
+        )
         await holder.acquire()
         self._held.append(holder)
         return holder.lease

@@ -11,9 +11,10 @@ from typing import Any, ParamSpec, TypeVar, cast
 from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import BackendUnavailableError, EncodeError, LockTimeoutError
 from miniagent_store.options import TTL
+from miniagent_store.store.background import Background
 from miniagent_store.store.cache_place import AWAY, CachePlace, full_key
 from miniagent_store.store.functions import name_of, run_function
-from miniagent_store.store.leases import LeaseQueue, Lock
+from miniagent_store.store.leases import Lock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,8 +76,8 @@ class SingleFlight:
         queue: who waits for which lock.
     """
 
-    def __init__(self, place: CachePlace, queue: LeaseQueue) -> None:
-        self._place, self._queue = place, queue
+    def __init__(self, place: CachePlace, background: Background) -> None:
+        self._place, self._background = place, background
         self._flights: dict[str, asyncio.Future[Any]] = {}
 
     async def once(
@@ -120,7 +121,7 @@ class SingleFlight:
             return found[key]
         if self._place.away:
             return await self._compute(key, how, tags, compute)
-        lock = Lock(self._place.core, self._queue, f"cache/{full}", ttl=how.lease, wait=FOR_EVER)
+        lock = Lock(self._place.core, self._background, f"cache/{full}", ttl=how.lease, wait=FOR_EVER)
         try:
             found = await self._enter(lock, key, how)
         except (LockTimeoutError, *AWAY) as error:

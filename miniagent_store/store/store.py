@@ -28,6 +28,7 @@ from miniagent_store.keys.keyring import Keyring
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.reencryption import Reencryption
+from miniagent_store.store.background import Background
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.cache_place import CachePlace
@@ -35,7 +36,7 @@ from miniagent_store.store.core import StoreCore
 from miniagent_store.store.draft import CommitDraft, clean_metadata, clean_tags, draft_entry
 from miniagent_store.store.forking import fork_session
 from miniagent_store.store.kv import KeyValue
-from miniagent_store.store.leases import Lease, LeaseQueue, Lock
+from miniagent_store.store.leases import Lease, Lock
 from miniagent_store.store.limiting import count_one, rate_limited, rate_step
 from miniagent_store.store.listing import count_sessions, list_sessions
 from miniagent_store.store.popping import pop
@@ -92,9 +93,9 @@ class Store(SessionStore):
             observing.attach_calls(self)
         # Of a view, its store: held, so that whoever closes that one's store reaches this one.
         self._above: Store | None = None
-        self._queue = LeaseQueue()
+        self._background = Background()
         self._cache_place = CachePlace(core)
-        self._cache = Cache(self._cache_place, self._queue)
+        self._cache = Cache(self._cache_place, self._background)
         self._collections: dict[tuple[str, int], KeyValue] = {}
 
     # Life cycle
@@ -108,7 +109,7 @@ class Store(SessionStore):
         async with AsyncExitStack() as last_things:
             last_things.push_async_callback(self._core.close)
             last_things.push_async_callback(self._cache_place.close)
-            last_things.push_async_callback(self._queue.close)
+            last_things.push_async_callback(self._background.close)
             last_things.push_async_callback(self._tenants.close)
 
     async def __aexit__(
@@ -298,7 +299,7 @@ class Store(SessionStore):
     ) -> Turn:
         return Turn(
             self._core,
-            self._queue,
+            self._background,
             session_id,
             wait=wait,
             last=last,
@@ -476,7 +477,7 @@ class Store(SessionStore):
         check_id(name, what="lock name")
         if not ttl > 0:
             raise InvalidArgumentError(f"the ttl of a lock must be above zero seconds, not {ttl!r}")
-        return Lock(self._core, self._queue, name, ttl=ttl, wait=wait)
+        return Lock(self._core, self._background, name, ttl=ttl, wait=wait)
 
     @property
     def cache(self) -> Cache:

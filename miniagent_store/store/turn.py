@@ -14,9 +14,10 @@ from miniagent_store.errors import (
     SessionNotFoundError,
     StoreError,
 )
+from miniagent_store.store.background import Background
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.core import StoreCore
-from miniagent_store.store.leases import TURN_TTL, Lease, LeaseHolder, LeaseQueue
+from miniagent_store.store.leases import TURN_TTL, Lease, LeaseHolder
 from miniagent_store.store.reading import decode_snapshot, snapshot_plan
 from miniagent_store.values import BatchResult, Message, Session, Snapshot
 
@@ -33,7 +34,7 @@ class Turn(Batch):
     def __init__(
         self,
         core: StoreCore,
-        queue: LeaseQueue,
+        background: Background,
         session_id: str,
         *,
         wait: float = 30,
@@ -45,7 +46,7 @@ class Turn(Batch):
         self._plan: ReadPlan = snapshot_plan(
             session_id, last=last, after=None, after_time=None, logs=("messages",), state=None
         )
-        self._holder = LeaseHolder(core, queue, "turn", session_id, ttl=TURN_TTL, wait=wait)
+        self._holder = LeaseHolder(core, background, "turn", session_id, ttl=TURN_TTL, wait=wait)
         self._unanswered: StoreError | None = None
         self.session: Session | None = None
         self.snapshot: Snapshot | None = None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from miniagent_backends.redis.refusals import refuse, understanding
-from miniagent_backends.redis.routing.executor import Executor
+from miniagent_backends.redis.routing.executor import Executor, call
 from miniagent_backends.redis.schema import Keys, entry_of, pack_plan, record_of, value_of
 from miniagent_backends.redis.wire.replies import ReplyError
 from miniagent_store.backend import LogRange, LogTail, ReadPlan, ReadResult, StoredEntry
@@ -71,7 +71,7 @@ async def _read_beside(
     )
     with understanding(plan.session_id, "a part"):
         replies = await executor.at_once(
-            executor.call("read", [record_key], pack_plan(replace(plan, ranges=()), parts)),
+            call("read", [record_key], pack_plan(replace(plan, ranges=()), parts)),
             ("LRANGE", log, *bounds),
             ("LLEN", log),
             ("HGET", record_key, "t"),

@@ -176,7 +176,7 @@ class Executor:
         Raises:
             StoreError: as `run`.
         """
-        command = _call(name, keys, args)
+        command = call(name, keys, *args)
         node = await self.node_of(keys[0])
         if not large:
             return _value((await self._exchange_on(node, [command]))[0])
@@ -197,11 +197,6 @@ class Executor:
             replies: list[Any] = (await self._send(node, commands, purpose)).reply
             return replies
 
-    @staticmethod
-    def call(name: str, keys: Sequence[str], *args: Arg) -> Command:
-        """The command that runs a script."""
-        return _call(name, keys, args)
-
     async def write(
         self, name: str, keys: Sequence[str], *args: Arg, before: Sequence[Command] = ()
     ) -> Answer:
@@ -210,7 +205,7 @@ class Executor:
         Raises:
             StoreError: as `run`, of the script.
         """
-        command = _call(name, keys, args)
+        command = call(name, keys, *args)
         node = await self.node_of(keys[0])
         if not self._is_durable and all(self._topology.route(_key_of(each)) is node for each in before):
             *first, reply = await self._exchange_on(node, [*before, command])
@@ -348,10 +343,6 @@ class Executor:
 
 def call(name: str, keys: Sequence[str], *args: Arg) -> Command:
     """A script, as one of the commands of `Executor.run`."""
-    return _call(name, keys, args)
-
-
-def _call(name: str, keys: Sequence[str], args: Sequence[Arg]) -> Command:
     return ("EVALSHA", digest_of(name), len(keys), *keys, *args)
 
 
