@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, TypeVar
 
@@ -24,14 +24,16 @@ from miniagent_store.codec.codec import Codec
 from miniagent_store.errors import SerializationError, SessionDamagedError, SessionTooLargeError
 from miniagent_store.options import StoreOptions
 from miniagent_store.serializer import Context
-from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue
-from miniagent_store.values import Entry, Message, Session, from_ms, to_ms
+from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue, draft_entry
+from miniagent_store.quick_values import maker
+from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, from_ms, to_ms
 
 T = TypeVar("T")
 # Decoding goes on for so long before other tasks get a turn.
 DECODE_SECONDS = 0.0005
 # More entries than this are a long log.
 LONG_LOG = 32
+_new_session, _new_position = maker(Session), maker(Position)
 
 
 StandingDigests = dict[tuple[str, str], bytes]
@@ -99,6 +101,22 @@ class Coding:
         if digest is None:
             digest = self.codec.digest(entry.value, self.context(session_id, "digest"))
         return NewEntry(entry_id, time_ms, payload, entry.caller_id, digest)
+
+    def encode_messages(
+        self, session_id: str, log: str, messages: Sequence[Mapping[str, Any]], now_ms: int
+    ) -> tuple[NewEntry, ...] | None:
+        """The bytes of messages to append; None where the caller gave one of them an id.
+
+        Raises:
+            EncodeError, SessionTooLargeError: as `encode_entry`.
+        """
+        entries = []
+        for message in messages:
+            entry = draft_entry(log, message)
+            if entry.caller_id is not None:
+                return None
+            entries.append(self.encode_entry(session_id, entry, now_ms, {}))
+        return tuple(entries)
 
     async def decode_entries(
         self, session_id: str, log: str, stored: Sequence[StoredEntry]
@@ -191,24 +209,26 @@ class Coding:
 
     def session(self, record: Record) -> Session:
         """The public value of a record."""
-        return Session(
-            id=record.session_id,
-            kind=record.kind,
-            user_id=record.user_id,
-            agent=record.agent,
-            created_at=from_ms(record.created_ms),
-            last_activity=from_ms(record.last_activity_ms),
-            expires_at=None if record.expires_ms is None else from_ms(record.expires_ms),
-            ttl=None if record.ttl_ms is None else record.ttl_ms / 1000,
-            version=record.version,
-            epoch=record.epoch,
-            incarnation=record.incarnation,
-            message_count=record.message_count,
-            size=record.size,
-            metadata=self.decode_metadata(record),
-            tags=record.tags,
-            position=record.position,
-            token=record.token,
+        logs = record.logs
+        tails = tuple([(log, tail.base + tail.count) for log, tail in logs.items()])
+        return _new_session(
+            record.session_id,
+            record.kind,
+            record.user_id,
+            record.agent,
+            from_ms(record.created_ms),
+            from_ms(record.last_activity_ms),
+            None if record.expires_ms is None else from_ms(record.expires_ms),
+            None if record.ttl_ms is None else record.ttl_ms / 1000,
+            record.version,
+            record.epoch,
+            record.incarnation,
+            logs[MESSAGES].count if MESSAGES in logs else 0,
+            record.size,
+            self.decode_metadata(record) if record.metadata else {},
+            record.tags,
+            _new_position(record.incarnation, record.epoch, record.version, tails),
+            record.token,
         )
 
     # Drafts

@@ -31,6 +31,23 @@ def pack(*args: Arg) -> bytes:
     return packed
 
 
+class Reply(asyncio.Future[Any]):
+    """The reply to one command, to be awaited by its caller alone.
+
+    A caller that is cancelled before the command is written withdraws it; afterwards the caller is told only
+    when the reply is there, or given up, so that what became of the command is known before that goes on.
+    """
+
+    __slots__ = ("is_written",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.is_written = False
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        return False if self.is_written else super().cancel(msg)
+
+
 class Connection(asyncio.Protocol):
     """A connection to one node.
 
@@ -150,10 +167,27 @@ class Connection(asyncio.Protocol):
         if len(self._queued) >= MOST_QUEUED:
             raise Busy(f"{MOST_QUEUED} commands wait for the server")
         futures = [self._loop.create_future() for _ in commands]
+        self._queue(commands[0] if len(commands) == 1 else b"".join(commands), futures)
+        return futures
+
+    def post(self, command: bytes) -> Reply:
+        """Queue a packed command; see `Reply`.
+
+        Raises:
+            NotSent, Busy: as `send`.
+        """
+        if not self.is_open:
+            raise NotSent("the connection is closed")
+        if len(self._queued) >= MOST_QUEUED:
+            raise Busy(f"{MOST_QUEUED} commands wait for the server")
+        reply = Reply(self._loop)
+        self._queue(command, [reply])
+        return reply
+
+    def _queue(self, piece: bytes, futures: list[asyncio.Future[Any]]) -> None:
         now = self._loop.time()
         if not self._written and not self._queued:
             self._asked_at = now
-        piece = commands[0] if len(commands) == 1 else b"".join(commands)
         self._queued.append(piece)
         self._queued_futures.append(futures)
         self._queued_at.append(now)
@@ -165,7 +199,6 @@ class Connection(asyncio.Protocol):
             else:
                 self._flushing = True
                 self._loop.call_soon(self._flush)
-        return futures
 
     def send_unanswered(self, command: bytes) -> None:
         """Queue a command that is answered by a push (SUBSCRIBE in RESP3), if at all.
@@ -198,18 +231,17 @@ class Connection(asyncio.Protocol):
             pieces, futures = self._queued[:PIECE], self._queued_futures[:PIECE]
             del self._queued[:PIECE], self._queued_futures[:PIECE], self._queued_at[:PIECE]
             # What was given up before it was written never leaves.
-            alive = [
-                (piece, owed)
-                for piece, owed in zip(pieces, futures, strict=True)
-                if not owed or not all(future.done() for future in owed)
-            ]
+            alive = []
+            for piece, owed in zip(pieces, futures, strict=True):
+                if not owed or not owed[-1].done() or not all(future.done() for future in owed):
+                    alive.append(piece)
+                    self._written.extend(owed)
+                    self._sent_count += len(owed)
+                    if len(owed) == 1 and isinstance(owed[0], Reply):
+                        owed[0].is_written = True
             self._last_write = len(alive)
-            if not alive:
-                continue
-            for _, owed in alive:
-                self._written.extend(owed)
-                self._sent_count += len(owed)
-            transport.write(b"".join(piece for piece, _ in alive))
+            if alive:
+                transport.write(alive[0] if len(alive) == 1 else b"".join(alive))
 
     # What the loop calls
 
