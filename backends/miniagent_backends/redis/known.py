@@ -35,19 +35,22 @@ CHANGING = (b"version", b"size", b"active", b"logs")
 class _Window:
     """A writer's last outcomes, as they are packed: a stamp, then one outcome each."""
 
-    __slots__ = ("newest", "outcomes", "stamp")
+    __slots__ = ("lengths", "newest", "outcomes", "stamp")
 
     def __init__(self, packed: bytes) -> None:
         self.stamp, *outcomes = unpack(packed)
         self.newest: int = outcomes[-1][0] if outcomes else 0
-        self.outcomes = deque(map(pack, outcomes), maxlen=OUTCOME_WINDOW)
+        each = [pack(outcome) for outcome in outcomes]
+        self.outcomes, self.lengths = b"".join(each), deque(map(len, each))
 
     def add(self, counter: int, not_after_ms: int, version: int, sequences: tuple[int, ...]) -> bytes:
         """Take in an outcome; how the window is packed then."""
         self.newest, self.stamp = counter, max(self.stamp, not_after_ms)
-        self.outcomes.append(_pack((counter, version, sequences, (), ())))
-        head = _pack_array_header(len(self.outcomes) + 1)
-        return b"".join((head, _pack(self.stamp), *self.outcomes))
+        outcome, lengths = _pack((counter, version, sequences, (), ())), self.lengths
+        start = lengths.popleft() if len(lengths) == OUTCOME_WINDOW else 0
+        lengths.append(len(outcome))
+        self.outcomes = self.outcomes[start:] + outcome
+        return _pack_array_header(len(lengths) + 1) + _pack(self.stamp) + self.outcomes
 
 
 @dataclass(slots=True)
