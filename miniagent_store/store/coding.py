@@ -23,9 +23,9 @@ from miniagent_store.backend import (
 from miniagent_store.codec.codec import Codec
 from miniagent_store.errors import SerializationError, SessionDamagedError, SessionTooLargeError
 from miniagent_store.options import StoreOptions
+from miniagent_store.quick_values import maker
 from miniagent_store.serializer import Context
 from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue, draft_entry
-from miniagent_store.quick_values import maker
 from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, from_ms, to_ms
 
 T = TypeVar("T")

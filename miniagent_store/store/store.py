@@ -28,8 +28,8 @@ from miniagent_store.keys.keyring import Keyring
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.reencryption import Reencryption
-from miniagent_store.store.background import Background
 from miniagent_store.store.appending import append_plainly
+from miniagent_store.store.background import Background
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.cache_place import CachePlace

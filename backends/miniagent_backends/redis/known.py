@@ -11,7 +11,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from miniagent_backends.redis.routing.executor import call
 from miniagent_backends.redis.schema import Keys, element_of, pack, slack_ms, unpack
-from miniagent_backends.redis.wire.connection import Arg
+from miniagent_backends.redis.wire.connection import Command
 from miniagent_store.backend import (
     MAX_NOT_AFTER_MS,
     OUTCOME_WINDOW,
@@ -50,7 +50,8 @@ class _Window:
         start = lengths.popleft() if len(lengths) == OUTCOME_WINDOW else 0
         lengths.append(len(outcome))
         self.outcomes = self.outcomes[start:] + outcome
-        return _pack_array_header(len(lengths) + 1) + _pack(self.stamp) + self.outcomes
+        packed: bytes = _pack_array_header(len(lengths) + 1) + _pack(self.stamp) + self.outcomes
+        return packed
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class _Known:
 class FastAppend(NamedTuple):
     """A commit that is ready: the call of append.lua, and the answer if it is applied."""
 
-    command: tuple[Arg, ...]
+    command: Command
     result: CommitResult
 
 

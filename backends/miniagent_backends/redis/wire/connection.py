@@ -34,8 +34,8 @@ def pack(*args: Arg) -> bytes:
 class Reply(asyncio.Future[Any]):
     """The reply to one command, to be awaited by its caller alone.
 
-    A caller that is cancelled before the command is written withdraws it; afterwards the caller is told only
-    when the reply is there, or given up, so that what became of the command is known before that goes on.
+    A caller that is cancelled before the command is written withdraws it. Afterwards the caller hears of it
+    when the reply is there, or given up: what became of the command is known before that goes on.
     """
 
     __slots__ = ("is_written",)
