@@ -24,6 +24,7 @@ from miniagent_backends.redis.wire.connection import Arg, Command, pack
 from miniagent_backends.redis.wire.events import Events
 from miniagent_backends.redis.wire.node import Node
 from miniagent_backends.redis.wire.replies import Meaning, NotSent, ReplyError, SentUnknown, meaning_of
+from miniagent_backends.redis.wire.waiting import settled
 from miniagent_store.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -36,7 +37,7 @@ DURABLE = "durable"
 MOST_HOPS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What came of a script.
 
@@ -228,11 +229,18 @@ class Executor:
             StoreError: as `run`.
         """
         node = None if self._is_durable else self._topology.route(_key_of(command))
-        reply = None if node is None else node.post(pack(*command))
-        if node is None or reply is None:
+        posted = None if node is None else node.post(pack(*command))
+        if node is None or posted is None:
             return await self._write(command)
+        connection, reply = posted
         try:
             return Answer(await reply)
+        except asyncio.CancelledError:
+            # What was begun ends, and its outcome is known before the cancellation goes on.
+            if reply.cancelled() and (again := connection.outlast(reply)) is not None:
+                await settled([again])
+                again.exception()  # looked at, so that nobody warns that it was not
+            raise
         except ReplyError as error:
             answer = await self._follow(node, command, Answer(error), "commands")
             return replace(answer, reply=_value(answer.reply))

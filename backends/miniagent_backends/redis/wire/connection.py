@@ -31,23 +31,6 @@ def pack(*args: Arg) -> bytes:
     return packed
 
 
-class Reply(asyncio.Future[Any]):
-    """The reply to one command, to be awaited by its caller alone.
-
-    A caller that is cancelled before the command is written withdraws it. Afterwards the caller hears of it
-    when the reply is there, or given up: what became of the command is known before that goes on.
-    """
-
-    __slots__ = ("is_written",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self.is_written = False
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        return False if self.is_written else super().cancel(msg)
-
-
 class Connection(asyncio.Protocol):
     """A connection to one node.
 
@@ -170,19 +153,30 @@ class Connection(asyncio.Protocol):
         self._queue(commands[0] if len(commands) == 1 else b"".join(commands), futures)
         return futures
 
-    def post(self, command: bytes) -> Reply:
-        """Queue a packed command; see `Reply`.
+    def post(self, command: bytes) -> asyncio.Future[Any]:
+        """Queue a packed command; the future of its reply.
+
+        Whoever gives it up (cancels the future) before it is written withdraws it; see `outlast`.
 
         Raises:
             NotSent, Busy: as `send`.
         """
-        if not self.is_open:
+        transport = self._transport
+        if transport is None or transport.is_closing():
             raise NotSent("the connection is closed")
         if len(self._queued) >= MOST_QUEUED:
             raise Busy(f"{MOST_QUEUED} commands wait for the server")
-        reply = Reply(self._loop)
-        self._queue(command, [reply])
-        return reply
+        future = self._loop.create_future()
+        self._queue(command, [future])
+        return future
+
+    def outlast(self, given_up: asyncio.Future[Any]) -> asyncio.Future[Any] | None:
+        """A new future for the reply to a command whose own was cancelled; None if it was not written."""
+        for at, future in enumerate(self._written):
+            if future is given_up:
+                self._written[at] = self._loop.create_future()
+                return self._written[at]
+        return None
 
     def _queue(self, piece: bytes, futures: list[asyncio.Future[Any]]) -> None:
         now = self._loop.time()
@@ -237,8 +231,6 @@ class Connection(asyncio.Protocol):
                     alive.append(piece)
                     self._written.extend(owed)
                     self._sent_count += len(owed)
-                    if len(owed) == 1 and isinstance(owed[0], Reply):
-                        owed[0].is_written = True
             self._last_write = len(alive)
             if alive:
                 transport.write(alive[0] if len(alive) == 1 else b"".join(alive))

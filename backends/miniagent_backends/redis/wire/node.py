@@ -10,7 +10,7 @@ from typing import Any
 
 from miniagent_backends.redis.wire.circuit import Circuit
 from miniagent_backends.redis.wire.clock import ServerClock
-from miniagent_backends.redis.wire.connection import Arg, Connection, Reply, pack
+from miniagent_backends.redis.wire.connection import Arg, Connection, pack
 from miniagent_backends.redis.wire.durable import DurableLane
 from miniagent_backends.redis.wire.events import Events
 from miniagent_backends.redis.wire.failures import error_of, problem_of_connecting
@@ -216,16 +216,16 @@ class Node:
         except (NotSent, SentUnknown) as error:
             raise self.problem_of(error) from None
 
-    def post(self, command: bytes) -> Reply | None:
+    def post(self, command: bytes) -> tuple[Connection, asyncio.Future[Any]] | None:
         """Send one packed command over the connection that is there; None where there is none to use.
 
         What awaiting the reply raises is for `problem_of`.
         """
         connection = self._connections.get("commands")
-        if connection is None or not connection.is_open or connection.is_stalled:
+        if connection is None or connection.is_stalled:
             return None
         try:
-            return connection.post(command)
+            return connection, connection.post(command)
         except NotSent:
             return None
 
