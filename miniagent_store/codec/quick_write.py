@@ -1,8 +1,8 @@
 """The short way to write most values: plain data, packed by a serializer that checks what it packs.
 
 Only what a serializer would not notice is checked here: exact types, keys, depth, floats that are finite.
-Ranges of ints and validity of text it notices while it packs. Whatever this does not know, or does not like,
-is left to the long way, which tells what is wrong.
+Ranges of ints and validity of text it notices while it packs. Whatever this does not know, or does not
+like, is left to the long way, which tells what is wrong.
 """
 
 from __future__ import annotations
