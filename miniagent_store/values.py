@@ -74,18 +74,22 @@ class Message(Mapping[str, Any]):
         time: datetime | None = None,
         **extra: Any,
     ) -> None:
-        given = {
-            "name": name,
-            "tool_calls": tool_calls,
-            "tool_call_id": tool_call_id,
-            "metadata": metadata,
-            "id": id,
-            "time": time,
-        }
-        self._fields = {"role": role, "content": content}
-        self._fields.update((key, value) for key, value in given.items() if value is not None)
-        self._fields.update(extra)
+        self._fields = fields = {"role": role, "content": content}
         self._time = None
+        if name is not None:
+            fields["name"] = name
+        if tool_calls is not None:
+            fields["tool_calls"] = tool_calls
+        if tool_call_id is not None:
+            fields["tool_call_id"] = tool_call_id
+        if metadata is not None:
+            fields["metadata"] = metadata
+        if id is not None:
+            fields["id"] = id
+        if time is not None:
+            fields["time"] = time
+        if extra:
+            fields.update(extra)
 
     @classmethod
     def user(cls, content: Any, **more: Any) -> Self:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from miniagent_store.backend import Append, Commit, CommitResult, Create
+from miniagent_store.backend import Commit, CommitResult, Create
 from miniagent_store.store.draft import CommitDraft
 from miniagent_store.store.retrying import FORESEEN
 
@@ -34,16 +34,15 @@ async def append_plainly(
         return None
     backend, writer = core.backend, core.writer
     now_ms = backend.now_ms()
-    entries = core.coding.encode_messages(session_id, log, messages, now_ms)
-    if entries is None:
+    append = core.coding.encode_messages(session_id, log, messages, now_ms)
+    if append is None:
         return None
     identity = writer.begin_lone(session_id, now_ms)
     if identity is None:
         identity = await writer.begin(session_id, backend.now_ms)
-    changes = (Append(log, entries),)
     max_size = core.options.max_session_size
     commit = Commit(
-        session_id, identity, now_ms, create, None, (), None, changes, (), None, None, None, max_size
+        session_id, identity, now_ms, create, None, (), None, (append,), (), None, None, None, max_size
     )
     started = time.monotonic()
     try:
