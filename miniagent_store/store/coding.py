@@ -26,7 +26,7 @@ from miniagent_store.errors import SerializationError, SessionDamagedError, Sess
 from miniagent_store.options import StoreOptions
 from miniagent_store.quick_values import maker
 from miniagent_store.serializer import Context
-from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue, draft_entry
+from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue
 from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, from_ms, to_ms
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Coding:
     def encode_messages(
         self, session_id: str, log: str, messages: Sequence[Mapping[str, Any]], now_ms: int
     ) -> Append | None:
-        """As `encode_append`, for messages to which no id or time was given; None if there is another one."""
+        """As `encode_append`, for messages without an id or a time of their own; None if one has some."""
         write = self.codec.value_writer(_log_place(self._namespace, session_id, log), len(messages))
         random, at = os.urandom(ENTRY_ID_SIZE * len(messages)), 0
         entries: list[NewEntry] = []
