@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from miniagent_store.backend.records import Record, StoredEntry, StoredValue
@@ -64,14 +64,14 @@ class ReadResult:
     """What a `ReadPlan` asked for; `record` is None, and the rest empty, if there is no session.
 
     Attributes:
-        entries: one tuple a range.
+        entries: one sequence a range: a tuple, or `EntryColumns`.
         values: of `names`, those that are there.
         scans: one tuple a scan.
         resets: `Record.changed_since` of the plan's `since`.
     """
 
     record: Record | None
-    entries: tuple[tuple[StoredEntry, ...], ...] = ()
+    entries: tuple[Sequence[StoredEntry], ...] = ()
     values: tuple[StoredValue, ...] = ()
     scans: tuple[tuple[StoredValue, ...], ...] = ()
     resets: Mapping[str, int] = field(default_factory=dict)

@@ -121,6 +121,11 @@ class Keys:
             "notify": f"{start}notify:{tag}",
         }
 
+    @staticmethod
+    def log(parts: Mapping[str, str], log: str) -> str:
+        """The key of a log, from the parts of its session."""
+        return {"messages": parts["thread"], "events": parts["events"]}.get(log, parts["log"] + log)
+
     def stage(self, session_id: str, stage: str) -> str:
         """What all keys of a stage start with."""
         return f"{self.start}stage:{same_slot(self.record(session_id))}:{stage}:"
@@ -386,7 +391,18 @@ def result_of(session_id: str, reply: list[Any]) -> CommitResult:
 
 def record_of(session_id: str, token: bytes, packed: bytes, expires: bytes, fence: int) -> Record:
     """The record from the fields of its hash."""
-    row = {name.decode(): value for name, value in unpack(packed).items()}
+    return record_of_row(session_id, token, row_of(packed), expires, fence)
+
+
+def row_of(packed: bytes) -> dict[str, Any]:
+    """What a record's hash keeps packed."""
+    return {name.decode(): value for name, value in unpack(packed).items()}
+
+
+def record_of_row(
+    session_id: str, token: bytes, row: Mapping[str, Any], expires: bytes, fence: int
+) -> Record:
+    """The record from the fields of its hash, one of them unpacked."""
     logs = row["logs"]
     return Record(
         session_id=session_id,

@@ -183,19 +183,28 @@ class Executor:
         async with node.readers.one() as purpose:
             return _value((await self._exchange_on(node, [command], purpose))[0])
 
-    async def at_once(self, *commands: Command) -> list[Any]:
-        """Commands of one slot that only read, back to back over a connection for large reads.
+    async def at_once(self, *commands: Command, large: bool = False) -> list[Any]:
+        """Commands of one slot that only read, back to back.
 
         Their replies, with error replies among them: what has to be sent elsewhere is not, since then they
         would not be back to back any more.
+
+        Args:
+            commands: the first one's key says where they go.
+            large: their replies may be large: read them over a connection where no commit waits behind.
 
         Raises:
             StoreError: there was no answer.
         """
         node = await self.node_of(_key_of(commands[0]))
-        async with node.readers.one() as purpose:
-            replies: list[Any] = (await self._send(node, commands, purpose)).reply
-            return replies
+        try:
+            if not large:
+                return await node.look(commands)
+            async with node.readers.one() as purpose:
+                return await node.look(commands, purpose)
+        except (BackendUnavailableError, OutcomeUnknownError):
+            self._topology.suspect(node)
+            raise
 
     async def write(
         self, name: str, keys: Sequence[str], *args: Arg, before: Sequence[Command] = ()

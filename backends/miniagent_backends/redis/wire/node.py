@@ -16,7 +16,7 @@ from miniagent_backends.redis.wire.events import Events
 from miniagent_backends.redis.wire.failures import error_of, problem_of_connecting
 from miniagent_backends.redis.wire.readers import Readers
 from miniagent_backends.redis.wire.replies import NotSent, ReplyError, SentUnknown
-from miniagent_backends.redis.wire.waiting import replies
+from miniagent_backends.redis.wire.waiting import answers, replies
 from miniagent_store.errors import (
     BackendUnavailableError,
     OutcomeUnknownError,
@@ -213,6 +213,20 @@ class Node:
         try:
             futures = connection.send(*_packed(commands, asking))
             return _unasked(await replies(futures), asking)
+        except NotSent as error:
+            raise BackendUnavailableError(f"{self.name} did not take the command: {error}") from None
+        except SentUnknown as error:
+            raise OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {error}") from None
+
+    async def look(self, commands: Sequence[Sequence[Arg]], purpose: str = "commands") -> list[Any]:
+        """As `exchange`, for commands that only read: a caller who is cancelled goes on at once.
+
+        Raises:
+            BackendUnavailableError, OutcomeUnknownError, StoreError: as `exchange`.
+        """
+        connection = await self.connection(purpose)
+        try:
+            return await answers(connection.send(*_packed(commands, False)))
         except NotSent as error:
             raise BackendUnavailableError(f"{self.name} did not take the command: {error}") from None
         except SentUnknown as error:

@@ -1,0 +1,149 @@
+"""Reading by plain commands, back to back in one write: a script that says the same takes twice as long.
+
+All that changes a session replaces its token. What is read between two sights of one token is therefore
+what the session was at one moment, though other commands may have come between.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from miniagent_backends.redis.elements import entries_of
+from miniagent_backends.redis.routing.executor import Executor
+from miniagent_backends.redis.schema import Keys, record_of_row, row_of, value_of
+from miniagent_backends.redis.wire.connection import Command
+from miniagent_backends.redis.wire.replies import ReplyError
+from miniagent_store.backend import LogRange, LogTail, ReadPlan, ReadResult, Record
+
+# Reads of more entries than this go over connections of their own, so that commits do not wait for them.
+LARGE_READ = 200
+# Logs whose length is always looked at: most sessions have no others.
+_USUAL_LOGS = ("messages", "events")
+Bounds = tuple[int, int]
+
+
+async def read_plainly(executor: Executor, keys: Keys, plan: ReadPlan) -> ReadResult | None:
+    """See `Backend.read`.
+
+    None where plain commands cannot tell: what they do not know, what has changed meanwhile, what has to be
+    asked of another node, and all that is damaged. The script can, or says what is wrong.
+    """
+    bounds = [bounds_of(wanted) for wanted in plan.ranges]
+    if plan.scans or plan.expired or None in bounds:
+        return None
+    record_key, parts = keys.record(plan.session_id), keys.parts(plan.session_id)
+    logs = dict.fromkeys((*_USUAL_LOGS, *(wanted.log for wanted in plan.ranges)))
+    commands: list[Command] = [
+        ("HMGET", record_key, "t", "m", "x", "f"),
+        ("TIME",),
+        ("HLEN", parts["state"]),
+        ("ZCARD", parts["names"]),
+        ("HLEN", parts["count"]),
+        ("HLEN", parts["ids"]),
+        *(("LLEN", keys.log(parts, log)) for log in logs),
+        *(
+            ("LRANGE", keys.log(parts, wanted.log), *each)
+            for wanted, each in zip(plan.ranges, bounds, strict=True)
+            if each is not None
+        ),
+    ]
+    if plan.names:
+        commands += [("HMGET", parts[part], *plan.names) for part in ("state", "count")]
+    commands.append(("HGET", record_key, "t"))
+    replies = await executor.at_once(*commands, large=any(map(is_large, plan.ranges)))
+    if any(isinstance(reply, ReplyError) for reply in replies):
+        return None
+    if replies[0][0] is None and replies[-1] is None:
+        return ReadResult(None)
+    try:
+        result = await _result_of(plan, replies, tuple(logs))
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    if result is None or result.record is None:
+        return result
+    others = [log for log in result.record.logs if log not in logs]
+    if others and not await _are_whole(executor, keys, result.record, others):
+        return None
+    return result
+
+
+async def _result_of(plan: ReadPlan, replies: list[Any], logs: tuple[str, ...]) -> ReadResult | None:
+    (token, packed, expires, fence), clock, *sizes = replies[:6]
+    if not token or not packed or token != replies[-1]:
+        return None
+    now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+    if expires and int(expires) <= now_ms:
+        return ReadResult(None)
+    row = row_of(packed)
+    record = record_of_row(plan.session_id, token, row, expires or b"", int(fence or 0))
+    if sizes != [row["values"], row["values"], row["counters"], row["ids"]]:
+        return None
+    if plan.since and record.changed_since(*plan.since):
+        return None
+    at = 6 + len(logs)
+    lengths = dict(zip(logs, replies[6:at], strict=True))
+    if any(lengths[log] < tail.count for log, tail in record.logs.items() if log in lengths):
+        return None
+    entries = []
+    for wanted in plan.ranges:
+        tail = record.tail(wanted.log)
+        first = _first(wanted, tail)
+        # Longer than the record says: LRANGE may have counted from another end.
+        if first is None or lengths[wanted.log] != tail.count:
+            return None
+        entries.append(await entries_of(replies[at], first))
+        at += 1
+    values = ()
+    if plan.names:
+        rows = zip(plan.names, replies[at], replies[at + 1], strict=True)
+        found = (
+            value_of([name.encode(), blob, counter or b""])
+            for name, blob, counter in rows
+            if blob is not None
+        )
+        values = tuple(each for each in found if each.expires_ms is None or each.expires_ms > now_ms)
+    return ReadResult(record, tuple(entries), values)
+
+
+async def _are_whole(executor: Executor, keys: Keys, record: Record, logs: list[str]) -> bool:
+    """Whether logs hold what the record says, which has not changed meanwhile."""
+    record_key, parts = keys.record(record.session_id), keys.parts(record.session_id)
+    lengths = [("LLEN", keys.log(parts, log)) for log in logs]
+    *found, token = await executor.at_once(*lengths, ("HGET", record_key, "t"))
+    if token != record.token or any(isinstance(each, ReplyError) for each in found):
+        return False
+    return all(each >= record.logs[log].count for log, each in zip(logs, found, strict=True))
+
+
+def bounds_of(wanted: LogRange) -> Bounds | None:
+    """What LRANGE is asked for, as if the log began at its first entry; None if that cannot be said."""
+    if wanted.not_before_ms is not None:
+        return None
+    if wanted.last is not None:
+        if (wanted.after, wanted.before, wanted.limit) != (0, None, None):
+            return None
+        # -0 would be the first.
+        return (-wanted.last, -1) if wanted.last else (1, 0)
+    ends = []
+    if wanted.before is not None:
+        ends.append(wanted.before - 2)
+    if wanted.limit is not None:
+        ends.append(wanted.after + wanted.limit - 1)
+    # A negative index would count from the end.
+    return (wanted.after, min(ends, default=-1)) if min(ends, default=0) >= 0 else None
+
+
+def _first(wanted: LogRange, tail: LogTail) -> int | None:
+    """The sequence of the first element that was read; None if the log does not begin where we thought."""
+    if wanted.last is not None:
+        return max(tail.last - wanted.last, tail.base) + 1
+    if tail.base and (wanted.after, wanted.before, wanted.limit) != (0, None, None):
+        return None
+    return max(wanted.after, tail.base) + 1
+
+
+def is_large(wanted: LogRange) -> bool:
+    sizes = [size for size in (wanted.last, wanted.limit) if size is not None]
+    return not sizes or min(sizes) > LARGE_READ
