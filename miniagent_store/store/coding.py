@@ -198,6 +198,5 @@ class Coding:
         return StateSet(change.name, payload, change.ttl_ms, change.if_version, change.required)
 
 
-def _messages_of(some: EntryColumns, values: Sequence[Any]) -> list[Message]:
-    fields = [value if type(value) is dict else dict(value) for value in values]
-    return Message.of_all_stored(fields, some.times_ms)
+def _messages_of(some: EntryColumns, values: Sequence[dict[str, Any]]) -> list[Message]:
+    return Message.of_all_stored(values, some.times_ms)

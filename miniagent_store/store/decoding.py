@@ -37,7 +37,7 @@ class LogDecoding:
         self,
         place: Context,
         stored: Sequence[StoredEntry],
-        make: Callable[[EntryColumns, Sequence[Any]], list[T]],
+        make: Callable[[EntryColumns, Sequence[dict[str, Any]]], list[T]],
     ) -> list[T]:
         """What `make` makes of some entries and their values, for all of them.
 
@@ -82,14 +82,15 @@ class LogDecoding:
     def _at_once(self, place: Context, entries: EntryColumns) -> list[dict[str, Any]] | None:
         return self._codec.decode_all(entries.data, entries.start, place, entries.ids)
 
-    def _one_by_one(self, place: Context, entries: EntryColumns) -> Iterator[Any]:
+    def _one_by_one(self, place: Context, entries: EntryColumns) -> Iterator[dict[str, Any]]:
         decode, bound, start = self._codec.decode, self._codec.bound, entries.start
         for seq, entry_id, data in zip(entries.seqs, entries.ids, entries.data, strict=True):
             # Where bytes are not bound to their place, the place is for errors only.
             its_place = replace(place, entry_id=entry_id) if bound else place
             try:
-                yield decode(data[start:] if start else data, its_place)
+                value = decode(data[start:] if start else data, its_place)
             except SerializationError as error:
                 if error.context is not None:
                     error.context = f"session {place.session_id!r} (log {place.log!r}, entry {seq})"
                 raise
+            yield value if type(value) is dict else dict(value)

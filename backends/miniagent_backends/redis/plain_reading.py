@@ -6,14 +6,14 @@ what the session was at one moment, though other commands may have come between.
 
 from __future__ import annotations
 
+import functools
 import struct
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from miniagent_backends.redis.elements import entries_of
 from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.schema import Keys, record_of_row, row_of, value_of
-from miniagent_backends.redis.wire.connection import Command
+from miniagent_backends.redis.wire.connection import Command, pack
 from miniagent_backends.redis.wire.replies import ReplyError
 from miniagent_store.backend import LogRange, LogTail, ReadPlan, ReadResult, Record
 
@@ -24,49 +24,78 @@ _USUAL_LOGS = ("messages", "events")
 Bounds = tuple[int, int]
 
 
+class Question(NamedTuple):
+    """Commands that ask for what a plan wants.
+
+    Attributes:
+        key: of the record.
+        logs: whose lengths are asked for, in their order.
+        packed: the commands, as they go over the wire.
+        count: how many there are.
+        large: whether there may be much to answer.
+    """
+
+    key: str
+    logs: tuple[str, ...]
+    packed: bytes
+    count: int
+    large: bool
+
+
 async def read_plainly(executor: Executor, keys: Keys, plan: ReadPlan) -> ReadResult | None:
     """See `Backend.read`.
 
     None where plain commands cannot tell: what they do not know, what has changed meanwhile, what has to be
     asked of another node, and all that is damaged. The script can, or says what is wrong.
     """
-    bounds = [bounds_of(wanted) for wanted in plan.ranges]
-    if plan.scans or plan.expired or None in bounds:
+    if plan.scans or plan.expired:
         return None
-    record_key, parts = keys.record(plan.session_id), keys.parts(plan.session_id)
-    logs = dict.fromkeys((*_USUAL_LOGS, *(wanted.log for wanted in plan.ranges)))
+    question = _question(keys, plan.session_id, plan.ranges, plan.names)
+    if question is None:
+        return None
+    replies = await executor.look(question.key, question.packed, question.count, large=question.large)
+    fields = replies[0]
+    if type(fields) is list and fields[0] is None and replies[-1] is None:
+        return ReadResult(None)
+    try:
+        result = await _result_of(plan, replies, question.logs)
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    if result is None or result.record is None:
+        return result
+    logs = result.record.logs
+    if len(logs) > 1 and not await _are_whole(executor, keys, result.record, set(logs) - {*question.logs}):
+        return None
+    return result
+
+
+# As long as a session is read again and again in the same way, it is asked the same.
+@functools.lru_cache(maxsize=1024)
+def _question(
+    keys: Keys, session_id: str, ranges: tuple[LogRange, ...], names: tuple[str, ...]
+) -> Question | None:
+    """None if it cannot be asked without knowing the record."""
+    key, parts = keys.record(session_id), keys.parts(session_id)
+    logs = tuple(dict.fromkeys((*_USUAL_LOGS, *(wanted.log for wanted in ranges))))
     commands: list[Command] = [
-        ("HMGET", record_key, "t", "m", "x", "f"),
+        ("HMGET", key, "t", "m", "x", "f"),
         ("TIME",),
         ("HLEN", parts["state"]),
         ("ZCARD", parts["names"]),
         ("HLEN", parts["count"]),
         ("HLEN", parts["ids"]),
         *(("LLEN", keys.log(parts, log)) for log in logs),
-        *(
-            ("LRANGE", keys.log(parts, wanted.log), *each)
-            for wanted, each in zip(plan.ranges, bounds, strict=True)
-            if each is not None
-        ),
     ]
-    if plan.names:
-        commands += [("HMGET", parts[part], *plan.names) for part in ("state", "count")]
-    commands.append(("HGET", record_key, "t"))
-    replies = await executor.at_once(*commands, large=any(map(is_large, plan.ranges)))
-    if any(isinstance(reply, ReplyError) for reply in replies):
-        return None
-    if replies[0][0] is None and replies[-1] is None:
-        return ReadResult(None)
-    try:
-        result = await _result_of(plan, replies, tuple(logs))
-    except (struct.error, ValueError, LookupError, TypeError, AttributeError):
-        return None
-    if result is None or result.record is None:
-        return result
-    others = [log for log in result.record.logs if log not in logs]
-    if others and not await _are_whole(executor, keys, result.record, others):
-        return None
-    return result
+    for wanted in ranges:
+        bounds = bounds_of(wanted)
+        if bounds is None:
+            return None
+        commands.append(("LRANGE", keys.log(parts, wanted.log), *bounds))
+    if names:
+        commands += [("HMGET", parts[part], *names) for part in ("state", "count")]
+    commands.append(("HGET", key, "t"))
+    packed = b"".join([pack(*command) for command in commands])
+    return Question(key, logs, packed, len(commands), any(map(is_large, ranges)))
 
 
 async def _result_of(plan: ReadPlan, replies: list[Any], logs: tuple[str, ...]) -> ReadResult | None:
@@ -107,14 +136,16 @@ async def _result_of(plan: ReadPlan, replies: list[Any], logs: tuple[str, ...]) 
     return ReadResult(record, tuple(entries), values)
 
 
-async def _are_whole(executor: Executor, keys: Keys, record: Record, logs: list[str]) -> bool:
+async def _are_whole(executor: Executor, keys: Keys, record: Record, logs: set[str]) -> bool:
     """Whether logs hold what the record says, which has not changed meanwhile."""
-    record_key, parts = keys.record(record.session_id), keys.parts(record.session_id)
-    lengths = [("LLEN", keys.log(parts, log)) for log in logs]
-    *found, token = await executor.at_once(*lengths, ("HGET", record_key, "t"))
-    if token != record.token or any(isinstance(each, ReplyError) for each in found):
+    if not logs:
+        return True
+    key, parts = keys.record(record.session_id), keys.parts(record.session_id)
+    commands = [*(pack("LLEN", keys.log(parts, log)) for log in logs), pack("HGET", key, "t")]
+    *lengths, token = await executor.look(key, b"".join(commands), len(commands))
+    if token != record.token or any(isinstance(each, ReplyError) for each in lengths):
         return False
-    return all(each >= record.logs[log].count for log, each in zip(logs, found, strict=True))
+    return all(each >= record.logs[log].count for log, each in zip(logs, lengths, strict=True))
 
 
 def bounds_of(wanted: LogRange) -> Bounds | None:

@@ -183,25 +183,27 @@ class Executor:
         async with node.readers.one() as purpose:
             return _value((await self._exchange_on(node, [command], purpose))[0])
 
-    async def at_once(self, *commands: Command, large: bool = False) -> list[Any]:
+    async def look(self, key: str, packed: bytes, count: int, *, large: bool = False) -> list[Any]:
         """Commands of one slot that only read, back to back.
 
         Their replies, with error replies among them: what has to be sent elsewhere is not, since then they
         would not be back to back any more.
 
         Args:
-            commands: the first one's key says where they go.
+            key: of their slot.
+            packed: the commands, as they go over the wire.
+            count: how many there are.
             large: their replies may be large: read them over a connection where no commit waits behind.
 
         Raises:
             StoreError: there was no answer.
         """
-        node = await self.node_of(_key_of(commands[0]))
+        node = self._topology.route(key) or await self._topology.find(key)
         try:
             if not large:
-                return await node.look(commands)
+                return await node.look(packed, count)
             async with node.readers.one() as purpose:
-                return await node.look(commands, purpose)
+                return await node.look(packed, count, purpose)
         except (BackendUnavailableError, OutcomeUnknownError):
             self._topology.suspect(node)
             raise

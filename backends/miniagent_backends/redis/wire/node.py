@@ -16,7 +16,7 @@ from miniagent_backends.redis.wire.events import Events
 from miniagent_backends.redis.wire.failures import error_of, problem_of_connecting
 from miniagent_backends.redis.wire.readers import Readers
 from miniagent_backends.redis.wire.replies import NotSent, ReplyError, SentUnknown
-from miniagent_backends.redis.wire.waiting import answers, replies
+from miniagent_backends.redis.wire.waiting import replies
 from miniagent_store.errors import (
     BackendUnavailableError,
     OutcomeUnknownError,
@@ -218,15 +218,20 @@ class Node:
         except SentUnknown as error:
             raise OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {error}") from None
 
-    async def look(self, commands: Sequence[Sequence[Arg]], purpose: str = "commands") -> list[Any]:
-        """As `exchange`, for commands that only read: a caller who is cancelled goes on at once.
+    async def look(self, packed: bytes, count: int, purpose: str = "commands") -> list[Any]:
+        """As `exchange`, for packed commands that only read: a caller who is cancelled goes on at once.
+
+        Args:
+            packed: the commands, one behind the other.
+            count: how many there are.
+            purpose: as `connection` takes it.
 
         Raises:
             BackendUnavailableError, OutcomeUnknownError, StoreError: as `exchange`.
         """
         connection = await self.connection(purpose)
         try:
-            return await answers(connection.send(*_packed(commands, False)))
+            return await connection.look(packed, count)
         except NotSent as error:
             raise BackendUnavailableError(f"{self.name} did not take the command: {error}") from None
         except SentUnknown as error:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from miniagent_backends.redis.wire.replies import NotSent, ReplyError, SentUnknown
+from miniagent_backends.redis.wire.replies import ReplyError
 
 
 async def settled(futures: Sequence[asyncio.Future[Any]]) -> None:
@@ -47,24 +47,6 @@ async def replies(futures: Sequence[asyncio.Future[Any]]) -> list[Any]:
         problem if problem is not None else future.result()
         for future, problem in zip(futures, problems, strict=True)
     ]
-
-
-async def answers(futures: Sequence[asyncio.Future[Any]]) -> list[Any]:
-    """As `replies`, of commands that only read: a caller who is cancelled goes on at once.
-
-    Raises:
-        NotSent, SentUnknown: as `replies`.
-    """
-    try:
-        # Settled in their order: the others are done when it is. One turn of the loop less than `settled`.
-        await futures[-1]
-    except asyncio.CancelledError:
-        for future in futures:
-            future.cancel()
-        raise
-    except (NotSent, SentUnknown, ReplyError):
-        pass  # told by what follows
-    return await replies(futures)
 
 
 def _settle(waiter: asyncio.Future[None], _: asyncio.Future[Any]) -> None:
