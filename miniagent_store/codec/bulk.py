@@ -16,7 +16,7 @@ from miniagent_store.serializer import Context, Layer, Limits, Serializer
 # More than this is not decoded without giving others a turn.
 BYTES_AT_ONCE = 256 * 1024
 BulkReader = Callable[[Sequence[bytes], int, Context, Sequence[bytes]], list[dict[str, Any]]]
-"""Mappings from envelopes that begin at an index, a place, and the ids of its entries. May raise anything."""
+"""(bytes that end with envelopes, where these begin, place, ids of entries) → mappings; raises anything."""
 
 
 def bulk_reader(

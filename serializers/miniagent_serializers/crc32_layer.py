@@ -3,7 +3,8 @@ bytes on purpose; that is what authentication is for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from zlib import crc32
 
@@ -24,6 +25,10 @@ class Crc32Layer:
 
     def encode(self, data: bytes, context: Context, header: bytes) -> tuple[bytes, bytes]:
         return b"", data + _checksum(header, data)
+
+    def sealer(self, context: Context, header: bytes, count: int) -> Callable[[bytes, bytes | None], bytes]:
+        """What makes whole envelopes with this header from data, wherever they will stand."""
+        return _sealer(header)
 
     def decode(self, params: bytes, body: bytes, context: Context, header: bytes, limits: Limits) -> bytes:
         if len(body) < _SIZE:
@@ -86,6 +91,16 @@ class Crc32Layer:
 _REVERSED_CHECKSUM = itemgetter(slice(-1, -1 - _SIZE, -1))
 # crc32(_RESTART, crc32(checksum)) == 0 for any four bytes behind the data that they are the checksum of.
 _RESTART = bytes.fromhex("81d59d4c")
+
+
+@functools.lru_cache(maxsize=64)
+def _sealer(header: bytes) -> Callable[[bytes, bytes | None], bytes]:
+    begun = crc32(header)
+
+    def seal(data: bytes, entry_id: bytes | None) -> bytes:
+        return header + data + crc32(data, begun).to_bytes(_SIZE, "big")
+
+    return seal
 
 
 def _checksum(header: bytes, data: bytes) -> bytes:

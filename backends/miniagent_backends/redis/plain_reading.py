@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from miniagent_backends.redis.elements import entries_of
@@ -15,7 +16,15 @@ from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.schema import Keys, record_of_row, row_of, value_of
 from miniagent_backends.redis.wire.connection import Command, pack
 from miniagent_backends.redis.wire.replies import ReplyError
-from miniagent_store.backend import LogRange, LogTail, ReadPlan, ReadResult, Record
+from miniagent_store.backend import (
+    LogRange,
+    LogTail,
+    ReadPlan,
+    ReadResult,
+    Record,
+    StoredEntry,
+    StoredValue,
+)
 
 # Reads of more entries than this go over connections of their own, so that commits do not wait for them.
 LARGE_READ = 200
@@ -31,14 +40,14 @@ class Question(NamedTuple):
         key: of the record.
         logs: whose lengths are asked for, in their order.
         packed: the commands, as they go over the wire.
-        count: how many there are.
+        replies: how many there will be.
         large: whether there may be much to answer.
     """
 
     key: str
     logs: tuple[str, ...]
     packed: bytes
-    count: int
+    replies: int
     large: bool
 
 
@@ -53,7 +62,7 @@ async def read_plainly(executor: Executor, keys: Keys, plan: ReadPlan) -> ReadRe
     question = _question(keys, plan.session_id, plan.ranges, plan.names)
     if question is None:
         return None
-    replies = await executor.look(question.key, question.packed, question.count, large=question.large)
+    replies = await executor.look(question.key, question.packed, question.replies, large=question.large)
     fields = replies[0]
     if type(fields) is list and fields[0] is None and replies[-1] is None:
         return ReadResult(None)
@@ -99,23 +108,26 @@ def _question(
 
 
 async def _result_of(plan: ReadPlan, replies: list[Any], logs: tuple[str, ...]) -> ReadResult | None:
-    (token, packed, expires, fence), clock, *sizes = replies[:6]
+    # Called for every read: plain loops, and nothing that is not needed.
+    (token, packed, expires, fence), (seconds, micros), values, names, counters, ids = replies[:6]
     if not token or not packed or token != replies[-1]:
         return None
-    now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+    now_ms = int(seconds) * 1000 + int(micros) // 1000
     if expires and int(expires) <= now_ms:
         return ReadResult(None)
     row = row_of(packed)
-    record = record_of_row(plan.session_id, token, row, expires or b"", int(fence or 0))
-    if sizes != [row["values"], row["values"], row["counters"], row["ids"]]:
+    if values != row[b"values"] or names != values or counters != row[b"counters"] or ids != row[b"ids"]:
         return None
+    record = record_of_row(plan.session_id, token, row, expires or b"", int(fence or 0))
     if plan.since and record.changed_since(*plan.since):
         return None
-    at = 6 + len(logs)
-    lengths = dict(zip(logs, replies[6:at], strict=True))
-    if any(lengths[log] < tail.count for log, tail in record.logs.items() if log in lengths):
-        return None
-    entries = []
+    at, lengths = 6, {}
+    for log in logs:
+        lengths[log] = length = replies[at]
+        at += 1
+        if log in record.logs and length < record.logs[log].count:
+            return None
+    entries: list[Sequence[StoredEntry]] = []
     for wanted in plan.ranges:
         tail = record.tail(wanted.log)
         first = _first(wanted, tail)
@@ -124,16 +136,19 @@ async def _result_of(plan: ReadPlan, replies: list[Any], logs: tuple[str, ...]) 
             return None
         entries.append(await entries_of(replies[at], first))
         at += 1
-    values = ()
-    if plan.names:
-        rows = zip(plan.names, replies[at], replies[at + 1], strict=True)
-        found = (
-            value_of([name.encode(), blob, counter or b""])
-            for name, blob, counter in rows
-            if blob is not None
-        )
-        values = tuple(each for each in found if each.expires_ms is None or each.expires_ms > now_ms)
-    return ReadResult(record, tuple(entries), values)
+    state = _values_of(plan.names, replies[at], replies[at + 1], now_ms) if plan.names else ()
+    return ReadResult(record, tuple(entries), state)
+
+
+def _values_of(
+    names: Sequence[str], blobs: Sequence[bytes | None], counters: Sequence[bytes | None], now_ms: int
+) -> tuple[StoredValue, ...]:
+    found = [
+        value_of([name.encode(), blob, counter or b""])
+        for name, blob, counter in zip(names, blobs, counters, strict=True)
+        if blob is not None
+    ]
+    return tuple([each for each in found if each.expires_ms is None or each.expires_ms > now_ms])
 
 
 async def _are_whole(executor: Executor, keys: Keys, record: Record, logs: set[str]) -> bool:
