@@ -14,6 +14,9 @@ from miniagent_store.errors import InvalidArgumentError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_MS = timedelta(milliseconds=1)
+# Below it, in the year 2096, a double is so near to a time that the nearest microsecond is the right one.
+EXACT_BELOW_MS = 4_000_000_000_000
+_from_timestamp = datetime.fromtimestamp
 MESSAGES = "messages"
 EVENTS = "events"
 
@@ -25,6 +28,8 @@ def to_ms(time: datetime) -> int:
 
 def from_ms(ms: int) -> datetime:
     """The aware UTC datetime of milliseconds since 1970."""
+    if 0 <= ms < EXACT_BELOW_MS:
+        return _from_timestamp(ms / 1000, UTC)
     return EPOCH + timedelta(milliseconds=ms)
 
 
@@ -125,6 +130,10 @@ class Message(Mapping[str, Any]):
     def to_dict(self) -> dict[str, Any]:
         """The fields as they were given; a new dict."""
         return dict(self._fields)
+
+    def plain_fields(self) -> dict[str, Any]:
+        """The fields themselves, for who only looks at them."""
+        return self._fields
 
     @property
     def role(self) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, TypeVar
 
@@ -24,9 +24,10 @@ from miniagent_store.backend import (
 from miniagent_store.codec.codec import Codec
 from miniagent_store.errors import SerializationError, SessionDamagedError, SessionTooLargeError
 from miniagent_store.options import StoreOptions
+from miniagent_store.quick_values import maker
 from miniagent_store.serializer import Context
 from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue
-from miniagent_store.values import Entry, Message, Session, from_ms, to_ms
+from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, from_ms, to_ms
 
 T = TypeVar("T")
 # Decoding goes on for so long before other tasks get a turn.
@@ -34,6 +35,7 @@ DECODE_SECONDS = 0.0005
 # More entries than this are a long log.
 LONG_LOG = 32
 ENTRY_ID_SIZE = 12
+_new_session, _new_position = maker(Session), maker(Position)
 
 
 StandingDigests = dict[tuple[str, str], bytes]
@@ -114,6 +116,25 @@ class Coding:
                 draft.value, self.context(session_id, "digest")
             )
             entries.append(NewEntry(entry_id, time_ms, payload, caller_id, digest))
+        return Append(log, tuple(entries))
+
+    def encode_messages(
+        self, session_id: str, log: str, messages: Sequence[Mapping[str, Any]], now_ms: int
+    ) -> Append | None:
+        """As `encode_append`, for messages without an id or a time of their own; None if one has some."""
+        write = self.codec.value_writer(_log_place(self._namespace, session_id, log), len(messages))
+        random, at = os.urandom(ENTRY_ID_SIZE * len(messages)), 0
+        entries: list[NewEntry] = []
+        for message in messages:
+            fields = message.plain_fields() if type(message) is Message else message
+            if type(fields) is not dict or "id" in fields or "time" in fields:
+                return None
+            entry_id = random[at : at + ENTRY_ID_SIZE]
+            at += ENTRY_ID_SIZE
+            payload = write(fields, entry_id)
+            if self._max_message_size is not None and len(payload) > self._max_message_size:
+                return None
+            entries.append(NewEntry(entry_id, now_ms, payload))
         return Append(log, tuple(entries))
 
     async def decode_entries(
@@ -207,24 +228,26 @@ class Coding:
 
     def session(self, record: Record) -> Session:
         """The public value of a record."""
-        return Session(
-            id=record.session_id,
-            kind=record.kind,
-            user_id=record.user_id,
-            agent=record.agent,
-            created_at=from_ms(record.created_ms),
-            last_activity=from_ms(record.last_activity_ms),
-            expires_at=None if record.expires_ms is None else from_ms(record.expires_ms),
-            ttl=None if record.ttl_ms is None else record.ttl_ms / 1000,
-            version=record.version,
-            epoch=record.epoch,
-            incarnation=record.incarnation,
-            message_count=record.message_count,
-            size=record.size,
-            metadata=self.decode_metadata(record),
-            tags=record.tags,
-            position=record.position,
-            token=record.token,
+        logs = record.logs
+        tails = tuple([(log, tail.base + tail.count) for log, tail in logs.items()])
+        return _new_session(
+            record.session_id,
+            record.kind,
+            record.user_id,
+            record.agent,
+            from_ms(record.created_ms),
+            from_ms(record.last_activity_ms),
+            None if record.expires_ms is None else from_ms(record.expires_ms),
+            None if record.ttl_ms is None else record.ttl_ms / 1000,
+            record.version,
+            record.epoch,
+            record.incarnation,
+            logs[MESSAGES].count if MESSAGES in logs else 0,
+            record.size,
+            self.decode_metadata(record) if record.metadata else {},
+            record.tags,
+            _new_position(record.incarnation, record.epoch, record.version, tails),
+            record.token,
         )
 
     # Drafts
