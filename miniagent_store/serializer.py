@@ -247,6 +247,8 @@ class NamedSerializer:
 
 def counted(part: str | bytes | None) -> bytes:
     """A part of a place behind its length in 4 bytes; another text for one that is absent."""
+    if type(part) is bytes:
+        return _size(len(part)) + part
     if part is None:
         return _ABSENT
     data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part

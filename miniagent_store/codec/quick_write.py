@@ -39,7 +39,8 @@ def quick_writer(
 
     There is one where the serializer has `pack`: `dumps` without a context, which raises for an int outside
     of 64 bits and for text that is not valid; and the only layer has `sealer`: for a place, a header and a
-    number of values it gives what makes envelopes of data, its own parameters among them.
+    number of values it gives what makes envelopes of data, its own parameters among them. What a layer that
+    does not authenticate gives is good for any number.
 
     Args:
         serializer: of the chain.
