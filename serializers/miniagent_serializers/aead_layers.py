@@ -33,7 +33,9 @@ class AeadLayer(LayerWithKeys[Any]):
         nonce = os.urandom(_NONCE_SIZE)
         return key_id + nonce, cipher.encrypt(nonce, data, context.authenticated(header + key_id))
 
-    def sealer(self, context: Context, header: bytes, count: int) -> Callable[[bytes, bytes | None], bytes]:
+    def sealer_at(
+        self, context: Context, header: bytes, count: int
+    ) -> Callable[[bytes, bytes | None], bytes]:
         """What makes whole envelopes with this header from data and the id of the entry that holds it."""
         start, cipher, authenticated = self.beginning(context, header)
         encrypt = cipher.encrypt
