@@ -104,6 +104,7 @@ class Coding:
         # One call of the operating system for all: random bytes for one cost the same.
         random, at = os.urandom(ENTRY_ID_SIZE * count), 0
         entries: list[NewEntry] = []
+        digest_place: Context | None = None
         for draft in drafts:
             entry_id = random[at : at + ENTRY_ID_SIZE]
             at += ENTRY_ID_SIZE
@@ -115,9 +116,9 @@ class Coding:
             if caller_id is None:
                 entries.append(NewEntry(entry_id, time_ms, payload))
                 continue
-            digest = standing.get((log, caller_id)) or self.codec.digest(
-                draft.value, self.context(session_id, "digest")
-            )
+            if digest_place is None:
+                digest_place = self.context(session_id, "digest")
+            digest = standing.get((log, caller_id)) or self.codec.digest(draft.value, digest_place)
             entries.append(NewEntry(entry_id, time_ms, payload, caller_id, digest))
         return Append(log, tuple(entries))
 

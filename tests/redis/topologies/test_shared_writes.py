@@ -139,8 +139,18 @@ async def test_commits_of_64_sessions_leave_together(server: Server) -> None:
 
 @pytest.mark.parametrize("rounds", ROUNDS)
 async def test_neighbours_of_what_goes_wrong_are_stored_once(place: Place, rounds: int) -> None:
+    await let_some_go_wrong(url_of(place, **OPTIONS), rounds)
+
+
+@pytest.mark.parametrize("rounds", ROUNDS)
+async def test_so_they_are_where_replicas_acknowledge(sentinels: SentinelGroup, rounds: int) -> None:
+    await let_some_go_wrong(url_of(sentinels, replicas=1, **OPTIONS), rounds)
+
+
+async def let_some_go_wrong(url: str, rounds: int) -> None:
+    """Rounds of commits of which some are cancelled, late, too large, or refused."""
     seen: set[tuple[int, bool]] = set()
-    async with open_store(url_of(place, **OPTIONS)) as store:
+    async with open_store(url) as store:
         for _ in range(rounds):
             round_ = await Round.begin(store)
             sessions = random.sample(round_.sessions, SESSIONS)
