@@ -11,7 +11,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from miniagent_backends.redis.routing.executor import call
 from miniagent_backends.redis.schema import Keys, element_of, pack, slack_ms, unpack
-from miniagent_backends.redis.wire.connection import Command
+from miniagent_backends.redis.wire.connection import Arg, Command
 from miniagent_store.backend import (
     MAX_NOT_AFTER_MS,
     OUTCOME_WINDOW,
@@ -35,9 +35,10 @@ CHANGING = (b"version", b"size", b"active", b"logs")
 class _Window:
     """A writer's last outcomes, as they are packed: a stamp, then one outcome each."""
 
-    __slots__ = ("lengths", "newest", "outcomes", "stamp")
+    __slots__ = ("field", "lengths", "newest", "outcomes", "stamp")
 
-    def __init__(self, packed: bytes) -> None:
+    def __init__(self, writer: str, packed: bytes) -> None:
+        self.field = f"w:{writer}"
         self.stamp, *outcomes = unpack(packed)
         self.newest: int = outcomes[-1][0] if outcomes else 0
         each = [pack(outcome) for outcome in outcomes]
@@ -62,14 +63,14 @@ class _Known:
         record: as a value, and
         constant: of its packed fields, those that no append changes, with the header of all.
         windows: outcomes by writer.
-        keys: by log, the keys of an append to it.
+        calls: by log, how the call of an append to it begins: with its keys.
         channel: that is told of commits.
     """
 
     record: Record
     constant: bytes
     windows: dict[str, _Window]
-    keys: dict[str, tuple[str, ...]]
+    calls: dict[str, tuple[Arg, ...]]
     channel: str
     row: dict[bytes, Any]
 
@@ -101,7 +102,7 @@ class KnownSessions:
         pairs = b"".join(pack(name) + pack(value) for name, value in others.items())
         constant = _pack_map_header(len(others) + len(CHANGING)) + pairs
         # Of this writer only: others may have committed elsewhere since we last heard of them.
-        windows, channel = {writer: _Window(window)}, self._keys.parts(record.session_id)["notify"]
+        windows, channel = {writer: _Window(writer, window)}, self._keys.parts(record.session_id)["notify"]
         place = (self._keys.namespace, record.session_id)
         self._known[place] = _Known(record, constant, windows, {}, channel, row)
         self._known.move_to_end(place)
@@ -145,20 +146,21 @@ class KnownSessions:
         active_ms = commit.time_ms if commit.last_activity_ms is None else commit.last_activity_ms
         token = os.urandom(24)
         known.record = after = _with(record, token, version, size, active_ms, expires_ms, logs)
-        extents = [part for name, each in logs.items() for part in (name, each.base, each.count)]
+        extents: list[str | int] = []
+        for name, each in logs.items():
+            extents += (name, each.base, each.count)
         changing = _pack({"version": version, "size": size, "active": active_ms, "logs": extents})
-        keys = known.keys.get(log)
-        if keys is None:
-            keys = known.keys[log] = self._keys_of(after, log, known.row)
+        begun = known.calls.get(log)
+        if begun is None:
+            begun = known.calls[log] = tuple(call("append", self._keys_of(after, log, known.row)))
         self._known.move_to_end(place)
-        command = call(
-            "append",
-            keys,
+        command = (
+            *begun,
             record.token,
             token,
             # Without its header, which counts these alone.
             known.constant + changing[1:],
-            f"w:{identity.writer}",
+            window.field,
             window.add(identity.counter, identity.not_after_ms, version, sequences),
             count,
             expires,

@@ -27,11 +27,11 @@ from miniagent_store.errors import StoreError
 
 # A session's first change is told at once, what comes within this time is told at its end.
 WINDOW_SECONDS = 1.0
-# Where more sessions change than this in a tenth of a second, the others' are told at the end of their windows,
-# the first change as well: what tells of an append takes longer than the append.
+# Where more sessions change than this in a tenth of a second, the first changes of the others are told at
+# the end of their windows as well: what tells of an append takes longer than the append.
 MOST_AT_ONCE, BREATH_SECONDS = 32, 0.1
-# Windows that end at the same time are told of in parts, this long after each other, so that no commit waits
-# behind all of them; the parts are large enough to be done in a fifth of a window.
+# Windows that end together are told of in parts, this long after each other, so that no commit waits behind
+# all of them; the parts are large enough to be done in a fifth of a window.
 PART_SECONDS, MOST_PARTS = 0.01, 20
 
 
