@@ -76,9 +76,10 @@ class SqlRows:
             return self._stored
         self._loaded = True
         transaction = self._transaction
-        known = transaction.known and transaction.known.get(transaction.namespace, self._session_id)
-        if known is not None:
-            self._key, self._stored, self._windows = known
+        known = transaction.known
+        session = None if known is None else known.get(transaction.namespace, self._session_id)
+        if session is not None:
+            self._key, self._stored, self._windows = session
         else:
             row = self._execute(_SELECT, (transaction.namespace, self._session_id)).fetchone()
             if row is not None:
