@@ -51,6 +51,8 @@ class WriterWindow:
 
     def outcome(self, counter: int) -> Outcome | None:
         """What the commit `counter` answered, if that is remembered."""
+        if not self.outcomes or counter > self.outcomes[-1][0]:
+            return None
         return next((outcome for number, outcome in self.outcomes if number == counter), None)
 
     def is_below(self, counter: int) -> bool:

@@ -120,7 +120,8 @@ class Inbox:
 
     def begin(self) -> Job | None:
         """The next job, which can no longer be withdrawn; None if there is none."""
-        self._collect()
+        if not self._waiting:
+            self._collect()
         while self._waiting:
             job = self._waiting.popleft()
             with self._lock:
