@@ -55,9 +55,12 @@ class Context:
         Args:
             header: the header that the layer was given, and its own key id.
         """
+        return self.authenticated_entries(header) + counted(self.entry_id)
+
+    def authenticated_entries(self, header: bytes) -> bytes:
+        """What `authenticated` begins with, whatever the entry: `counted(entry_id)` is to follow."""
         place = _place(self.namespace, self.kind, self.session_id, self.field, self.log)
-        entry = _ABSENT if self.entry_id is None else _size(len(self.entry_id)) + self.entry_id
-        return _DOMAIN + _size(len(header)) + header + place + entry
+        return _DOMAIN + _size(len(header)) + header + place
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +245,8 @@ class NamedSerializer:
         return self._loads(data)
 
 
-def _counted(part: str | bytes | None) -> bytes:
+def counted(part: str | bytes | None) -> bytes:
+    """A part of a place behind its length in 4 bytes; another text for one that is absent."""
     if part is None:
         return _ABSENT
     data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -251,9 +255,9 @@ def _counted(part: str | bytes | None) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def _place(*parts: str | None) -> bytes:
-    return b"".join(map(_counted, parts))
+    return b"".join(map(counted, parts))
 
 
 _size = struct.Struct(">I").pack
 _ABSENT = b"\xff\xff\xff\xff"
-_DOMAIN = _counted("miniagent-store/v1")
+_DOMAIN = counted("miniagent-store/v1")

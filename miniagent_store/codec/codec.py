@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from miniagent_store.codec.acceptance import Reader
@@ -18,6 +18,7 @@ from miniagent_store.codec.envelope import (
 )
 from miniagent_store.codec.natives import StructureOfNatives, natives_of
 from miniagent_store.codec.quick import UNREAD, quick_reader
+from miniagent_store.codec.quick_write import ValueWriter, quick_writer
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.codec.value_model import ValueModel
@@ -102,6 +103,15 @@ class Codec:
         self._headers = _headers(chain.protection)
         self._compressed_headers = _headers(chain.ids)
         self._quick = quick_reader(chain.serializer, self._wrappers, self._headers[False], self.limits)
+        self._quick_writer = quick_writer(
+            chain.serializer,
+            self._compressor,
+            self._wrappers,
+            (self._headers[False], self._compressed_headers[False]),
+            COMPRESS_FROM,
+            self.limits,
+            self._encode_at,
+        )
 
     @property
     def bound(self) -> bool:
@@ -119,6 +129,30 @@ class Codec:
             EncodeError: unsupported type, out of range, invalid text, too deep, too large.
             KeyProviderError: a key could not be had for now.
         """
+        if self._quick_writer is None:
+            return self._encode(value, context)
+        return self.value_writer(context, 1)(value, context.entry_id)
+
+    def value_writer(self, place: Context, count: int) -> ValueWriter:
+        """What encodes several values of one place quicker than `encode` does; to be used at once.
+
+        Args:
+            place: where they will stand; the id of an entry is given with its value.
+            count: how many values there are.
+        """
+        if self._quick_writer is not None:
+            try:
+                return self._quick_writer(place, count)
+            except Exception:  # noqa: BLE001 - what goes wrong here goes wrong again below, where it is told
+                pass
+        return lambda value, entry_id: self._encode_at(value, place, entry_id)
+
+    def _encode_at(self, value: Any, place: Context, entry_id: bytes | None) -> bytes:
+        return self._encode(
+            value, place if entry_id == place.entry_id else replace(place, entry_id=entry_id)
+        )
+
+    def _encode(self, value: Any, context: Context) -> bytes:
         failure: StoreError
         at: str | None = None
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, TypeVar
 
@@ -23,19 +24,27 @@ from miniagent_store.backend import (
 from miniagent_store.codec.codec import Codec
 from miniagent_store.errors import SerializationError, SessionDamagedError, SessionTooLargeError
 from miniagent_store.options import StoreOptions
+from miniagent_store.quick_values import maker
 from miniagent_store.serializer import Context
-from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue
-from miniagent_store.values import Entry, Message, Session, from_ms, to_ms
+from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue, draft_entry
+from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, from_ms, to_ms
 
 T = TypeVar("T")
 # Decoding goes on for so long before other tasks get a turn.
 DECODE_SECONDS = 0.0005
 # More entries than this are a long log.
 LONG_LOG = 32
+ENTRY_ID_SIZE = 12
+_new_session, _new_position = maker(Session), maker(Position)
 
 
 StandingDigests = dict[tuple[str, str], bytes]
 """By log and caller's id, the digest that stands, where another key made it than ours."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _log_place(namespace: str, session_id: str, log: str) -> Context:
+    return Context(namespace, "session", session_id, "entry", log)
 
 
 class Coding:
@@ -79,26 +88,51 @@ class Coding:
     def _channel_context(self, channel: str) -> Context:
         return Context(self._namespace, "channel", channel, "message")
 
-    def encode_entry(
-        self, session_id: str, entry: DraftEntry, now_ms: int, standing: StandingDigests
-    ) -> NewEntry:
-        """An entry's bytes under a newly minted id.
+    def encode_append(
+        self, session_id: str, drafts: Sequence[DraftEntry], now_ms: int, standing: StandingDigests
+    ) -> Append:
+        """Entries of one log, each under a newly minted id.
 
         Raises:
-            EncodeError, SessionTooLargeError: the message cannot be written, or is over its limit.
+            EncodeError, SessionTooLargeError: a message cannot be written, or is over its limit.
         """
-        entry_id = os.urandom(12)
-        payload = self.codec.encode(entry.value, self.entry_context(session_id, entry.log, entry_id))
-        limit = self._max_message_size
-        if limit is not None and len(payload) > limit:
-            raise SessionTooLargeError(session_id, size=len(payload), limit=limit, what="a message")
-        time_ms = now_ms if entry.time is None else to_ms(entry.time)
-        if entry.caller_id is None:
-            return NewEntry(entry_id, time_ms, payload)
-        digest = standing.get((entry.log, entry.caller_id))
-        if digest is None:
-            digest = self.codec.digest(entry.value, self.context(session_id, "digest"))
-        return NewEntry(entry_id, time_ms, payload, entry.caller_id, digest)
+        log, limit, count = drafts[0].log, self._max_message_size, len(drafts)
+        write = self.codec.value_writer(_log_place(self._namespace, session_id, log), count)
+        # One call of the operating system for all: random bytes for one cost the same.
+        random, at = os.urandom(ENTRY_ID_SIZE * count), 0
+        entries: list[NewEntry] = []
+        for draft in drafts:
+            entry_id = random[at : at + ENTRY_ID_SIZE]
+            at += ENTRY_ID_SIZE
+            payload = write(draft.value, entry_id)
+            if limit is not None and len(payload) > limit:
+                raise SessionTooLargeError(session_id, size=len(payload), limit=limit, what="a message")
+            time_ms = now_ms if draft.time is None else to_ms(draft.time)
+            caller_id = draft.caller_id
+            if caller_id is None:
+                entries.append(NewEntry(entry_id, time_ms, payload))
+                continue
+            digest = standing.get((log, caller_id)) or self.codec.digest(
+                draft.value, self.context(session_id, "digest")
+            )
+            entries.append(NewEntry(entry_id, time_ms, payload, caller_id, digest))
+        return Append(log, tuple(entries))
+
+    def encode_messages(
+        self, session_id: str, log: str, messages: Sequence[Mapping[str, Any]], now_ms: int
+    ) -> Append | None:
+        """The bytes of messages to append; None where the caller gave one of them an id.
+
+        Raises:
+            EncodeError, SessionTooLargeError: as `encode_append`.
+        """
+        drafts = []
+        for message in messages:
+            draft = draft_entry(log, message)
+            if draft.caller_id is not None:
+                return None
+            drafts.append(draft)
+        return self.encode_append(session_id, drafts, now_ms, {})
 
     async def decode_entries(
         self, session_id: str, log: str, stored: Sequence[StoredEntry]
@@ -191,24 +225,26 @@ class Coding:
 
     def session(self, record: Record) -> Session:
         """The public value of a record."""
-        return Session(
-            id=record.session_id,
-            kind=record.kind,
-            user_id=record.user_id,
-            agent=record.agent,
-            created_at=from_ms(record.created_ms),
-            last_activity=from_ms(record.last_activity_ms),
-            expires_at=None if record.expires_ms is None else from_ms(record.expires_ms),
-            ttl=None if record.ttl_ms is None else record.ttl_ms / 1000,
-            version=record.version,
-            epoch=record.epoch,
-            incarnation=record.incarnation,
-            message_count=record.message_count,
-            size=record.size,
-            metadata=self.decode_metadata(record),
-            tags=record.tags,
-            position=record.position,
-            token=record.token,
+        logs = record.logs
+        tails = tuple([(log, tail.base + tail.count) for log, tail in logs.items()])
+        return _new_session(
+            record.session_id,
+            record.kind,
+            record.user_id,
+            record.agent,
+            from_ms(record.created_ms),
+            from_ms(record.last_activity_ms),
+            None if record.expires_ms is None else from_ms(record.expires_ms),
+            None if record.ttl_ms is None else record.ttl_ms / 1000,
+            record.version,
+            record.epoch,
+            record.incarnation,
+            logs[MESSAGES].count if MESSAGES in logs else 0,
+            record.size,
+            self.decode_metadata(record) if record.metadata else {},
+            record.tags,
+            _new_position(record.incarnation, record.epoch, record.version, tails),
+            record.token,
         )
 
     # Drafts
@@ -217,26 +253,21 @@ class Coding:
         self, session_id: str, changes: Sequence[DraftChange], now_ms: int, standing: StandingDigests
     ) -> tuple[LogChange, ...]:
         encoded: list[LogChange] = []
-        pending: list[NewEntry] = []
-        log = ""
+        pending: list[DraftEntry] = []
         for change in changes:
-            if isinstance(change, DraftEntry):
-                if pending and change.log != log:
-                    encoded.append(Append(log, tuple(pending)))
-                    pending = []
-                log = change.log
-                pending.append(self.encode_entry(session_id, change, now_ms, standing))
-                continue
-            if pending:
-                encoded.append(Append(log, tuple(pending)))
+            if pending and (not isinstance(change, DraftEntry) or change.log != pending[0].log):
+                encoded.append(self.encode_append(session_id, pending, now_ms, standing))
                 pending = []
+            if isinstance(change, DraftEntry):
+                pending.append(change)
+                continue
             encoded.append(
                 self._encode_redaction(session_id, change, now_ms)
                 if isinstance(change, DraftRedaction)
                 else change
             )
         if pending:
-            encoded.append(Append(log, tuple(pending)))
+            encoded.append(self.encode_append(session_id, pending, now_ms, standing))
         return tuple(encoded)
 
     def _encode_redaction(self, session_id: str, redaction: DraftRedaction, now_ms: int) -> Redact:

@@ -100,6 +100,8 @@ class StoreCore:
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._is_plain: bool | None = None
+        self._default_create: Create | None = None
         self.limits = LimitGuard(backend, options.namespace, limits) if limits else None
 
     # Life cycle
@@ -128,6 +130,15 @@ class StoreCore:
             if not self._opened:
                 await self.backend.open()
                 self._opened = True
+
+    def is_ready(self) -> bool:
+        """Whether `ready` would only return."""
+        return (
+            self._opened
+            and self.parent is None
+            and asyncio.get_running_loop() is self._loop
+            and self._pid == os.getpid()
+        )
 
     @property
     def closed(self) -> bool:
@@ -179,6 +190,16 @@ class StoreCore:
     def _tell_connection(self, event: ConnectionEvent) -> None:
         self.tell("connection_event", event=event)
 
+    def is_plain(self, session_id: str) -> bool:
+        """Whether a commit on a session is nobody's business but the backend's.
+
+        No hook or observer looks on, nothing is limited or counted, and the session has no key of its own.
+        """
+        if self._is_plain is None:
+            seen = self.hooks("before_commit") or self.hooks("after_commit") or self.observing
+            self._is_plain = not (seen or self.limits or self.usage)
+        return self._is_plain and not self.keys.concern(session_id)
+
     # Reading
 
     def room_for(self, plan: ReadPlan) -> AbstractAsyncContextManager[Any]:
@@ -197,13 +218,13 @@ class StoreCore:
 
     # Committing
 
-    def default_create(self, *, keep_existing: bool = True) -> Create:
-        """A session with the store's own defaults."""
-        return Create(
-            ttl_ms=self.options.ttl,
-            sliding=self.options.ttl_mode == "sliding",
-            keep_existing=keep_existing,
-        )
+    def default_create(self) -> Create:
+        """A session with the store's own defaults; one that is there is kept."""
+        if self._default_create is None:
+            self._default_create = Create(
+                ttl_ms=self.options.ttl, sliding=self.options.ttl_mode == "sliding", keep_existing=True
+            )
+        return self._default_create
 
     async def commit(
         self,
@@ -249,7 +270,7 @@ class StoreCore:
             commit_id=commit_id,
         )
         self.commits += 1
-        self._tell_committed(result, draft)
+        self.tell_committed(result, draft)
         if self.usage is not None:
             self.usage.count(result, draft, commit_id)
         return result
@@ -302,13 +323,14 @@ class StoreCore:
         finally:
             self.writer.end(session_id, identity)
         self.commits += 1
-        self._tell_committed(result, CommitDraft(session_id))
+        self.tell_committed(result, CommitDraft(session_id))
         return result
 
     async def _admit(self, session_id: str, ask: Callable[[], Awaitable[None]]) -> None:
         await self.retrying.attempt("limits", session_id, lambda _: ask())
 
-    def _tell_committed(self, result: CommitResult, draft: CommitDraft) -> None:
+    def tell_committed(self, result: CommitResult, draft: CommitDraft) -> None:
+        """Tell hooks what a commit has done."""
         if result.replaced is not None and result.replaced.kind == "session" and not result.replayed:
             self.tell("session_expired", session_id=result.replaced.session_id)
         created = result.created and not result.replayed and self.hooks("session_created")

@@ -7,6 +7,7 @@ authenticated besides is the header, the key id, and the place of the value.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV, ChaCh
 from miniagent_serializers.keyed_layer import TAMPERED, LayerWithKeys
 from miniagent_store.errors import TamperedError
 from miniagent_store.keys.key import KEY_ID_SIZE
-from miniagent_store.serializer import Context, LayerKind, Limits
+from miniagent_store.serializer import Context, LayerKind, Limits, counted
 
 _NONCE_SIZE = 12
 
@@ -31,6 +32,19 @@ class AeadLayer(LayerWithKeys[Any]):
         # From the operating system each time: a generator of our own would repeat itself after a fork.
         nonce = os.urandom(_NONCE_SIZE)
         return key_id + nonce, cipher.encrypt(nonce, data, context.authenticated(header + key_id))
+
+    def sealer(self, context: Context, header: bytes, count: int) -> Callable[[bytes, bytes | None], bytes]:
+        """What makes whole envelopes with this header from data and the id of the entry that holds it."""
+        start, cipher, authenticated = self.beginning(context, header)
+        encrypt = cipher.encrypt
+        random = os.urandom(_NONCE_SIZE * count)
+        nonces = iter([random[at : at + _NONCE_SIZE] for at in range(0, len(random), _NONCE_SIZE)])
+
+        def seal(data: bytes, entry_id: bytes | None) -> bytes:
+            nonce = next(nonces)
+            return start + nonce + encrypt(nonce, data, authenticated + counted(entry_id))  # type: ignore[no-any-return]
+
+        return seal
 
     def decode(self, params: bytes, body: bytes, context: Context, header: bytes, limits: Limits) -> bytes:
         cipher, key_id = self.opening(params, context), params[:KEY_ID_SIZE]

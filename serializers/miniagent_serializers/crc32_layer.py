@@ -3,6 +3,8 @@ bytes on purpose; that is what authentication is for."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from zlib import crc32
 
 from miniagent_store.errors import DecodeError
@@ -22,6 +24,10 @@ class Crc32Layer:
 
     def encode(self, data: bytes, context: Context, header: bytes) -> tuple[bytes, bytes]:
         return b"", data + _checksum(header, data)
+
+    def sealer(self, context: Context, header: bytes, count: int) -> Callable[[bytes, bytes | None], bytes]:
+        """What makes whole envelopes with this header from data, wherever they will stand."""
+        return _sealer(header)
 
     def decode(self, params: bytes, body: bytes, context: Context, header: bytes, limits: Limits) -> bytes:
         if len(body) < _SIZE:
@@ -46,6 +52,16 @@ class Crc32Layer:
         if end < start or crc32(data[:end]) != int.from_bytes(data[end:], "big"):
             raise ValueError("the checksum does not match")
         return data[start:end]
+
+
+@functools.lru_cache(maxsize=64)
+def _sealer(header: bytes) -> Callable[[bytes, bytes | None], bytes]:
+    begun = crc32(header)
+
+    def seal(data: bytes, entry_id: bytes | None) -> bytes:
+        return header + data + crc32(data, begun).to_bytes(_SIZE, "big")
+
+    return seal
 
 
 def _checksum(header: bytes, data: bytes) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 
 from miniagent_serializers.keyed_layer import TAMPERED, LayerWithKeys
 from miniagent_store.errors import DecodeError, TamperedError
 from miniagent_store.keys.key import KEY_ID_SIZE
-from miniagent_store.serializer import Context, LayerKind, Limits
+from miniagent_store.serializer import Context, LayerKind, Limits, counted
 
 _TAG_SIZE = 32
 
@@ -27,6 +28,15 @@ class HmacLayer(LayerWithKeys[bytes]):
     def encode(self, data: bytes, context: Context, header: bytes) -> tuple[bytes, bytes]:
         key_id, subkey = self.sealing(context)
         return key_id, data + _tag(subkey, context.authenticated(header + key_id), data)
+
+    def sealer(self, context: Context, header: bytes, count: int) -> Callable[[bytes, bytes | None], bytes]:
+        """What makes whole envelopes with this header from data and the id of the entry that holds it."""
+        start, subkey, authenticated = self.beginning(context, header)
+
+        def seal(data: bytes, entry_id: bytes | None) -> bytes:
+            return start + data + _tag(subkey, authenticated + counted(entry_id), data)
+
+        return seal
 
     def decode(self, params: bytes, body: bytes, context: Context, header: bytes, limits: Limits) -> bytes:
         if len(body) < _TAG_SIZE:

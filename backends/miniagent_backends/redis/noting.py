@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from miniagent_backends.redis.places import (
     Facts,
@@ -29,8 +29,7 @@ from miniagent_store.errors import StoreError
 WINDOW_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(NamedTuple):
     """What is held back: the latest record, and whether any of its changes is one for watchers."""
 
     record: Record
@@ -74,9 +73,11 @@ class Notes:
         if created or session_id not in self._windows:
             self._send(record, changed=changed, created=created)
             self._begin(session_id)
+        elif changed:
+            self._windows[session_id] = _Held(record, True)
         else:
             held = self._windows[session_id]
-            self._windows[session_id] = _Held(record, changed or (held is not None and held.changed))
+            self._windows[session_id] = _Held(record, held is not None and held.changed)
 
     def gone(self, record: Record, *, changed: bool = True) -> None:
         """Tell that a session was deleted, or that it was not made after all."""
