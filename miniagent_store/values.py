@@ -131,6 +131,10 @@ class Message(Mapping[str, Any]):
         """The fields as they were given; a new dict."""
         return dict(self._fields)
 
+    def plain_fields(self) -> dict[str, Any]:
+        """The fields themselves, for who only looks at them."""
+        return self._fields
+
     @property
     def role(self) -> str:
         return str(self._fields.get("role", ""))

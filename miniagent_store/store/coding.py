@@ -121,18 +121,21 @@ class Coding:
     def encode_messages(
         self, session_id: str, log: str, messages: Sequence[Mapping[str, Any]], now_ms: int
     ) -> Append | None:
-        """The bytes of messages to append; None where the caller gave one of them an id.
-
-        Raises:
-            EncodeError, SessionTooLargeError: as `encode_append`.
-        """
-        drafts = []
+        """As `encode_append`, for messages to which no id or time was given; None if there is another one."""
+        write = self.codec.value_writer(_log_place(self._namespace, session_id, log), len(messages))
+        random, at = os.urandom(ENTRY_ID_SIZE * len(messages)), 0
+        entries: list[NewEntry] = []
         for message in messages:
-            draft = draft_entry(log, message)
-            if draft.caller_id is not None:
+            fields = message.plain_fields() if type(message) is Message else message
+            if type(fields) is not dict or "id" in fields or "time" in fields:
                 return None
-            drafts.append(draft)
-        return self.encode_append(session_id, drafts, now_ms, {})
+            entry_id = random[at : at + ENTRY_ID_SIZE]
+            at += ENTRY_ID_SIZE
+            payload = write(fields, entry_id)
+            if self._max_message_size is not None and len(payload) > self._max_message_size:
+                return None
+            entries.append(NewEntry(entry_id, now_ms, payload))
+        return Append(log, tuple(entries))
 
     async def decode_entries(
         self, session_id: str, log: str, stored: Sequence[StoredEntry]
