@@ -6,8 +6,8 @@
 - "one each": the same made to commit one job a transaction;
 - "by hand": a careful person's bare sqlite3, one INSERT of both messages a transaction, no index but one;
 
-at the backend, and through the public API, where by hand means orjson on top. Then one task alone, which has
-nobody to share with. Rounds are interleaved; medians are printed, with ratios of the same round.
+at the backend, and through the public API, where by hand means orjson on top. Then one task alone, which
+has nobody to share with. Rounds are interleaved; medians are printed, with ratios of the same round.
 
 At last fsyncs are counted while processes append through the public API, to one file: a library loaded
 before all others counts the calls of fsync and fdatasync, or strace does.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from miniagent_store.backend import Record
 from miniagent_store.rules import WriterWindow
@@ -30,6 +30,14 @@ class KnownSession(NamedTuple):
     windows: Mapping[str, WriterWindow]
 
 
+class Changing(Protocol):
+    """A session that a job works on."""
+
+    def known(self) -> KnownSession | None:
+        """What the job has made of it so far; None: it is gone."""
+        ...
+
+
 class KnownSessions:
     """Sessions as the last jobs of a connection left them; used inside its write transactions only.
 
@@ -39,7 +47,7 @@ class KnownSessions:
 
     def __init__(self) -> None:
         self._standing: OrderedDict[tuple[str, str], KnownSession] = OrderedDict()
-        self._noted: dict[tuple[str, str], KnownSession | None] = {}
+        self._noted: dict[tuple[str, str], Changing] = {}
         self._version: int | None = None
 
     def begin(self, connection: sqlite3.Connection) -> None:
@@ -52,22 +60,20 @@ class KnownSessions:
     def get(self, namespace: str, session_id: str) -> KnownSession | None:
         """The session, if it is known."""
         place = namespace, session_id
-        if place in self._noted:
-            return self._noted[place]
-        return self._standing.get(place)
+        changing = self._noted.get(place)
+        return changing.known() if changing is not None else self._standing.get(place)
 
-    def note(self, namespace: str, session_id: str, session: KnownSession | None) -> None:
-        """What the job that runs has made of a session; None: it is gone."""
-        if session is not None and len(session.record.metadata) > MOST_METADATA:
-            session = None
-        self._noted[namespace, session_id] = session
+    def note(self, namespace: str, session_id: str, changing: Changing) -> None:
+        """The job that runs has changed a session, and may go on to."""
+        self._noted[namespace, session_id] = changing
 
     def keep(self) -> None:
         """The job has succeeded."""
         standing = self._standing
-        for place, session in self._noted.items():
+        for place, changing in self._noted.items():
             standing.pop(place, None)
-            if session is not None:
+            session = changing.known()
+            if session is not None and len(session.record.metadata) <= MOST_METADATA:
                 standing[place] = session
         self._noted.clear()
         while len(standing) > KEPT_SESSIONS:

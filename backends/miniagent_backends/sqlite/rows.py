@@ -24,6 +24,7 @@ _INSERT = (
 _UPDATE = f"UPDATE sessions SET {' = ?, '.join(records.CHANGING)} = ?, messages = ?"
 _UPDATE_CHANGED = f"{_UPDATE}, changed = ? WHERE key = ?"
 _UPDATE_QUIETLY = f"{_UPDATE} WHERE key = ?"
+# As the fields of `StoredEntry`.
 _ENTRY = "seq, version, id, time_ms, payload, redacted, caller_id, digest"
 _ADD_ENTRY = f"INSERT INTO entries (session, log, {_ENTRY}) VALUES ({', '.join('?' * 10)})"
 _VALUE = "name, version, payload, counter, expires_ms"
@@ -147,14 +148,16 @@ class SqlRows:
             self._key = self._new_key if self._new_key is not None else self._transaction.ticket()
         return self._key
 
+    def known(self) -> KnownSession | None:
+        """The session as it stands now; see `KnownSessions`."""
+        if self._stored is None or self._key is None:
+            return None
+        return KnownSession(self._key, self._stored, self._windows)
+
     def _note(self) -> None:
-        """Tell what stands now to who need not read it then."""
         transaction = self._transaction
         if transaction.known is not None:
-            known = None
-            if self._stored is not None and self._key is not None:
-                known = KnownSession(self._key, self._stored, self._windows)
-            transaction.known.note(transaction.namespace, self._session_id, known)
+            transaction.known.note(transaction.namespace, self._session_id, self)
 
     def _note_change(self) -> int:
         self._transaction.wake_session(self._session_id)
@@ -233,7 +236,7 @@ class SqlRows:
     def _write_added(self) -> None:
         if self._added:
             key = self._key_to_write()
-            rows = [_entry_values(key, log, entry) for (log, _), entry in self._added.items()]
+            rows = [(key, log, *entry) for (log, _), entry in self._added.items()]
             self._transaction.executemany(_ADD_ENTRY, rows)
             self._added.clear()
             self._added_ids.clear()
@@ -241,7 +244,7 @@ class SqlRows:
     def add_entries(self, log: str, entries: Iterable[StoredEntry]) -> None:
         """Write many."""
         key = self._key_to_write()
-        self._transaction.executemany(_ADD_ENTRY, (_entry_values(key, log, entry) for entry in entries))
+        self._transaction.executemany(_ADD_ENTRY, ((key, log, *entry) for entry in entries))
 
     def remove_entries(self, log: str, low: int, high: int) -> int:
         self._write_added()
@@ -353,21 +356,6 @@ class SqlRows:
 
     def save_turn(self, row: LeaseRow) -> None:
         save_lease_row(self._transaction, "turn", self._session_id, row)
-
-
-def _entry_values(key: int, log: str, entry: StoredEntry) -> tuple[Any, ...]:
-    return (
-        key,
-        log,
-        entry.seq,
-        entry.version,
-        entry.id,
-        entry.time_ms,
-        entry.payload,
-        entry.redacted,
-        entry.caller_id,
-        entry.digest,
-    )
 
 
 def remove_weighed(transaction: Transaction, table: str, where: str, values: tuple[Any, ...]) -> int:
