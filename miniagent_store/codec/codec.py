@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from miniagent_store.codec.acceptance import Reader
+from miniagent_store.codec.bulk import bulk_reader
 from miniagent_store.codec.chain import Chain
 from miniagent_store.codec.digest import PLAIN_SIZE, digest_of, keyed_digest_of
 from miniagent_store.codec.envelope import (
@@ -103,6 +104,7 @@ class Codec:
         self._headers = _headers(chain.protection)
         self._compressed_headers = _headers(chain.ids)
         self._quick = quick_reader(chain.serializer, self._wrappers, self._headers[False], self.limits)
+        self._bulk = bulk_reader(chain.serializer, self._wrappers, self._headers[False], self.limits)
         self._quick_writer = quick_writer(
             chain.serializer,
             self._compressor,
@@ -238,6 +240,24 @@ class Codec:
         except Exception as error:  # noqa: BLE001 - whatever a codec raises may hold payload
             failure = _decode_failure(error, at, context)
         raise failure
+
+    def decode_all(
+        self, data: Sequence[bytes], start: int, place: Context, ids: Sequence[bytes]
+    ) -> list[dict[str, Any]] | None:
+        """The mappings of many entries at once; None where `decode` has to be asked for each.
+
+        Args:
+            data: what ends with what `encode` returned for each, at least one.
+            start: where in each of them that begins.
+            place: where they stand; its id makes no difference.
+            ids: of the entries.
+        """
+        if self._bulk is None:
+            return None
+        try:
+            return self._bulk(data, start, place, ids)
+        except Exception:  # noqa: BLE001 - what goes wrong here goes wrong again one by one, where it is told
+            return None
 
     def _read_legacy(self, data: bytes, context: Context) -> Any:
         reader = next((each for each in self._legacy if each.recognises(data)), None)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
-from math import inf
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from miniagent_store.backend import (
     Append,
+    EntryColumns,
     LogChange,
     NewEntry,
     Record,
@@ -22,18 +20,14 @@ from miniagent_store.backend import (
     StoredValue,
 )
 from miniagent_store.codec.codec import Codec
-from miniagent_store.errors import SerializationError, SessionDamagedError, SessionTooLargeError
+from miniagent_store.errors import SessionTooLargeError
 from miniagent_store.options import StoreOptions
 from miniagent_store.quick_values import maker
 from miniagent_store.serializer import Context
-from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue, draft_entry
+from miniagent_store.store.decoding import LogDecoding
+from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue
 from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, from_ms, to_ms
 
-T = TypeVar("T")
-# Decoding goes on for so long before other tasks get a turn.
-DECODE_SECONDS = 0.0005
-# More entries than this are a long log.
-LONG_LOG = 32
 ENTRY_ID_SIZE = 12
 _new_session, _new_position = maker(Session), maker(Position)
 
@@ -58,7 +52,7 @@ class Coding:
     def __init__(self, codec: Codec, options: StoreOptions) -> None:
         self.codec = codec
         self._namespace, self._max_message_size = options.namespace, options.max_message_size
-        self._decoding = asyncio.Lock()
+        self._decoding = LogDecoding(codec)
 
     def context(self, session_id: str, field: str) -> Context:
         return Context(self._namespace, "session", session_id, field)
@@ -147,76 +141,26 @@ class Coding:
             SessionDamagedError: an id stands twice.
         """
 
-        def entry_of(each: StoredEntry, value: Any) -> Entry:
-            return Entry(
-                each.seq, each.id.hex(), from_ms(each.time_ms), each.version, log, value, each.redacted
-            )
+        def entries_of(some: EntryColumns, values: Sequence[Any]) -> list[Entry]:
+            marks = some.marks
+            return [
+                Entry(
+                    seq, entry_id.hex(), from_ms(time_ms), version, log, value, at in marks and marks[at][0]
+                )
+                for at, (seq, entry_id, time_ms, version, value) in enumerate(
+                    zip(some.seqs, some.ids, some.times_ms, some.versions, values, strict=True)
+                )
+            ]
 
-        return tuple(await self._decode(session_id, log, stored, entry_of))
+        place = _log_place(self._namespace, session_id, log)
+        return tuple(await self._decoding.decode(place, stored, entries_of))
 
     async def decode_messages(
         self, session_id: str, log: str, stored: Sequence[StoredEntry]
     ) -> list[Message]:
         """As `decode_entries`, for who wants the messages only."""
-        return await self._decode(
-            session_id,
-            log,
-            stored,
-            lambda each, value: Message.of_stored(
-                value if type(value) is dict else dict(value), each.time_ms
-            ),
-        )
-
-    async def _decode(
-        self,
-        session_id: str,
-        log: str,
-        stored: Sequence[StoredEntry],
-        make: Callable[[StoredEntry, Any], T],
-    ) -> list[T]:
-        if len({each.id for each in stored}) != len(stored):
-            raise SessionDamagedError(session_id, part=f"log {log!r}", problem="holds an entry twice")
-        if len(stored) <= LONG_LOG:
-            return self._decode_some(session_id, log, stored, make)[0]
-        made: list[T] = []
-        # One long log at a time: two hundred that give way to each other would still keep all else waiting.
-        async with self._decoding:
-            while True:
-                some, next_at = self._decode_some(session_id, log, stored, make, len(made))
-                made += some
-                if next_at == len(stored):
-                    return made
-                await asyncio.sleep(0)
-
-    def _decode_some(
-        self,
-        session_id: str,
-        log: str,
-        stored: Sequence[StoredEntry],
-        make: Callable[[StoredEntry, Any], T],
-        start: int = 0,
-    ) -> tuple[list[T], int]:
-        """What can be decoded from `start` on before others get a turn, and where to go on."""
-        made: list[T] = []
-        decode, bound = self.codec.decode, self.codec.bound
-        # Where bytes are not bound to their place, the place is for errors only.
-        place = self.entry_context(session_id, log, b"")
-        clock = time.perf_counter
-        until = clock() + DECODE_SECONDS if len(stored) > LONG_LOG else inf
-        for at in range(start, len(stored)):
-            each = stored[at]
-            if made and clock() > until:
-                return made, at
-            if bound:
-                place = self.entry_context(session_id, log, each.id)
-            try:
-                value = decode(each.payload, place)
-            except SerializationError as error:
-                if error.context is not None:
-                    error.context = str(self.entry_context(session_id, log, each.id))
-                raise
-            made.append(make(each, value))
-        return made, len(stored)
+        place = _log_place(self._namespace, session_id, log)
+        return await self._decoding.decode(place, stored, _messages_of)
 
     def encode_value(self, session_id: str, name: str, value: Any) -> bytes:
         return self.codec.encode(value, self.context(session_id, f"state:{name}"))
@@ -288,3 +232,7 @@ class Coding:
             return change  # type: ignore[no-any-return]
         payload = self.encode_value(session_id, change.name, change.value)
         return StateSet(change.name, payload, change.ttl_ms, change.if_version, change.required)
+
+
+def _messages_of(some: EntryColumns, values: Sequence[dict[str, Any]]) -> list[Message]:
+    return Message.of_all_stored(values, some.times_ms)

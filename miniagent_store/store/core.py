@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from miniagent_store.backend import (
@@ -33,7 +33,7 @@ from miniagent_store.store.coding import Coding
 from miniagent_store.store.committing import commit_draft
 from miniagent_store.store.draft import CommitDraft, DraftRedaction
 from miniagent_store.store.observing import observing_for
-from miniagent_store.store.retrying import IN_DOUBT, Retrying
+from miniagent_store.store.retrying import FORESEEN, IN_DOUBT, Retrying
 from miniagent_store.store.session_keys import SessionKeys
 from miniagent_store.store.sharing import Shared
 from miniagent_store.store.tenant_limits import LimitGuard, TenantLimits
@@ -50,6 +50,7 @@ logger = logging.getLogger("miniagent_store")
 # faster, keep the server from commits, and have Python's garbage collector keep everyone waiting.
 LARGE_AT_ONCE = 2
 LARGE_ENTRIES = 200
+_ROOM: AbstractAsyncContextManager[None] = nullcontext()
 # The commits that a store makes by itself, for the data key of cached values and for usage: no limit keeps
 # them out.
 KEYS_OPERATION = "keys"
@@ -204,16 +205,27 @@ class StoreCore:
 
     def room_for(self, plan: ReadPlan) -> AbstractAsyncContextManager[Any]:
         """Held while a plan is read and decoded: lets a few large ones in at a time, in their order."""
-        sizes = [
-            min(inf if size is None else size for size in (each.last, each.limit)) for each in plan.ranges
-        ]
-        return self._large if any(size > LARGE_ENTRIES for size in sizes) else nullcontext()
+        for each in plan.ranges:
+            sizes = [size for size in (each.last, each.limit) if size is not None]
+            if not sizes or min(sizes) > LARGE_ENTRIES:
+                return self._large
+        return _ROOM
 
     async def read(self, plan: ReadPlan) -> ReadResult:
         """`Backend.read`, tried again while the backend is away."""
-        await self.ready()
-        result = await self.retrying.attempt("read", plan.session_id, lambda _: self.backend.read(plan))
-        await self.keys.learn(result.record)
+        if not self.is_ready():
+            await self.ready()
+        started = time.monotonic()
+        try:
+            # As `Retrying.attempt`, without a call more where all goes well.
+            result = await self.backend.read(plan)
+            self.retrying.reached = True
+        except FORESEEN as error:
+            result = await self.retrying.go_on(
+                "read", plan.session_id, lambda _: self.backend.read(plan), error, started
+            )
+        if self.keys.source is not None:
+            await self.keys.learn(result.record)
         return result
 
     # Committing

@@ -184,19 +184,30 @@ class Executor:
         async with node.readers.one() as purpose:
             return _value((await self._exchange_on(node, [command], purpose))[0])
 
-    async def at_once(self, *commands: Command) -> list[Any]:
-        """Commands of one slot that only read, back to back over a connection for large reads.
+    async def look(self, key: str, packed: bytes, count: int, *, large: bool = False) -> list[Any]:
+        """Commands of one slot that only read, back to back.
 
         Their replies, with error replies among them: what has to be sent elsewhere is not, since then they
         would not be back to back any more.
 
+        Args:
+            key: of their slot.
+            packed: the commands, as they go over the wire.
+            count: how many there are.
+            large: their replies may be large: read them over a connection where no commit waits behind.
+
         Raises:
             StoreError: there was no answer.
         """
-        node = await self.node_of(_key_of(commands[0]))
-        async with node.readers.one() as purpose:
-            replies: list[Any] = (await self._send(node, commands, purpose)).reply
-            return replies
+        node = self._topology.route(key) or await self._topology.find(key)
+        try:
+            if not large:
+                return await node.look(packed, count)
+            async with node.readers.one() as purpose:
+                return await node.look(packed, count, purpose)
+        except (BackendUnavailableError, OutcomeUnknownError):
+            self._topology.suspect(node)
+            raise
 
     async def write(
         self, name: str, keys: Sequence[str], *args: Arg, before: Sequence[Command] = ()

@@ -31,6 +31,37 @@ def pack(*args: Arg) -> bytes:
     return packed
 
 
+class Replies(asyncio.Future[list[Any]]):
+    """The replies to commands that only read, error replies among them: one future for all of them.
+
+    It stands for each of them among the futures of a connection. A caller who is cancelled goes on at once.
+
+    Args:
+        count: how many there will be.
+        loop: whose future it is.
+    """
+
+    __slots__ = ("_count", "_got")
+
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._count = count
+        self._got: list[Any] = []
+
+    def set_result(self, result: Any) -> None:
+        """Take the next reply."""
+        self._got.append(result)
+        if len(self._got) == self._count:
+            super().set_result(self._got)
+
+    def set_exception(self, exception: type[BaseException] | BaseException) -> None:
+        """Take the next reply if it is an error reply, else fail."""
+        if isinstance(exception, ReplyError):
+            self.set_result(exception)
+        else:
+            super().set_exception(exception)
+
+
 class Connection(asyncio.Protocol):
     """A connection to one node.
 
@@ -152,6 +183,20 @@ class Connection(asyncio.Protocol):
         futures = [self._loop.create_future() for _ in commands]
         self._queue(commands[0] if len(commands) == 1 else b"".join(commands), futures)
         return futures
+
+    def look(self, piece: bytes, count: int) -> Replies:
+        """Queue packed commands that only read, `count` of them, as one piece; see `Replies`.
+
+        Raises:
+            NotSent, Busy: as `send`.
+        """
+        if not self.is_open:
+            raise NotSent("the connection is closed")
+        if len(self._queued) >= MOST_QUEUED:
+            raise Busy(f"{MOST_QUEUED} commands wait for the server")
+        replies = Replies(count, self._loop)
+        self._queue(piece, [replies] * count)
+        return replies
 
     def post(self, command: bytes) -> asyncio.Future[Any]:
         """Queue a packed command; the future of its reply.

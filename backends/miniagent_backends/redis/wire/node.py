@@ -235,6 +235,25 @@ class Node:
             return BackendUnavailableError(f"{self.name} did not take the command: {error}")
         return OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {error}")
 
+    async def look(self, packed: bytes, count: int, purpose: str = "commands") -> list[Any]:
+        """As `exchange`, for packed commands that only read: a caller who is cancelled goes on at once.
+
+        Args:
+            packed: the commands, one behind the other.
+            count: how many there are.
+            purpose: as `connection` takes it.
+
+        Raises:
+            BackendUnavailableError, OutcomeUnknownError, StoreError: as `exchange`.
+        """
+        connection = await self.connection(purpose)
+        try:
+            return await connection.look(packed, count)
+        except NotSent as error:
+            raise BackendUnavailableError(f"{self.name} did not take the command: {error}") from None
+        except SentUnknown as error:
+            raise OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {error}") from None
+
     async def exchange_durably(
         self, commands: Sequence[Sequence[Arg]], *, asking: bool = False
     ) -> tuple[list[Any], int, int]:
