@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,7 +98,7 @@ class SessionRows(Protocol):
         """Drop the windows whose stamp is lower."""
         ...
 
-    def entries(self, log: str, low: int, high: int) -> list[StoredEntry]: ...
+    def entries(self, log: str, low: int, high: int) -> Sequence[StoredEntry]: ...
 
     def add_entry(self, log: str, entry: StoredEntry) -> None:
         """Write an entry and, if it has one, its caller's id."""

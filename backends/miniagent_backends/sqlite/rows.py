@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -11,7 +11,7 @@ from miniagent_backends.sqlite import records
 from miniagent_backends.sqlite.known import MOST_WRITERS, KnownSession
 from miniagent_backends.sqlite.ranges import name_range
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
-from miniagent_store.backend import Record, StateScan, StoredEntry, StoredValue
+from miniagent_store.backend import EntryColumns, Record, StateScan, StoredEntry, StoredValue
 from miniagent_store.rules import LeaseRow, WriterWindow, next_in_line
 
 _SELECT = f"SELECT sessions.key, {records.COLUMNS} FROM sessions WHERE namespace = ? AND id = ?"
@@ -24,9 +24,11 @@ _INSERT = (
 _UPDATE = f"UPDATE sessions SET {' = ?, '.join(records.CHANGING)} = ?, messages = ?"
 _UPDATE_CHANGED = f"{_UPDATE}, changed = ? WHERE key = ?"
 _UPDATE_QUIETLY = f"{_UPDATE} WHERE key = ?"
-# As the fields of `StoredEntry`.
-_ENTRY = "seq, version, id, time_ms, payload, redacted, caller_id, digest"
-_ADD_ENTRY = f"INSERT INTO entries (session, log, {_ENTRY}) VALUES ({', '.join('?' * 10)})"
+_FIELDS = "version, id, time_ms, payload, redacted, caller_id, digest"  # as those of `StoredEntry`
+_ENTRIES = (
+    f"SELECT {_FIELDS} FROM entries WHERE session = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+)
+_ADD_ENTRY = f"INSERT INTO entries (session, log, seq, {_FIELDS}) VALUES ({', '.join('?' * 10)})"
 _VALUE = "name, version, payload, counter, expires_ms"
 _PUT_VALUE = (
     f"INSERT INTO state (session, {_VALUE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (session, name) "
@@ -216,17 +218,19 @@ class SqlRows:
 
     # Logs
 
-    def entries(self, log: str, low: int, high: int) -> list[StoredEntry]:
+    def entries(self, log: str, low: int, high: int) -> Sequence[StoredEntry]:
         self._write_added()
-        rows = self._execute(
-            f"SELECT {_ENTRY} FROM entries "
-            "WHERE session = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq",
-            (self._key, log, low, high),
-        )
-        return [
-            StoredEntry(seq, version, id_, time_ms, payload, redacted != 0, caller_id, digest)
-            for seq, version, id_, time_ms, payload, redacted, caller_id, digest in rows
-        ]
+        rows = self._execute(_ENTRIES, (self._key, log, low, high)).fetchall()
+        if not rows:
+            return ()
+        versions, ids, times_ms, payloads, redacted, caller_ids, digests = zip(*rows, strict=True)
+        marks = {}
+        if any(redacted) or any(caller_ids):
+            of_all = enumerate(zip(redacted, caller_ids, digests, strict=True))
+            marks = {at: (mark[0] != 0, *mark[1:]) for at, mark in of_all if any(mark)}
+        # Where one of them is missing, there are too few, and who asked sees it.
+        seqs = range(low, low + len(rows))
+        return EntryColumns(seqs, ids, times_ms, lambda: versions, payloads, marks=marks)
 
     def add_entry(self, log: str, entry: StoredEntry) -> None:
         self._added[log, entry.seq] = entry
