@@ -92,6 +92,13 @@ class EntryColumns(Sequence[StoredEntry]):
             self._versions = self._versions()
         return self._versions
 
+    @property
+    def redacted(self) -> Sequence[bool]:
+        """Whether they are tombstones."""
+        if not self.marks:
+            return (False,) * len(self)
+        return [at in self.marks and self.marks[at][0] for at in range(len(self))]
+
     def __len__(self) -> int:
         return len(self.data)
 

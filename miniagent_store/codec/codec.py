@@ -104,7 +104,13 @@ class Codec:
         self._headers = _headers(chain.protection)
         self._compressed_headers = _headers(chain.ids)
         self._quick = quick_reader(chain.serializer, self._wrappers, self._headers[False], self.limits)
-        self._bulk = bulk_reader(chain.serializer, self._wrappers, self._headers[False], self.limits)
+        self._bulk = bulk_reader(
+            chain.serializer,
+            self._compressor,
+            self._wrappers,
+            (self._headers[False], self._compressed_headers[False]),
+            self.limits,
+        )
         self._quick_writer = quick_writer(
             chain.serializer,
             self._compressor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from miniagent_store.backend import (
@@ -29,7 +30,7 @@ from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction,
 from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, from_ms, to_ms
 
 ENTRY_ID_SIZE = 12
-_new_session, _new_position = maker(Session), maker(Position)
+_new_session, _new_position, _new_entry = maker(Session), maker(Position), maker(Entry)
 
 
 StandingDigests = dict[tuple[str, str], bytes]
@@ -115,7 +116,7 @@ class Coding:
     def encode_messages(
         self, session_id: str, log: str, messages: Sequence[Mapping[str, Any]], now_ms: int
     ) -> Append | None:
-        """As `encode_append`, for messages to which no id or time was given; None if there is another one."""
+        """As `encode_append`, for messages to which no id or time was given; None if one has either."""
         write = self.codec.value_writer(_log_place(self._namespace, session_id, log), len(messages))
         random, at = os.urandom(ENTRY_ID_SIZE * len(messages)), 0
         entries: list[NewEntry] = []
@@ -142,15 +143,9 @@ class Coding:
         """
 
         def entries_of(some: EntryColumns, values: Sequence[Any]) -> list[Entry]:
-            marks = some.marks
-            return [
-                Entry(
-                    seq, entry_id.hex(), from_ms(time_ms), version, log, value, at in marks and marks[at][0]
-                )
-                for at, (seq, entry_id, time_ms, version, value) in enumerate(
-                    zip(some.seqs, some.ids, some.times_ms, some.versions, values, strict=True)
-                )
-            ]
+            ids, times = map(bytes.hex, some.ids), map(from_ms, some.times_ms)
+            logs, redacted = repeat(log), some.redacted
+            return list(map(_new_entry, some.seqs, ids, times, some.versions, logs, values, redacted))
 
         place = _log_place(self._namespace, session_id, log)
         return tuple(await self._decoding.decode(place, stored, entries_of))

@@ -7,7 +7,8 @@ authenticated besides is the header, the key id, and the place of the value.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -55,6 +56,23 @@ class AeadLayer(LayerWithKeys[Any]):
         else:
             return data
         raise TamperedError("tampered", codec=self.name, key_id=key_id.hex(), detail=TAMPERED)
+
+    def open_all(
+        self, envelopes: Sequence[bytes], start: int, header: bytes, context: Context, ids: Sequence[bytes]
+    ) -> list[bytes]:
+        """The data of many entries of one log whose envelopes have the same header and key.
+
+        Args:
+            envelopes, start, header, context, ids: as `opening_all` takes them.
+
+        Raises:
+            InvalidTag, ValueError, KeyNotFoundError: one of them cannot be read.
+        """
+        cipher, places = self.opening_all(envelopes, start, header, context, ids)
+        nonce_at = start + len(header) + KEY_ID_SIZE
+        nonces = map(itemgetter(slice(nonce_at, nonce_at + _NONCE_SIZE)), envelopes)
+        bodies = map(itemgetter(slice(nonce_at + _NONCE_SIZE, None)), envelopes)
+        return list(map(cipher.decrypt, nonces, bodies, places))
 
 
 class AesGcmLayer(AeadLayer):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from miniagent_serializers.keyed_layer import TAMPERED, LayerWithKeys
 from miniagent_store.errors import DecodeError, TamperedError
@@ -52,6 +53,24 @@ class HmacLayer(LayerWithKeys[bytes]):
                 detail=TAMPERED,
             )
         return data
+
+    def open_all(
+        self, envelopes: Sequence[bytes], start: int, header: bytes, context: Context, ids: Sequence[bytes]
+    ) -> list[bytes]:
+        """The data of many entries of one log whose envelopes have the same header and key.
+
+        Args:
+            envelopes, start, header, context, ids: as `opening_all` takes them.
+
+        Raises:
+            ValueError, KeyNotFoundError: one of them cannot be read.
+        """
+        subkey, places = self.opening_all(envelopes, start, header, context, ids)
+        bodies = list(map(itemgetter(slice(start + len(header) + KEY_ID_SIZE, -_TAG_SIZE)), envelopes))
+        for envelope, body, place in zip(envelopes, bodies, places, strict=True):
+            if not hmac.compare_digest(_tag(subkey, place, body), envelope[-_TAG_SIZE:]):
+                raise ValueError("the tag does not match")
+        return bodies
 
 
 def _tag(subkey: bytes, place: bytes, data: bytes) -> bytes:
