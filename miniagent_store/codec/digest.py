@@ -47,9 +47,7 @@ def _ordered(data: Any) -> Any:
         return data
     if TAG in data and data[TAG] in _UNORDERED:
         return {TAG: data[TAG], VALUE: sorted(map(_ordered, data[VALUE]), key=_pack)}
-    return {
-        key: _ordered(item) if type(item := data[key]) in _CONTAINERS else item for key in sorted(data)
-    }
+    return {key: _ordered(item) if type(item := data[key]) in _CONTAINERS else item for key in sorted(data)}
 
 
 def _pack(data: Any) -> bytes:

@@ -82,9 +82,11 @@ class Coding:
     def _channel_context(self, channel: str) -> Context:
         return Context(self._namespace, "channel", channel, "message")
 
+    def _log_place(self, session_id: str, log: str) -> Context:
+        return Context(self._namespace, "session", session_id, "entry", log)
+
     def _make_writer(self, session_id: str, log: str, count: int) -> ValueWriter:
-        place = Context(self._namespace, "session", session_id, "entry", log)
-        return self.codec.value_writer(place, count)
+        return self.codec.value_writer(self._log_place(session_id, log), count)
 
     def encode_append(
         self, session_id: str, drafts: Sequence[DraftEntry], now_ms: int, standing: StandingDigests
@@ -151,14 +153,14 @@ class Coding:
             logs, redacted = repeat(log), some.redacted
             return list(map(_new_entry, some.seqs, ids, times, some.versions, logs, values, redacted))
 
-        place = _log_place(self._namespace, session_id, log)
+        place = self._log_place(session_id, log)
         return tuple(await self._decoding.decode(place, stored, entries_of))
 
     async def decode_messages(
         self, session_id: str, log: str, stored: Sequence[StoredEntry]
     ) -> list[Message]:
         """As `decode_entries`, for who wants the messages only."""
-        place = _log_place(self._namespace, session_id, log)
+        place = self._log_place(session_id, log)
         return await self._decoding.decode(place, stored, _messages_of)
 
     def encode_value(self, session_id: str, name: str, value: Any) -> bytes:
