@@ -64,11 +64,8 @@ async def _held(place: Place, name: str) -> int:
         case "memory":
             return tracemalloc.get_traced_memory()[0]
         case "sqlite":
-            path = Path(
-                place.url.path[1:]
-                if name.startswith(OURS)
-                else StoreURL.parse(url_for(place, name)).path[1:]
-            )
+            url = place.url if name.startswith(OURS) else StoreURL.parse(url_for(place, name))
+            path = Path(url.path[1:])
             return sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
     return await _redis_memory(connect(place.url), "*" if place.own else f"{place.namespace}/*")
 

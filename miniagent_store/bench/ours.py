@@ -26,11 +26,12 @@ class Ours:
         options: further ones of the store.
     """
 
-    name: str = OURS
+    name: ClassVar[str] = OURS
     package: ClassVar[str] = ""
+    # Where it really is, its place says.
+    where: ClassVar[Where] = "memory"
 
     def __init__(self, place: Place, options: Mapping[str, Any] | None = None) -> None:
-        self.where: Where = "memory"
         self._place, self._options = place, dict(options or {})
         self._closing = AsyncExitStack()
         self.store: SessionStore

@@ -33,15 +33,15 @@ def connect(url: StoreURL) -> Any:
     }
     if "ssl_check_hostname" in url.options:
         options["ssl_check_hostname"] = parse_bool(url.options["ssl_check_hostname"])
-    once: Any = Retry(NoBackoff(), 0)  # type: ignore[no-untyped-call]
-    secrets = {"username": url.username, "password": url.password}
+    once: Any = Retry(NoBackoff(), 0)
+    secrets: dict[str, Any] = {"username": url.username, "password": url.password}
     hosts = [(host, port or (26379 if topology == "sentinel" else 6379)) for host, port in url.hosts]
     if topology == "cluster":
         nodes = [client.cluster.ClusterNode(host, port) for host, port in hosts]
         return client.RedisCluster(startup_nodes=nodes, ssl=base == "rediss", **secrets, **options)
     if topology == "sentinel":
         service, _, database = url.path.strip("/").partition("/")
-        watch = client.sentinel.Sentinel(
+        watch = client.sentinel.Sentinel(  # type: ignore[no-untyped-call]
             hosts,
             sentinel_kwargs={
                 "username": url.options.get("sentinel_username"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -39,17 +40,20 @@ async def measure_serializers(run: Run) -> None:
     for size in run.plan.sizes:
         run.tell(f"serializers: {size:,} B")
         value = {"role": "user", "content": words(max(0, size - 30))}
-        calls = max(3, 100_000 // (size + 1_000))
-        ways: dict[tuple[str, str], Callable[[], object]] = {}
-        for codec in _codecs(run):
-            chain = str(codec.chain)
-            dumps, loads = _BARE[codec.chain.serializer.name]
-            blob, bare = codec.encode(value, _CONTEXT), dumps(value)
-            ways[chain, ENCODE] = lambda codec=codec: codec.encode(value, _CONTEXT)
-            ways[chain, DECODE] = lambda codec=codec, blob=blob: codec.decode(blob, _CONTEXT)
-            ways[f"bare {codec.chain.serializer.name}", ENCODE] = lambda dumps=dumps: dumps(value)
-            ways[f"bare {codec.chain.serializer.name}", DECODE] = lambda loads=loads, bare=bare: loads(bare)
-        _contest(run, ways, size, calls)
+        _contest(run, _ways(_codecs(run), value), size, calls=max(3, 100_000 // (size + 1_000)))
+
+
+def _ways(codecs: list[Codec], value: Any) -> dict[tuple[str, str], Callable[[], object]]:
+    """What takes turns, by chain and operation."""
+    ways: dict[tuple[str, str], Callable[[], object]] = {}
+    for codec in codecs:
+        chain, bare = str(codec.chain), f"bare {codec.chain.serializer.name}"
+        dumps, loads = _BARE[codec.chain.serializer.name]
+        ways[chain, ENCODE] = partial(codec.encode, value, _CONTEXT)
+        ways[chain, DECODE] = partial(codec.decode, codec.encode(value, _CONTEXT), _CONTEXT)
+        ways[bare, ENCODE] = partial(dumps, value)
+        ways[bare, DECODE] = partial(loads, dumps(value))
+    return ways
 
 
 def _contest(run: Run, ways: dict[tuple[str, str], Callable[[], object]], size: int, calls: int) -> None:
@@ -61,10 +65,9 @@ def _contest(run: Run, ways: dict[tuple[str, str], Callable[[], object]], size: 
                 samples[way].append(took)
     for chain, operation in ways:
         bare = f"bare {chain.partition('+')[0]}"
+        pair = {way: samples[way, operation] for way in (chain, bare) if (way, operation) in samples}
         run.add(
-            {chain: samples[chain, operation], bare: samples.get((bare, operation), [])}
-            if not chain.startswith("bare ")
-            else {chain: samples[chain, operation]},
+            pair,
             area=AREA,
             place=chain,
             unit="µs",

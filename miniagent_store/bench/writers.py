@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from miniagent_store.bench.contestants import contestants, is_peer, url_for
-from miniagent_store.bench.figures import OURS
+from miniagent_store.bench.figures import OURS, SEALED
 from miniagent_store.bench.peers.base import MessageDict, Peer
 from miniagent_store.bench.places import Place
 from miniagent_store.bench.rounds import Run, describe
@@ -56,7 +57,7 @@ def what_is_left(messages: Sequence[Any]) -> Left:
     marks = [match.groups() if (match := _MARK.search(str(each))) else None for each in messages]
     unbroken = {
         first[:2]
-        for first, second in zip(marks, marks[1:], strict=False)
+        for first, second in pairwise(marks)
         if first and second and first[2] == "question" and second == (*first[:2], "answer")
     }
     return Left(len(messages), len(unbroken))
@@ -69,9 +70,7 @@ async def measure_writers(run: Run, place: Place) -> None:
     run.tell(f"{place.kind}: four processes on one session")
     async with contestants(run, place) as subjects:
         for name, peer in subjects.items():
-            if (is_peer(name) and not run.plan.writer_peers) or (
-                name not in {OURS} and name.startswith(OURS)
-            ):
+            if name == SEALED or (is_peer(name) and not run.plan.writer_peers):
                 continue
             try:
                 await peer.append("writers", START)
