@@ -1,9 +1,9 @@
 """What each call costs on the server's side: round trips, bytes, server CPU, against hand-written code.
 
 The floor is what a careful person writes by hand with redis-py: ``orjson.dumps`` and one pipeline of RPUSH
-and EXPIRE, or LRANGE and ``orjson.loads``. Rounds are interleaved on one server; told are medians. Server CPU
-is that of the whole process by its INFO, reading from sockets and writing to them included; round trips are
-how often the server read from a socket, for a caller who is alone.
+and EXPIRE, or LRANGE and ``orjson.loads``. Rounds are interleaved on one server; told are medians. Server
+CPU is that of the whole process by its INFO, reading from sockets and writing to them included; round trips
+are how often the server read from a socket.
 
 Run: ``python benchmarks/server_cost.py [--rounds 7] [--json FILE]``; it starts a server of its own (see
 `miniagent_store.testing.servers`).
