@@ -37,9 +37,9 @@ class _Service:
                 try:
                     await self._service.append_event(held, event)
                     break
-                # A class of its own in one release, a ValueError in another.
                 except ValueError as error:
-                    if "stale" not in str(error):
+                    # Its class is in no public module.
+                    if type(error).__name__ != "StaleSessionError":
                         raise
                     del self._sessions[session]
 
