@@ -1,7 +1,7 @@
 """Other packages that keep conversations, measured beside the store in the same run.
 
-One file a peer; this module finds those that can be measured here. None of their packages is imported before
-a peer is opened.
+One file a peer; this module finds those that can be measured here. None of their packages is imported
+before a peer is opened.
 """
 
 from __future__ import annotations
