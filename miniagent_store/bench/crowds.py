@@ -1,0 +1,38 @@
+"""How much many tasks of one process do together."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from miniagent_store.bench.contestants import contestants, is_peer
+from miniagent_store.bench.figures import BY_HAND
+from miniagent_store.bench.peers.base import Peer
+from miniagent_store.bench.places import Place
+from miniagent_store.bench.rounds import Call, Run
+from miniagent_store.bench.texts import TURN
+
+AREA = "concurrency"
+THROUGHPUT, TAIL = "throughput", "p99"
+
+
+async def measure_crowds(run: Run, place: Place) -> None:
+    """Tasks that append turns at once, each to a session of its own: turns a second, and the p99 of one."""
+    async with contestants(run, place) as subjects:
+        for tasks in run.plan.crowds:
+            run.tell(f"{place.kind}: {tasks:,} tasks at once")
+            calls: dict[str, Call] = {
+                name: partial(_append, peer)
+                for name, peer in subjects.items()
+                if tasks <= run.plan.peer_crowd or not is_peer(name)
+            }
+            rates, tails = await run.crowd(f"{place.kind}: {tasks:,} tasks", calls, tasks)
+            keep = partial(run.add, area=AREA, place=place.kind, baseline=BY_HAND, tasks=tasks)
+            keep(rates, operation=THROUGHPUT, unit="turns/s", better="higher")
+            keep(tails, operation=TAIL, unit="ms")
+        for peer in subjects.values():
+            for number in range(max(run.plan.crowds)):
+                await peer.clear(f"crowd-{number}")
+
+
+async def _append(peer: Peer, number: int) -> None:
+    await peer.append(f"crowd-{number}", TURN)
