@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions(more: Iterable[str] = ()) -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Versions of the installed packages that matter, by name."""
     found = {}
-    for name in dict.fromkeys((*PACKAGES, *more)):
+    for name in PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -15,7 +15,7 @@ _DPI = 150
 # Told apart also by who sees no colours: by their markers.
 _OWN_STYLES = {
     OURS: {"color": "#c1272d", "marker": "o", "linewidth": 2.4, "zorder": 5},
-    SEALED: {"color": "#c1272d", "marker": "s", "linewidth": 1.4, "linestyle": "--", "zorder": 4},
+    SEALED: {"color": "#e58a5a", "marker": "s", "linewidth": 1.4, "linestyle": "--", "zorder": 4},
     BY_HAND: {"color": "#222222", "marker": "D", "linewidth": 2.0, "zorder": 3},
 }
 _COLOURS = ("#1f6fb4", "#2e8b57", "#8a5fb0", "#c98a00", "#4bb3b3", "#9a6a4a", "#7f7f7f", "#d3649f")
@@ -49,8 +49,8 @@ def draw(result: Result, folder: Path) -> list[Path]:
         ):
             if figures:
                 drawn = picture(make, figures)
-                drawn.suptitle(f"{result.servers.get(place, place)}: {_TITLES[name]}", fontsize=13)
-                drawn.text(0.995, 0.005, _origin(result), ha="right", fontsize=7, color="#666666")
+                where = result.servers.get(place, place)
+                drawn.suptitle(f"{where}: {_TITLES[name]}\n{_origin(result)}", fontsize=11)
                 path = folder / f"{name}-{place}.png"
                 drawn.savefig(path, dpi=_DPI)
                 made.append(path)
@@ -90,7 +90,7 @@ def _cost(make: Any, figures: Sequence[Figure]) -> Any:
         _lines(axis, shown, [each.length or 0 for each in shown])
         axis.set_title(operation, fontsize=11)
         axis.set_xlabel("messages of the history")
-    axes[0].yaxis.set_major_formatter(_time)
+    _ticks(axes[0].yaxis, _time)
     axes[0].set_ylabel("time of a call")
     _legend(picture, axes)
     return picture
@@ -102,7 +102,7 @@ def _throughput(make: Any, figures: Sequence[Figure]) -> Any:
     _lines(axis, figures, [each.tasks or 0 for each in figures])
     axis.set_xlabel("tasks at once, each on a session of its own")
     axis.set_ylabel("turns a second")
-    axis.yaxis.set_major_formatter(_number)
+    _ticks(axis.yaxis, _number)
     _legend(picture, [axis])
     return picture
 
@@ -143,7 +143,7 @@ def _ratios(make: Any, figures: Sequence[Figure]) -> Any:
     )
     shown = [each for each in figures if each.length == length and each.subject != BY_HAND]
     panels, subjects = _operations(shown), _subjects(shown)
-    picture = make(figsize=(4.4 * len(panels), 1.8 + 0.36 * len(subjects)), layout="constrained")
+    picture = make(figsize=(4.4 * len(panels), 2.0 + 0.36 * len(subjects)), layout="constrained")
     axes = picture.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, operation in zip(axes, panels, strict=True):
         ratios = {each.subject: each.ratio for each in shown if each.operation == operation and each.ratio}
@@ -152,17 +152,19 @@ def _ratios(make: Any, figures: Sequence[Figure]) -> Any:
                 continue
             style = _style(subject, row)
             spread = ([ratio.median - ratio.low], [ratio.high - ratio.median])
+            # From 1 on, to the left what is faster.
             axis.barh(
                 row,
-                ratio.median,
+                ratio.median - 1,
+                left=1,
                 xerr=spread,
                 color=style["color"],
                 height=0.66,
-                error_kw={"linewidth": 0.8},
+                error_kw=thin,
             )
             axis.annotate(
                 f"{ratio.median:.3g}",
-                (ratio.high, row),
+                (max(ratio.high, 1), row),
                 xytext=(4, 0),
                 textcoords="offset points",
                 va="center",
@@ -170,9 +172,10 @@ def _ratios(make: Any, figures: Sequence[Figure]) -> Any:
             )
         axis.axvline(1, color="#222222", linewidth=1)
         axis.set_xscale("log")
-        low, high = axis.get_xlim()
-        axis.set_xlim(min(low, 0.3), high * 2.2)
-        axis.xaxis.set_major_formatter(_number)
+        least = min((each.low for each in ratios.values()), default=1)
+        most = max((each.high for each in ratios.values()), default=1)
+        axis.set_xlim(min(least * 0.8, 0.5), max(most, 1) ** 1.2 * 1.8)
+        _ticks(axis.xaxis, _number)
         axis.set_title(f"{operation}, history of {length:,}", fontsize=11)
         axis.set_xlabel("times hand-written code; less is better")
         axis.grid(True, axis="x", color="#dddddd", linewidth=0.6)
@@ -197,6 +200,16 @@ def _style(subject: str, number: int) -> dict[str, Any]:
         "marker": _MARKERS[number % len(_MARKERS)],
         "linewidth": 1.2,
     }
+
+
+def _ticks(axis: Any, formatter: Any) -> None:
+    """At 1, 2 and 5, or only at powers of ten where these are too many."""
+    low, high = sorted(axis.get_view_interval())
+    steps = (1, 2, 5) if high / low < 200 else (1,)
+    ticker = import_module("matplotlib.ticker")
+    axis.set_major_locator(ticker.LogLocator(subs=steps, numticks=20))
+    axis.set_major_formatter(formatter)
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def _legend(picture: Any, axes: Sequence[Any]) -> None:

@@ -84,18 +84,26 @@ async def measure(
                         await one(run, place)
         for name, package in peers.missing() if url is None else ():
             run.note(f"{name} was not measured; it needs: pip install {package}")
-    packages = [peer.package for kind in ("redis", "sqlite", "memory") for peer in peers.available(kind)]
     return Result(
         plan=plan.name,
         date=began.isoformat(timespec="seconds"),
         seed=run.seed,
         machine=machine(),
-        packages=versions(packages),
+        packages={**versions(), **_peers()},
         servers=servers,
         commit=commit(),
         notes=tuple(run.notes),
         figures=tuple(run.figures),
     )
+
+
+def _peers() -> dict[str, str]:
+    """Versions of the peers' packages, by name."""
+    found: dict[str, str] = {}
+    for kind in ("redis", "sqlite", "memory"):
+        for peer in peers.available(kind):
+            found.update(peers.versions(peer))
+    return found
 
 
 def steps(plan: Plan, *, guest: bool, areas: Collection[str] = AREAS) -> int:
