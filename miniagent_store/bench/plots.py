@@ -160,7 +160,7 @@ def _ratios(make: Any, figures: Sequence[Figure]) -> Any:
                 xerr=spread,
                 color=style["color"],
                 height=0.66,
-                error_kw=thin,
+                error_kw={"linewidth": 0.8},
             )
             axis.annotate(
                 f"{ratio.median:.3g}",
