@@ -23,8 +23,8 @@ class Plan:
         sessions: how many the page of a user's is read from.
         users: among how many users they are divided.
         patience: seconds that may go into making one peer's history; beyond them it is left out there.
-        peer_length: the longest history that peers are given.
-        peer_crowd: the largest crowd that peers are given.
+        peer_length: the longest history that peers are given; 0 for no peers.
+        peer_crowd: the largest crowd that peers are given; 0 for no peers there.
         writer_peers: whether peers take part where four processes write to one session.
         memory_length: messages of the history whose memory is measured.
         chains: of serializer and layers.
@@ -83,7 +83,7 @@ FULL = Plan(
     rounds=15,
     turn_seconds=0.1,
     turn_calls=100,
-    contest_seconds=12.0,
+    contest_seconds=8.0,
     least_rounds=3,
     lengths=(10, 1_000, 100_000),
     crowds=(1, 16, 64, 1_000),
@@ -103,10 +103,10 @@ FULL = Plan(
 QUICK = replace(
     FULL,
     name="quick",
-    rounds=7,
+    rounds=5,
     turn_seconds=0.02,
     turn_calls=50,
-    contest_seconds=0.8,
+    contest_seconds=0.6,
     lengths=(10, 1_000),
     crowds=(1, 64),
     crowd_seconds=0.08,
@@ -114,7 +114,7 @@ QUICK = replace(
     users=10,
     patience=1.0,
     peer_length=1_000,
-    peer_crowd=64,
+    peer_crowd=0,
     writer_peers=False,
     chains=("msgpack", "orjson", "msgpack+aesgcm", "msgpack+zstd+aesgcm"),
     sizes=(400, 4_000),

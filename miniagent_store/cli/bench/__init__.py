@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,8 +132,19 @@ def _measure(quick: bool, areas: Sequence[str]) -> Result:
     if url is not None:
         shown = StoreURL.parse(url)
         click.echo(f"measuring {shown} in a namespace of its own, which is removed at the end", err=True)
+
+    async def work(tell: Callable[[str], None]) -> Result:
+        task = asyncio.current_task()
+        assert task is not None
+        # What was made in somebody's store is removed then too.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await measure(size, url=url, areas=areas, tell=tell)
+
     with progress(steps(size, guest=url is not None, areas=areas)) as tell:
-        return asyncio.run(measure(size, url=url, areas=areas, tell=tell))
+        try:
+            return asyncio.run(work(tell))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
 
 def _read(path: Path) -> Result:
