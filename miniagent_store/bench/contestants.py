@@ -38,7 +38,7 @@ async def contestants(run: Run, place: Place, *, with_peers: bool) -> AsyncItera
         invited.append(Sealed(place))
     if (floor := floor_of(place)) is not None:
         invited.append(floor)
-    if place.own and with_peers:
+    if place.own and with_peers and run.has_time_for_peers(place.kind):
         kinds: tuple[Where, ...] = ("memory", "redis", "sqlite")
         invited += [peer() for kind in kinds if kind == place.kind for peer in peers.available(kind)]
     async with AsyncExitStack() as stack:
@@ -66,7 +66,7 @@ def floor_of(place: Place) -> Peer | None:
 
 
 def url_for(place: Place, name: str) -> str:
-    """What a peer is given: a database of its own on Redis, a file of its own beside the store's on SQLite."""
+    """What a peer is given: on Redis a database of its own, on SQLite a file beside the store's."""
     if place.kind == "redis" and place.own and is_peer(name):
         names = [peer.name for peer in peers.available("redis")]
         return replace(place.url, path=f"/{1 + names.index(name)}").render()

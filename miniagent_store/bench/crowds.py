@@ -17,7 +17,8 @@ THROUGHPUT, TAIL = "throughput", "p99"
 
 async def measure_crowds(run: Run, place: Place) -> None:
     """Tasks that append turns at once, each to a session of its own: turns a second, and the p99 of one."""
-    async with contestants(run, place, with_peers=run.plan.peer_crowd >= min(run.plan.crowds)) as subjects:
+    with_peers = run.plan.peer_crowd >= min(run.plan.crowds)
+    async with contestants(run, place, with_peers=with_peers) as subjects:
         for tasks in run.plan.crowds:
             run.tell(f"{place.kind}: {tasks:,} tasks at once")
             calls: dict[str, Call] = {

@@ -26,9 +26,8 @@ _MAKERS = 64
 
 async def measure_histories(run: Run, place: Place) -> None:
     """Append a turn, read the last 20 and read all, for each length: this package, by hand, peers."""
-    async with contestants(
-        run, place, with_peers=run.plan.peer_length >= min(run.plan.lengths)
-    ) as subjects:
+    with_peers = run.plan.peer_length >= min(run.plan.lengths)
+    async with contestants(run, place, with_peers=with_peers) as subjects:
         for length in run.plan.lengths:
             run.tell(f"{place.kind}: histories of {length:,}")
             where = f"{place.kind}, history of {length:,}"

@@ -26,6 +26,7 @@ class Plan:
         peer_length: the longest history that peers are given; 0 for no peers.
         peer_crowd: the largest crowd that peers are given; 0 for no peers there.
         writer_peers: whether peers take part where four processes write to one session.
+        peers_until: after so many seconds of a run no peer takes part in what then begins.
         memory_length: messages of the history whose memory is measured.
         chains: of serializer and layers.
         sizes: bytes of the messages that are encoded.
@@ -48,6 +49,7 @@ class Plan:
     peer_length: int
     peer_crowd: int
     writer_peers: bool
+    peers_until: float
     memory_length: int
     chains: tuple[str, ...]
     sizes: tuple[int, ...]
@@ -94,6 +96,7 @@ FULL = Plan(
     peer_length=100_000,
     peer_crowd=1_000,
     writer_peers=True,
+    peers_until=float("inf"),
     memory_length=1_000,
     chains=CHAINS,
     sizes=(100, 400, 4_000, 100_000),
@@ -116,6 +119,7 @@ QUICK = replace(
     peer_length=1_000,
     peer_crowd=0,
     writer_peers=False,
+    peers_until=30.0,
     chains=("msgpack", "orjson", "msgpack+aesgcm", "msgpack+zstd+aesgcm"),
     sizes=(400, 4_000),
     starts=5,

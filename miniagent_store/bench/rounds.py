@@ -38,6 +38,14 @@ class Run:
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
+        self._began = time.monotonic()
+
+    def has_time_for_peers(self, where: str) -> bool:
+        """Whether so little time has gone that peers may take part; else there is a note."""
+        if time.monotonic() - self._began < self.plan.peers_until:
+            return True
+        self.note(f"{where}: peers were left out of some tables, for time; without --quick they have it")
+        return False
 
     def note(self, text: str) -> None:
         """Say once what could not be measured."""
