@@ -3,8 +3,8 @@
 A table stands between ``<!-- bench:NAME -->`` and ``<!-- /bench -->``; what is between them is replaced.
 
 Run: ``python benchmarks/docs_tables.py`` writes them from the files in benchmarks/results;
-``--measure`` runs the benchmarks first, which takes about half an hour (with ``--quick`` a few minutes), and
-makes the plots in docs/images.
+``--measure`` runs the benchmarks first, which takes about half an hour (with ``--quick`` a few minutes),
+and makes the plots in docs/images.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _message_memory() -> str:
     held = _result("server_cost")["memory"]
     return (
         f"At {number(held['messages'])} messages of {number(held['payload'])} B a message takes "
-        f"{number(held['ours'], 1)} B beyond its payload, in {held['keys']:.0f} keys; in a plain list of JSON "
-        f"texts {number(held['floor'], 1)} B."
+        f"{number(held['ours'], 1)} B beyond its payload, in {held['keys']:.0f} keys; in a plain list of "
+        f"JSON texts {number(held['floor'], 1)} B."
     )
 
 
