@@ -23,6 +23,7 @@ import cluster_scale
 import scale_on_paper
 import server_cost
 import session_memory
+import tuning
 from text_table import markdown_table, number
 
 from miniagent_store.bench.figures import Result
@@ -39,7 +40,7 @@ def commands(quick: bool) -> list[list[str]]:
     bench = ["-m", "miniagent_store", "bench", "--json", str(RESULTS / "bench.json"), "--plot", str(IMAGES)]
     own = [
         [str(HERE / f"{name}.py"), "--json", str(RESULTS / f"{name}.json")]
-        for name in ("server_cost", "session_memory", "cluster_scale")
+        for name in ("server_cost", "session_memory", "cluster_scale", "tuning")
     ]
     return [*own, bench + ["--quick"] * quick]
 
@@ -67,6 +68,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "capacity": lambda: markdown_table(
             scale_on_paper.CAPACITY_HEADS, list(scale_on_paper.capacity_rows(*_scales_and_sizes()))
         ),
+        "tuning": lambda: markdown_table(tuning.HEADS, list(tuning.rows(_result("tuning")["settings"]))),
         "planet": lambda: markdown_table(
             scale_on_paper.PLANET_HEADS, list(scale_on_paper.planet_rows(*_scales_and_sizes()))
         ),
