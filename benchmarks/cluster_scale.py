@@ -1,12 +1,12 @@
 """What a Cluster of 1, 2 and 3 shards carries: commits a second, and what each costs the servers.
 
 Client processes append turns (2 messages of 400 B) for a few seconds, 64 tasks each over sessions of their
-own, in interleaved rounds over clusters that all run; told are medians. The servers' CPU is that of the whole
-processes, by their INFO. On a machine whose cores the clients need themselves, throughput says less than the
-CPU a commit: its reciprocal is what a shard carries that has a core of its own.
+own, in interleaved rounds over clusters that all run; told are medians. The servers' CPU is that of the
+whole processes, by their INFO. On a machine whose cores the clients need themselves, throughput says less
+than the CPU a commit: its reciprocal is what a shard carries that has a core of its own.
 
-Commands to a session's own keys are counted by MONITOR in a run of their own, one a commit. What tells listings
-and sweeps of a session, at most once a second, is counted in the rounds: scripts beyond the commits.
+Commands to a session's own keys are counted by MONITOR in a run of their own: one a commit. What tells
+listings and sweeps of a session, at most once a second, is counted in the rounds: all scripts less commits.
 
 Run: ``python benchmarks/cluster_scale.py [--shards 1 2 3] [--processes 2] [--seconds 4] [--rounds 3]
 [--json FILE]``.
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import multiprocessing
 import re
 import statistics
@@ -30,6 +29,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
+from recorded import server_version, write
 from server_meter import Meter
 from text_table import number, text_table
 
@@ -205,8 +205,8 @@ async def _monitor(port: int, seen: Counter[str]) -> None:
         writer.close()
 
 
-def measure(shards: Sequence[int], processes: int, seconds: float, rounds: int) -> list[Scale]:
-    """All clusters, in interleaved rounds."""
+def measure(shards: Sequence[int], processes: int, seconds: float, rounds: int) -> tuple[str, list[Scale]]:
+    """All clusters, in interleaved rounds; the servers' version as well."""
     with contextlib.ExitStack() as stack:
         groups = {
             each: stack.enter_context(ClusterGroup(masters=each, replicas=0, node_timeout_ms=15_000))
@@ -217,7 +217,8 @@ def measure(shards: Sequence[int], processes: int, seconds: float, rounds: int) 
             for each, group in groups.items():
                 seen[each].append(run_load(group, processes, seconds))
         counted = {each: asyncio.run(count_commands(group)) for each, group in groups.items()}
-    return [
+        version = server_version(next(iter(groups.values())).servers[0])
+    return version, [
         Scale(
             shards=each,
             commands=counted[each],
@@ -268,11 +269,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the results to this file")
     given = parser.parse_args()
-    scales = [asdict(each) for each in measure(given.shards, given.processes, given.seconds, given.rounds)]
+    version, found = measure(given.shards, given.processes, given.seconds, given.rounds)
+    scales = [asdict(each) for each in found]
     print(text_table(HEADS, list(rows(scales))))
     if given.json is not None:
-        result = {"processes": given.processes, "tasks": TASKS, "scales": scales}
-        given.json.write_text(json.dumps(result, indent=1) + "\n")
+        write(given.json, version, {"processes": given.processes, "tasks": TASKS, "scales": scales})
 
 
 if __name__ == "__main__":

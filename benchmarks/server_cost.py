@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from typing import Any
 import msgpack
 import orjson
 import redis.asyncio
+from recorded import server_version, write
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from server_meter import Meter, Spent
@@ -266,13 +266,14 @@ def main() -> None:
     with Server() as server:
         costs = {name: asdict(cost) for name, cost in asyncio.run(measure(server, given.rounds)).items()}
         held = asyncio.run(memory(server))
+        version = server_version(server)
     print(text_table(HEADS, rows(costs)))
     print(
         f"\nmemory beyond the payload of {held['payload']:.0f} B, at {held['messages']:,} messages: "
         f"{held['ours']:.1f} B a message in {held['keys']} keys; a plain list {held['floor']:.1f} B"
     )
     if given.json is not None:
-        given.json.write_text(json.dumps({"calls": costs, "memory": held}, indent=1) + "\n")
+        write(given.json, version, {"calls": costs, "memory": held})
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import msgpack
+from recorded import server_version, write
 from text_table import number, text_table
 
 from miniagent_store import Message, SessionStore, open_store
@@ -117,10 +117,11 @@ def main() -> None:
     given = parser.parse_args()
     with Server() as server:
         sizes = [asdict(each) for each in asyncio.run(measure(server))]
+        version = server_version(server)
     print(f"payload of a message: {PAYLOAD:.0f} B\n")
     print(text_table(HEADS, list(rows(sizes))))
     if given.json is not None:
-        given.json.write_text(json.dumps({"payload": PAYLOAD, "sizes": sizes}, indent=1) + "\n")
+        write(given.json, version, {"payload": PAYLOAD, "sizes": sizes})
 
 
 if __name__ == "__main__":
