@@ -67,7 +67,7 @@ async def _held(place: Place, name: str) -> int:
             url = place.url if name.startswith(OURS) else StoreURL.parse(url_for(place, name))
             path = Path(url.path[1:])
             # Some keep a folder where others keep a file.
-            found = (each for top in path.parent.glob(f"{path.name}*") for each in (top, *top.rglob("*")))
+            found = (each for top in path.parent.glob(f"{path.stem}*") for each in (top, *top.rglob("*")))
             return sum(each.stat().st_size for each in found if each.is_file())
     client = connect(StoreURL.parse(url_for(place, name)))
     return await _redis_memory(client, "*" if place.own else f"{place.namespace}/*")

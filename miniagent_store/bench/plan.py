@@ -62,6 +62,9 @@ class Plan:
             self,
             lengths=tuple(sorted({min(length, GUEST_LENGTH) for length in self.lengths})),
             sessions=min(self.sessions, GUEST_SESSIONS),
+            peer_length=0,
+            peer_crowd=0,
+            writer_peers=False,
         )
 
 

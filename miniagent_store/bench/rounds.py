@@ -107,7 +107,8 @@ class Run:
             return rate
 
         rates = await self.rounds(where, list(calls), turn)
-        return rates, {name: tails[name] for name in rates}
+        # Without that of the warm-up.
+        return rates, {name: tails[name][-len(own) :] if own else [] for name, own in rates.items()}
 
     async def rounds(
         self,

@@ -46,7 +46,8 @@ Examples:
 \b
 Without a store it measures memory, a temporary SQLite file, and a Redis that it starts where a server
 is installed, beside hand-written code and the other packages that are installed. With one it measures
-that store alone, in a namespace of a random name which it removes at the end, also after Ctrl-C.
+that store alone, and changes nothing of yours: on Redis all is in a namespace of a random name which is
+removed at the end, also after Ctrl-C; on SQLite in a file of its own in the same folder.
 
 \b
 How to read it: all that is compared takes turns in the same rounds. "1.20 ±0.05" is the median of the
@@ -131,7 +132,7 @@ def _measure(quick: bool, areas: Sequence[str]) -> Result:
     size = plan.QUICK if quick else plan.FULL
     if url is not None:
         shown = StoreURL.parse(url)
-        click.echo(f"measuring {shown} in a namespace of its own, which is removed at the end", err=True)
+        click.echo(f"measuring {shown}, apart from all that is yours; removed at the end", err=True)
 
     async def work(tell: Callable[[str], None]) -> Result:
         task = asyncio.current_task()
