@@ -40,7 +40,9 @@ async def measure_histories(run: Run, place: Place) -> None:
             ready = await fill(run, where, invited, dict.fromkeys(sessions, length))
             keep = partial(run.add, area=AREA, place=place.kind, unit="µs", baseline=BY_HAND, length=length)
             for operation, calls in _calls(ready, sessions).items():
-                keep(await run.contest(f"{where}: {operation}", calls), operation=operation)
+                growing = operation == APPEND
+                samples = await run.contest(f"{where}: {operation}", calls, growing=growing)
+                keep(samples, operation=operation)
             for peer in ready.values():
                 for session in sessions:
                     await peer.clear(session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Run:
         if text not in self.notes:
             self.notes.append(text)
 
-    async def contest(self, where: str, calls: Mapping[str, Call], rounds: int | None = None) -> Samples:
+    async def contest(self, where: str, calls: Mapping[str, Call], *, growing: bool = True) -> Samples:
         """Microseconds a call by round, of each that takes part; one call after the other.
 
         Who fails is left out, with a note, unless it is ours.
@@ -60,8 +61,9 @@ class Run:
         Args:
             where: for notes: what is measured, and where.
             calls: what each does.
-            rounds: so many; the plan's unless given.
+            growing: whether calls make histories longer, so that there must not be too many.
         """
+        most = self.plan.turn_calls if growing else sys.maxsize
 
         async def turn(name: str) -> float:
             made, began = 0, time.perf_counter()
@@ -69,12 +71,12 @@ class Run:
                 await calls[name](numbers[name] + made)
                 made += 1
                 took = time.perf_counter() - began
-                if took >= self.plan.turn_seconds or made >= self.plan.turn_calls:
+                if took >= self.plan.turn_seconds or made >= most:
                     numbers[name] += made
                     return took / made * 1e6
 
         numbers = dict.fromkeys(calls, 0)
-        return await self.rounds(where, list(calls), turn, rounds)
+        return await self.rounds(where, list(calls), turn)
 
     async def crowd(self, where: str, calls: Mapping[str, Call], tasks: int) -> tuple[Samples, Samples]:
         """Calls a second by round, and 99th percentiles of a call in milliseconds; all tasks at once.

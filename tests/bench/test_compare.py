@@ -71,6 +71,13 @@ def test_a_busier_machine_is_seen_by_the_ratios() -> None:
     assert found.changes[0].by_ratio
 
 
+def test_trouble_of_hand_written_code_is_seen_by_the_times() -> None:
+    old = figure(around(100, 1), ratios=around(0.8, 2))
+    new = figure(around(100, 3), ratios=around(2.4, 4))
+
+    assert not compare(result(old), result(new)).worse
+
+
 def test_bytes_are_measured_once_and_have_no_noise() -> None:
     assert compare(result(figure((100.0,))), result(figure((106.0,)))).worse
     assert not compare(result(figure((100.0,))), result(figure((104.0,)))).worse
