@@ -68,6 +68,8 @@ async def test_redis_is_left_as_it_was(server: Server, used: str, monkeypatch: p
     assert expiries(server) == expire
     assert {each.place for each in result.figures} == {"redis"}
     assert {each.area for each in result.figures} == {*AT_PLACES}
+    kept = [each for each in result.figures if each.operation == writers.KEPT]
+    assert {each.samples for each in kept} == {(2 + 2 * writers.TURNS * 2,)}
     assert result.notes == ()
 
 
