@@ -22,10 +22,10 @@ PLAN = replace(
     FULL,
     name="docs",
     rounds=7,
-    contest_seconds=3.0,
-    crowds=(1, 16, 64, 1_000),
+    turn_seconds=0.05,
+    contest_seconds=1.5,
     sessions=10_000,
-    patience=4.0,
+    patience=2.0,
     peer_length=1_000,
     peer_crowd=64,
 )
