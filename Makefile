@@ -25,6 +25,7 @@ bench:
 	$(PYTHON) -m miniagent_store bench
 	$(PYTHON) -m pytest benchmarks/test_benchmarks.py
 	$(PYTHON) benchmarks/import_time.py
+	$(PYTHON) benchmarks/encoding.py
 	$(PYTHON) benchmarks/sqlite_group_commit.py
 	$(PYTHON) benchmarks/large_reads.py
 	$(PYTHON) benchmarks/observing.py
