@@ -60,6 +60,7 @@ class Root(LazyGroup):
         "tenants": "miniagent_store.cli.tenants",
         "plugins": "miniagent_store.cli.plugins",
         "usage": "miniagent_store.cli.usage",
+        "bench": "miniagent_store.cli.bench",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b

@@ -1,0 +1,1 @@
+"""What a store costs, measured: the work behind ``miniagent-store bench``."""
