@@ -59,7 +59,9 @@ async def read_plainly(executor: Executor, keys: Keys, plan: ReadPlan) -> ReadRe
     """
     if plan.scans or plan.expired:
         return None
-    question = _question(keys, plan.session_id, plan.ranges, plan.names)
+    going_on = any(wanted.after or wanted.before for wanted in plan.ranges)
+    ask = _question if going_on else _usual_question
+    question = ask(keys, plan.session_id, plan.ranges, plan.names)
     if question is None:
         return None
     replies = await executor.look(question.key, question.packed, question.replies, large=question.large)
@@ -78,8 +80,6 @@ async def read_plainly(executor: Executor, keys: Keys, plan: ReadPlan) -> ReadRe
     return result
 
 
-# As long as a session is read again and again in the same way, it is asked the same.
-@functools.lru_cache(maxsize=1024)
 def _question(
     keys: Keys, session_id: str, ranges: tuple[LogRange, ...], names: tuple[str, ...]
 ) -> Question | None:
@@ -105,6 +105,10 @@ def _question(
     commands.append(("HGET", key, "t"))
     packed = b"".join([pack(*command) for command in commands])
     return Question(key, logs, packed, len(commands), any(map(is_large, ranges)))
+
+
+# Whoever does not go on from somewhere asks the same of a session again and again.
+_usual_question = functools.lru_cache(maxsize=1024)(_question)
 
 
 async def _result_of(plan: ReadPlan, replies: list[Any], logs: tuple[str, ...]) -> ReadResult | None:
