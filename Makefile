@@ -25,6 +25,7 @@ bench:
 	$(PYTHON) benchmarks/import_time.py
 	$(PYTHON) benchmarks/append_cost.py
 	$(PYTHON) benchmarks/serializers.py
+	$(PYTHON) benchmarks/encoding.py
 	$(PYTHON) benchmarks/sqlite_group_commit.py
 	$(PYTHON) benchmarks/redis_floor.py
 	$(PYTHON) benchmarks/large_reads.py

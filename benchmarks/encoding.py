@@ -50,7 +50,11 @@ def quickest(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
 
 
 def stages(chain: str) -> dict[str, Callable[[], object]]:
-    """The calls on the way of a turn, each given what the one before made."""
+    """What stands on the way of a turn.
+
+    "whole" is all of what `append` does. Where somebody looks on, or messages have ids or times of their
+    own, it takes the way over "draft" and "changes".
+    """
     plugins = shared_plugins()
     keys = Keyring([Key(bytes(range(32)), label="benchmark")])
     parsed = Chain.parse(chain, plugins)
@@ -64,8 +68,7 @@ def stages(chain: str) -> dict[str, Callable[[], object]]:
 
     def whole() -> object:
         messages = (Message.user(question), Message.assistant(answer))
-        drafted = [draft_entry("messages", message) for message in messages]
-        return coding.encode_changes("session-1", drafted, 0, {})
+        return coding.encode_messages("session-1", "messages", messages, 0)
 
     return {
         "packb": lambda: [msgpack.packb(each) for each in plain],

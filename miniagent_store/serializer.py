@@ -90,6 +90,10 @@ class Serializer(Protocol):
     with str keys, and bytes where `native_bytes` is true. All other types of the value model arrive as
     tagged dicts and are put together again after `loads`.
 
+    A serializer may also have ``dumps_strictly(value)``, which writes the same bytes without a context and
+    raises for an int outside of that range and for text that UTF-8 does not have. Values whose types are
+    plain are then written by it without having been looked through.
+
     Attributes:
         name: as in URLs; lower-case letters, digits and "-".
         wire_id: one byte that says on the wire how a value was written; None for a *named codec*, which
@@ -165,6 +169,10 @@ class LegacyReader(Protocol):
 @runtime_checkable
 class Layer(Protocol):
     """Bytes ↔ bytes around a serializer.
+
+    A layer may also have ``sealer_at(context, header, count)``: a function of data and the id of an entry
+    (or None) which gives header, parameters and body in one, for the context with that id. It is called
+    for `count` values at once; that of a layer which does not authenticate, again and again.
 
     Attributes:
         name: as in URLs.
@@ -247,6 +255,8 @@ class NamedSerializer:
 
 def counted(part: str | bytes | None) -> bytes:
     """A part of a place behind its length in 4 bytes; another text for one that is absent."""
+    if type(part) is bytes:
+        return _size(len(part)) + part
     if part is None:
         return _ABSENT
     data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part

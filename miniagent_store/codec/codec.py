@@ -142,11 +142,12 @@ class Codec:
         return self.value_writer(context, 1)(value, context.entry_id)
 
     def value_writer(self, place: Context, count: int) -> ValueWriter:
-        """What encodes several values of one place quicker than `encode` does; to be used at once.
+        """What encodes several values of one place quicker than `encode` does.
 
         Args:
             place: where they will stand; the id of an entry is given with its value.
-            count: how many values there are.
+            count: how many values there are. Where the chain authenticates, it is to be used at once and
+                for so many; elsewhere again and again.
         """
         if self._quick_writer is not None:
             try:

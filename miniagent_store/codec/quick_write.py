@@ -37,9 +37,8 @@ def quick_writer(
 ) -> PlaceWriter | None:
     """What writes values of one place after the other; None if there is no short way.
 
-    There is one where the serializer has `pack`: `dumps` without a context, which raises for an int outside
-    of 64 bits and for text that is not valid; and the only layer has `sealer`: for a place, a header and a
-    number of values it gives what makes envelopes of data, its own parameters among them.
+    There is one where the serializer has `dumps_strictly`, and the only layer has `sealer_at`; see
+    `Serializer` and `Layer`.
 
     Args:
         serializer: of the chain.
@@ -50,13 +49,13 @@ def quick_writer(
         limits: of sizes and depth.
         long_way: writes any value, or raises what is wrong with it.
     """
-    pack: Callable[[Any], bytes] | None = getattr(serializer, "pack", None)
+    strict: Callable[[Any], bytes] | None = getattr(serializer, "dumps_strictly", None)
     sealer: Callable[[Context, bytes, int], Seal] | None = (
-        getattr(layers[0], "sealer", None) if len(layers) == 1 else None
+        getattr(layers[0], "sealer_at", None) if len(layers) == 1 else None
     )
-    if pack is None or sealer is None or (compressor is not None and compressor.params_size):
+    if strict is None or sealer is None or (compressor is not None and compressor.params_size):
         return None
-    dumps, sealer_for, compress = pack, sealer, None if compressor is None else compressor.encode
+    dumps, sealer_at, compress = strict, sealer, None if compressor is None else compressor.encode
     header, compressed_header = headers
     leaves = _LEAVES_AND_BYTES if serializer.native_bytes else _LEAVES
     depth, encoded, decoded = limits.depth, limits.encoded, limits.decoded
@@ -77,11 +76,11 @@ def quick_writer(
                         params, shrunk = compress(body, place, b"")
                     if not params and len(shrunk) < size:
                         if seal_shrunk is None:
-                            seal_shrunk = sealer_for(place, compressed_header, count)
+                            seal_shrunk = sealer_at(place, compressed_header, count)
                         sealed = seal_shrunk(shrunk, entry_id)
                     else:
                         if seal is None:
-                            seal = sealer_for(place, header, count)
+                            seal = sealer_at(place, header, count)
                         sealed = seal(body, entry_id)
                     if not params and len(sealed) <= encoded:
                         return sealed

@@ -21,6 +21,7 @@ from miniagent_store.backend import (
     StoredValue,
 )
 from miniagent_store.codec.codec import Codec
+from miniagent_store.codec.quick_write import ValueWriter
 from miniagent_store.errors import SessionTooLargeError
 from miniagent_store.options import StoreOptions
 from miniagent_store.quick_values import maker
@@ -37,11 +38,6 @@ StandingDigests = dict[tuple[str, str], bytes]
 """By log and caller's id, the digest that stands, where another key made it than ours."""
 
 
-@functools.lru_cache(maxsize=4096)
-def _log_place(namespace: str, session_id: str, log: str) -> Context:
-    return Context(namespace, "session", session_id, "entry", log)
-
-
 class Coding:
     """A codec that knows the places of a store's values.
 
@@ -54,6 +50,9 @@ class Coding:
         self.codec = codec
         self._namespace, self._max_message_size = options.namespace, options.max_message_size
         self._decoding = LogDecoding(codec)
+        # What writes with a key asks for it each time.
+        keep = functools.lru_cache(maxsize=4096)
+        self._writer = self._make_writer if codec.bound else keep(self._make_writer)
 
     def context(self, session_id: str, field: str) -> Context:
         return Context(self._namespace, "session", session_id, field)
@@ -83,6 +82,12 @@ class Coding:
     def _channel_context(self, channel: str) -> Context:
         return Context(self._namespace, "channel", channel, "message")
 
+    def _log_place(self, session_id: str, log: str) -> Context:
+        return Context(self._namespace, "session", session_id, "entry", log)
+
+    def _make_writer(self, session_id: str, log: str, count: int) -> ValueWriter:
+        return self.codec.value_writer(self._log_place(session_id, log), count)
+
     def encode_append(
         self, session_id: str, drafts: Sequence[DraftEntry], now_ms: int, standing: StandingDigests
     ) -> Append:
@@ -92,10 +97,11 @@ class Coding:
             EncodeError, SessionTooLargeError: a message cannot be written, or is over its limit.
         """
         log, limit, count = drafts[0].log, self._max_message_size, len(drafts)
-        write = self.codec.value_writer(_log_place(self._namespace, session_id, log), count)
+        write = self._writer(session_id, log, count)
         # One call of the operating system for all: random bytes for one cost the same.
         random, at = os.urandom(ENTRY_ID_SIZE * count), 0
         entries: list[NewEntry] = []
+        digest_place: Context | None = None
         for draft in drafts:
             entry_id = random[at : at + ENTRY_ID_SIZE]
             at += ENTRY_ID_SIZE
@@ -107,17 +113,17 @@ class Coding:
             if caller_id is None:
                 entries.append(NewEntry(entry_id, time_ms, payload))
                 continue
-            digest = standing.get((log, caller_id)) or self.codec.digest(
-                draft.value, self.context(session_id, "digest")
-            )
+            if digest_place is None:
+                digest_place = self.context(session_id, "digest")
+            digest = standing.get((log, caller_id)) or self.codec.digest(draft.value, digest_place)
             entries.append(NewEntry(entry_id, time_ms, payload, caller_id, digest))
         return Append(log, tuple(entries))
 
     def encode_messages(
         self, session_id: str, log: str, messages: Sequence[Mapping[str, Any]], now_ms: int
     ) -> Append | None:
-        """As `encode_append`, for messages to which no id or time was given; None if one has either."""
-        write = self.codec.value_writer(_log_place(self._namespace, session_id, log), len(messages))
+        """As `encode_append`, for messages without an id or a time of their own; None if one has some."""
+        write = self._writer(session_id, log, len(messages))
         random, at = os.urandom(ENTRY_ID_SIZE * len(messages)), 0
         entries: list[NewEntry] = []
         for message in messages:
@@ -147,14 +153,14 @@ class Coding:
             logs, redacted = repeat(log), some.redacted
             return list(map(_new_entry, some.seqs, ids, times, some.versions, logs, values, redacted))
 
-        place = _log_place(self._namespace, session_id, log)
+        place = self._log_place(session_id, log)
         return tuple(await self._decoding.decode(place, stored, entries_of))
 
     async def decode_messages(
         self, session_id: str, log: str, stored: Sequence[StoredEntry]
     ) -> list[Message]:
         """As `decode_entries`, for who wants the messages only."""
-        place = _log_place(self._namespace, session_id, log)
+        place = self._log_place(session_id, log)
         return await self._decoding.decode(place, stored, _messages_of)
 
     def encode_value(self, session_id: str, name: str, value: Any) -> bytes:

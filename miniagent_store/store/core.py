@@ -137,8 +137,8 @@ class StoreCore:
         return (
             self._opened
             and self.parent is None
+            # After a fork another loop runs, or none.
             and asyncio.get_running_loop() is self._loop
-            and self._pid == os.getpid()
         )
 
     @property

@@ -34,15 +34,19 @@ class AeadLayer(LayerWithKeys[Any]):
         nonce = os.urandom(_NONCE_SIZE)
         return key_id + nonce, cipher.encrypt(nonce, data, context.authenticated(header + key_id))
 
-    def sealer(self, context: Context, header: bytes, count: int) -> Callable[[bytes, bytes | None], bytes]:
+    def sealer_at(
+        self, context: Context, header: bytes, count: int
+    ) -> Callable[[bytes, bytes | None], bytes]:
         """What makes whole envelopes with this header from data and the id of the entry that holds it."""
         start, cipher, authenticated = self.beginning(context, header)
         encrypt = cipher.encrypt
-        random = os.urandom(_NONCE_SIZE * count)
-        nonces = iter([random[at : at + _NONCE_SIZE] for at in range(0, len(random), _NONCE_SIZE)])
+        # At once for all, to be used at once; beyond them there is none, and the cipher refuses.
+        random, used = os.urandom(_NONCE_SIZE * count), 0
 
         def seal(data: bytes, entry_id: bytes | None) -> bytes:
-            nonce = next(nonces)
+            nonlocal used
+            nonce = random[used : used + _NONCE_SIZE]
+            used += _NONCE_SIZE
             return start + nonce + encrypt(nonce, data, authenticated + counted(entry_id))  # type: ignore[no-any-return]
 
         return seal

@@ -26,7 +26,9 @@ class Crc32Layer:
     def encode(self, data: bytes, context: Context, header: bytes) -> tuple[bytes, bytes]:
         return b"", data + _checksum(header, data)
 
-    def sealer(self, context: Context, header: bytes, count: int) -> Callable[[bytes, bytes | None], bytes]:
+    def sealer_at(
+        self, context: Context, header: bytes, count: int
+    ) -> Callable[[bytes, bytes | None], bytes]:
         """What makes whole envelopes with this header from data, wherever they will stand."""
         return _sealer(header)
 

@@ -30,7 +30,9 @@ class HmacLayer(LayerWithKeys[bytes]):
         key_id, subkey = self.sealing(context)
         return key_id, data + _tag(subkey, context.authenticated(header + key_id), data)
 
-    def sealer(self, context: Context, header: bytes, count: int) -> Callable[[bytes, bytes | None], bytes]:
+    def sealer_at(
+        self, context: Context, header: bytes, count: int
+    ) -> Callable[[bytes, bytes | None], bytes]:
         """What makes whole envelopes with this header from data and the id of the entry that holds it."""
         start, subkey, authenticated = self.beginning(context, header)
 

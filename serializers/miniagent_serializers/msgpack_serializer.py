@@ -26,9 +26,9 @@ class MsgpackSerializer:
         self._packers: list[Any] = []
 
     def dumps(self, value: Any, context: Context) -> bytes:
-        return self.pack(value)
+        return self.dumps_strictly(value)
 
-    def pack(self, value: Any) -> bytes:
+    def dumps_strictly(self, value: Any) -> bytes:
         """As `dumps`. An int outside of 64 bits and text that is not valid raise."""
         try:
             packer = self._packers.pop()

@@ -22,7 +22,7 @@ class OrjsonSerializer:
     safe = True
     native_bytes = False
     # As `dumps`, down to 254 levels. An int outside of 64 bits and text that is not valid raise.
-    pack = staticmethod(orjson.dumps)
+    dumps_strictly = staticmethod(orjson.dumps)
 
     def dumps(self, value: Any, context: Context) -> bytes:
         try:

@@ -167,6 +167,17 @@ def test_values_of_one_place_are_bound_to_their_entries(chain: str) -> None:
         assert len({data[:40] for data in written}) == len(written), "a nonce was used twice"
 
 
+@pytest.mark.parametrize("cipher", ["aesgcm", "chacha", "gcmsiv"])
+def test_no_nonce_is_used_twice_however_many_values_are_written(cipher: str) -> None:
+    codec = make_codec(f"msgpack+{cipher}", keys=KEYS)
+    write = codec.value_writer(PLACE, 2)
+
+    written = [write({"n": 1}, PLACE.entry_id) for _ in range(10)]
+
+    assert len(set(written)) == 10
+    assert all(codec.decode(data, PLACE) == {"n": 1} for data in written)
+
+
 @pytest.mark.parametrize("chain", ["msgpack", "msgpack+zstd", "msgpack+zstd+aesgcm"])
 def test_threads_share_a_codec(chain: str) -> None:
     codec = make_codec(chain, keys=KEYS)

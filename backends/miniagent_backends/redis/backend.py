@@ -141,7 +141,7 @@ class RedisBackend(Backend):
         append = self._known.prepare(commit, self._executor.now_ms())
         try:
             if append is not None:
-                answer = await self._executor.write_alone(append.command)
+                answer = await self._executor.write_alone(append.key, append.command)
                 if answer.reply:
                     _check_acknowledged(commit.session_id, answer)
                     self._notes.note(append.result.record)

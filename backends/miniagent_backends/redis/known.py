@@ -11,7 +11,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from miniagent_backends.redis.routing.executor import call
 from miniagent_backends.redis.schema import Keys, element_of, pack, slack_ms, unpack
-from miniagent_backends.redis.wire.connection import Command
+from miniagent_backends.redis.wire.template import template_of
 from miniagent_store.backend import (
     MAX_NOT_AFTER_MS,
     OUTCOME_WINDOW,
@@ -59,25 +59,27 @@ class _Known:
     """What is expected to lie in the server.
 
     Attributes:
-        record: as a value, and
+        record: as a value,
+        key: its key, and
+        row: it as it was packed when it was learned.
         constant: of its packed fields, those that no append changes, with the header of all.
         windows: outcomes by writer.
-        keys: by log, the keys of an append to it.
-        channel: that is told of commits.
+        templates: by log, writer and number of entries, the call of an append.
     """
 
     record: Record
+    key: str
+    row: dict[bytes, Any]
     constant: bytes
     windows: dict[str, _Window]
-    keys: dict[str, tuple[str, ...]]
-    channel: str
-    row: dict[bytes, Any]
+    templates: dict[tuple[str, str, int], bytes]
 
 
 class FastAppend(NamedTuple):
-    """A commit that is ready: the call of append.lua, and the answer if it is applied."""
+    """A packed call of append.lua, the key that says where to, and the answer if it is applied."""
 
-    command: Command
+    key: str
+    command: bytes
     result: CommitResult
 
 
@@ -100,10 +102,11 @@ class KnownSessions:
         others = {name: value for name, value in row.items() if name not in CHANGING}
         pairs = b"".join(pack(name) + pack(value) for name, value in others.items())
         constant = _pack_map_header(len(others) + len(CHANGING)) + pairs
-        # Of this writer only: others may have committed elsewhere since we last heard of them.
-        windows, channel = {writer: _Window(window)}, self._keys.parts(record.session_id)["notify"]
         place = (self._keys.namespace, record.session_id)
-        self._known[place] = _Known(record, constant, windows, {}, channel, row)
+        # Of this writer only: others may have committed elsewhere since we last heard of them.
+        self._known[place] = _Known(
+            record, self._keys.record(record.session_id), row, constant, {writer: _Window(window)}, {}
+        )
         self._known.move_to_end(place)
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
@@ -137,38 +140,44 @@ class KnownSessions:
         version, last, count = record.version + 1, tail.base + tail.count, tail.count + len(entries)
         sequences = tuple(range(last + 1, last + 1 + len(entries)))
         logs = {**record.logs, log: LogTail(tail.base, count)}
-        expires_ms, expires, until = record.expires_ms, "", ""
+        expires_ms, expires, until = record.expires_ms, b"", b""
         if record.sliding and record.ttl_ms and expires_ms and expires_ms - now_ms < record.ttl_ms:
             expires_ms = now_ms + record.ttl_ms + slack_ms(record.ttl_ms)
-            expires, until = str(expires_ms), str(expires_ms + self._grace_ms)
-        is_near = record.expires_ms is not None and record.expires_ms - now_ms < NEAR_MS
+            expires, until = b"%d" % expires_ms, b"%d" % (expires_ms + self._grace_ms)
+        near = b""
+        if record.expires_ms is not None and record.expires_ms - now_ms < NEAR_MS:
+            near = b"%d" % record.expires_ms
         active_ms = commit.time_ms if commit.last_activity_ms is None else commit.last_activity_ms
         token = os.urandom(24)
         known.record = after = _with(record, token, version, size, active_ms, expires_ms, logs)
-        extents = [part for name, each in logs.items() for part in (name, each.base, each.count)]
+        extents: list[str | int] = []
+        for name, each in logs.items():
+            extents += (name, each.base, each.count)
         changing = _pack({"version": version, "size": size, "active": active_ms, "logs": extents})
-        keys = known.keys.get(log)
-        if keys is None:
-            keys = known.keys[log] = self._keys_of(after, log, known.row)
+        shape = (log, identity.writer, len(entries))
+        template = known.templates.get(shape)
+        if template is None:
+            template = known.templates[shape] = self._template(after, known.row, *shape)
+        # Without its header, which counts these fields alone.
+        row = known.constant + changing[1:]
+        outcomes = window.add(identity.counter, identity.not_after_ms, version, sequences)
+        length, number = b"%d" % count, b"%d" % version
+        words = [len(record.token), record.token, len(token), token, len(row), row, len(outcomes), outcomes]
+        words += [len(length), length, len(expires), expires, len(number), number]
+        words += [len(near), near, len(until), until]
+        for entry in entries:
+            element = element_of(entry, version=version)
+            words += (len(element), element)
         self._known.move_to_end(place)
-        command = call(
-            "append",
-            keys,
-            record.token,
-            token,
-            # Without its header, which counts these alone.
-            known.constant + changing[1:],
-            f"w:{identity.writer}",
-            window.add(identity.counter, identity.not_after_ms, version, sequences),
-            count,
-            expires,
-            known.channel,
-            version,
-            str(record.expires_ms) if is_near else "",
-            until,
-            *[element_of(entry, version=version) for entry in entries],
-        )
-        return FastAppend(command, CommitResult(after, Outcome(version, sequences)))
+        result = CommitResult(after, Outcome(version, sequences))
+        return FastAppend(known.key, template % tuple(words), result)
+
+    def _template(self, record: Record, row: dict[bytes, Any], log: str, writer: str, count: int) -> bytes:
+        """The call of append.lua without what each append gives it: see there."""
+        begun = call("append", self._keys_of(record, log, row))
+        channel = self._keys.parts(record.session_id)["notify"]
+        after_tokens = (None, None, None, f"w:{writer}", None, None, None, channel, None, None, None)
+        return template_of((*begun, *after_tokens, *[None] * count))
 
     def _keys_of(self, record: Record, log: str, row: dict[bytes, Any]) -> tuple[str, ...]:
         """The record, the list, and the other parts that are there."""

@@ -20,10 +20,11 @@ from miniagent_backends.redis.routing.topology import Topology
 from miniagent_backends.redis.schema import Keys
 from miniagent_backends.redis.scripts import digest_of, source_of_digest
 from miniagent_backends.redis.wire.clock import ServerClock
-from miniagent_backends.redis.wire.connection import Arg, Command, pack
+from miniagent_backends.redis.wire.connection import Arg, Command
 from miniagent_backends.redis.wire.events import Events
 from miniagent_backends.redis.wire.node import Node
 from miniagent_backends.redis.wire.replies import Meaning, NotSent, ReplyError, SentUnknown, meaning_of
+from miniagent_backends.redis.wire.template import words_of
 from miniagent_backends.redis.wire.waiting import settled
 from miniagent_store.errors import (
     AccessDeniedError,
@@ -231,18 +232,18 @@ class Executor:
         answer = await self._follow(node, command, replace(answer, reply=answer.reply[0]), purpose)
         return replace(answer, reply=_value(answer.reply), problem=_problem(first))
 
-    async def write_alone(self, command: Command) -> Answer:
-        """As `write`, for a script that is ready and has nothing before it: the shortest way to its reply.
+    async def write_alone(self, key: str, packed: bytes) -> Answer:
+        """As `write`, for one call of a script that is packed: the shortest way to its reply.
 
         A caller that is cancelled before the command is written withdraws it.
 
         Raises:
             StoreError: as `run`.
         """
-        node = None if self._is_durable else self._topology.route(_key_of(command))
-        posted = None if node is None else node.post(pack(*command))
+        node = None if self._is_durable else self._topology.route(key)
+        posted = None if node is None else node.post(packed)
         if node is None or posted is None:
-            return await self._write(command)
+            return await self._write(words_of(packed))
         connection, reply = posted
         try:
             return Answer(await reply)
@@ -253,7 +254,7 @@ class Executor:
                 again.exception()  # looked at, so that nobody warns that it was not
             raise
         except ReplyError as error:
-            answer = await self._follow(node, command, Answer(error), "commands")
+            answer = await self._follow(node, words_of(packed), Answer(error), "commands")
             return replace(answer, reply=_value(answer.reply))
         except (NotSent, SentUnknown) as error:
             self._topology.suspect(node)
