@@ -26,6 +26,7 @@ PLAN = replace(
     turn_calls=50,
     crowd_seconds=0.15,
     lengths=(10, 1_000, 10_000),
+    crowds=(1, 16, 64),
     contest_seconds=1.5,
     sessions=10_000,
     patience=2.0,
