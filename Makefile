@@ -22,11 +22,11 @@ slow:
 	$(PYTHON) -m pytest -m slow -s
 
 bench:
+	$(PYTHON) -m miniagent_store bench
+	$(PYTHON) -m pytest benchmarks/test_benchmarks.py
 	$(PYTHON) benchmarks/import_time.py
-	$(PYTHON) benchmarks/append_cost.py
-	$(PYTHON) benchmarks/serializers.py
+	$(PYTHON) benchmarks/encoding.py
 	$(PYTHON) benchmarks/sqlite_group_commit.py
-	$(PYTHON) benchmarks/redis_floor.py
 	$(PYTHON) benchmarks/large_reads.py
 	$(PYTHON) benchmarks/observing.py
 	$(PYTHON) benchmarks/tenants.py

@@ -158,7 +158,7 @@ def about(result: Result) -> str:
     machine = result.machine
     servers: Sequence[str] = [each for each in result.servers.values() if each != "memory"]
     return (
-        f"`miniagent-store bench{' --quick' if result.plan == 'quick' else ''}` of {result.date[:10]}: "
+        f"Of {result.date[:10]}: "
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, {machine['python']}, "
         f"{', '.join(servers)}, redis-py {result.packages.get('redis', '–')}."
     )

@@ -3,8 +3,7 @@
 A table stands between ``<!-- bench:NAME -->`` and ``<!-- /bench -->``; what is between them is replaced.
 
 Run: ``python benchmarks/docs_tables.py`` writes them from the files in benchmarks/results;
-``--measure`` runs the benchmarks first, which takes about half an hour (with ``--quick`` a few minutes),
-and makes the plots in docs/images.
+``--measure`` runs the benchmarks first, which takes about ten minutes, and makes the plots in docs/images.
 """
 
 from __future__ import annotations
@@ -35,21 +34,19 @@ IMAGES = PAGE.parent / "images"
 _BLOCK = re.compile(r"(<!-- bench:(\S+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 
-def commands(quick: bool) -> list[list[str]]:
+def commands() -> list[list[str]]:
     """What makes the results."""
-    bench = ["-m", "miniagent_store", "bench", "--json", str(RESULTS / "bench.json"), "--plot", str(IMAGES)]
-    own = [
-        [str(HERE / f"{name}.py"), "--json", str(RESULTS / f"{name}.json")]
-        for name in ("server_cost", "session_memory", "cluster_scale", "tuning")
-    ]
-    return [*own, bench + ["--quick"] * quick]
+    names = ("server_cost", "session_memory", "cluster_scale", "tuning", "docs_bench")
+    made = [[str(HERE / f"{name}.py"), "--json", str(RESULTS / f"{name}.json")] for name in names]
+    made[-1] += ["--plot", str(IMAGES)]
+    return made
 
 
 def tables() -> dict[str, Callable[[], str]]:
     """All tables, by name; each reads the results that it needs."""
 
     def bench(make: Callable[[Result], str]) -> Callable[[], str]:
-        return lambda: make(Result.from_dict(_result("bench")))
+        return lambda: make(Result.from_dict(_result("docs_bench")))
 
     return {
         **{name: bench(make) for name, make in bench_tables.TABLES.items()},
@@ -119,11 +116,10 @@ def rewrite(text: str) -> tuple[str, list[str]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--measure", action="store_true", help="run the benchmarks first")
-    parser.add_argument("--quick", action="store_true", help="with fewer rounds")
     given = parser.parse_args()
     if given.measure:
         RESULTS.mkdir(exist_ok=True)
-        for command in commands(given.quick):
+        for command in commands():
             subprocess.run([sys.executable, *command], check=True)
     text, missing = rewrite(PAGE.read_text())
     PAGE.write_text(text)

@@ -55,9 +55,12 @@ class Context:
         Args:
             header: the header that the layer was given, and its own key id.
         """
+        return self.authenticated_entries(header) + counted(self.entry_id)
+
+    def authenticated_entries(self, header: bytes) -> bytes:
+        """What `authenticated` begins with, whatever the entry: `counted(entry_id)` is to follow."""
         place = _place(self.namespace, self.kind, self.session_id, self.field, self.log)
-        entry = _ABSENT if self.entry_id is None else _size(len(self.entry_id)) + self.entry_id
-        return _DOMAIN + _size(len(header)) + header + place + entry
+        return _DOMAIN + _size(len(header)) + header + place
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,10 @@ class Serializer(Protocol):
     `dumps` is given plain values only: None, bool, int in [-2^63, 2^64), finite float, str, list, dict
     with str keys, and bytes where `native_bytes` is true. All other types of the value model arrive as
     tagged dicts and are put together again after `loads`.
+
+    A serializer may also have ``dumps_strictly(value)``, which writes the same bytes without a context and
+    raises for an int outside of that range and for text that UTF-8 does not have. Values whose types are
+    plain are then written by it without having been looked through.
 
     Attributes:
         name: as in URLs; lower-case letters, digits and "-".
@@ -162,6 +169,10 @@ class LegacyReader(Protocol):
 @runtime_checkable
 class Layer(Protocol):
     """Bytes ↔ bytes around a serializer.
+
+    A layer may also have ``sealer_at(context, header, count)``: a function of data and the id of an entry
+    (or None) which gives header, parameters and body in one, for the context with that id. It is called
+    for `count` values at once; that of a layer which does not authenticate, again and again.
 
     Attributes:
         name: as in URLs.
@@ -242,7 +253,10 @@ class NamedSerializer:
         return self._loads(data)
 
 
-def _counted(part: str | bytes | None) -> bytes:
+def counted(part: str | bytes | None) -> bytes:
+    """A part of a place behind its length in 4 bytes; another text for one that is absent."""
+    if type(part) is bytes:
+        return _size(len(part)) + part
     if part is None:
         return _ABSENT
     data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -251,9 +265,9 @@ def _counted(part: str | bytes | None) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def _place(*parts: str | None) -> bytes:
-    return b"".join(map(_counted, parts))
+    return b"".join(map(counted, parts))
 
 
 _size = struct.Struct(">I").pack
 _ABSENT = b"\xff\xff\xff\xff"
-_DOMAIN = _counted("miniagent-store/v1")
+_DOMAIN = counted("miniagent-store/v1")

@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any, Literal, Self
 
 from miniagent_store.errors import InvalidArgumentError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_MS = timedelta(milliseconds=1)
+# Below it, in the year 2096, a double is so near to a time that the nearest microsecond is the right one.
+EXACT_BELOW_MS = 4_000_000_000_000
+_from_timestamp = datetime.fromtimestamp
 MESSAGES = "messages"
 EVENTS = "events"
 
@@ -25,6 +29,8 @@ def to_ms(time: datetime) -> int:
 
 def from_ms(ms: int) -> datetime:
     """The aware UTC datetime of milliseconds since 1970."""
+    if 0 <= ms < EXACT_BELOW_MS:
+        return _from_timestamp(ms / 1000, UTC)
     return EPOCH + timedelta(milliseconds=ms)
 
 
@@ -69,18 +75,22 @@ class Message(Mapping[str, Any]):
         time: datetime | None = None,
         **extra: Any,
     ) -> None:
-        given = {
-            "name": name,
-            "tool_calls": tool_calls,
-            "tool_call_id": tool_call_id,
-            "metadata": metadata,
-            "id": id,
-            "time": time,
-        }
-        self._fields = {"role": role, "content": content}
-        self._fields.update((key, value) for key, value in given.items() if value is not None)
-        self._fields.update(extra)
+        self._fields = fields = {"role": role, "content": content}
         self._time = None
+        if name is not None:
+            fields["name"] = name
+        if tool_calls is not None:
+            fields["tool_calls"] = tool_calls
+        if tool_call_id is not None:
+            fields["tool_call_id"] = tool_call_id
+        if metadata is not None:
+            fields["metadata"] = metadata
+        if id is not None:
+            fields["id"] = id
+        if time is not None:
+            fields["time"] = time
+        if extra:
+            fields.update(extra)
 
     @classmethod
     def user(cls, content: Any, **more: Any) -> Self:
@@ -118,9 +128,23 @@ class Message(Mapping[str, Any]):
         self._time = time_ms
         return self
 
+    @classmethod
+    def of_all_stored(cls, fields: Sequence[dict[str, Any]], times_ms: Iterable[int]) -> list[Self]:
+        """As `of_stored`, for many at once."""
+        # Called for whole histories: one loop, and no call of Python for each.
+        made = list(map(object.__new__, repeat(cls, len(fields))))
+        for message, its_fields, time_ms in zip(made, fields, times_ms, strict=True):
+            message._fields = its_fields
+            message._time = time_ms
+        return made
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as they were given; a new dict."""
         return dict(self._fields)
+
+    def plain_fields(self) -> dict[str, Any]:
+        """The fields themselves, for who only looks at them."""
+        return self._fields
 
     @property
     def role(self) -> str:

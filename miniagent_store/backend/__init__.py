@@ -35,6 +35,7 @@ from miniagent_store.backend.contract import (
     BackendStats,
     Capabilities,
 )
+from miniagent_store.backend.entry_columns import EntryColumns
 from miniagent_store.backend.events import (
     ConnectionEvent,
     ConnectionEventKind,
@@ -103,6 +104,7 @@ __all__ = [
     "ConnectionEvent",
     "ConnectionEventKind",
     "Create",
+    "EntryColumns",
     "EntryRewrite",
     "Expected",
     "ExpectedTail",

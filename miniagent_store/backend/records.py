@@ -1,4 +1,8 @@
-"""What a backend keeps of a session: its record, entries and state values."""
+"""What a backend keeps of a session: its record, entries and state values.
+
+All of these are values that nobody changes. Those that every append makes are not declared frozen, which
+makes them three times as slow to make.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from miniagent_store.values import MESSAGES, Position
 KEPT_EPOCHS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class LogTail:
     """The extent of a log: sequences base + 1 … base + count stand."""
 
@@ -24,7 +28,7 @@ class LogTail:
         return self.base + self.count
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Record:
     """A session's record, as a backend keeps it.
 
@@ -99,7 +103,7 @@ class Record:
 EMPTY_LOG = LogTail()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class NewEntry:
     """An entry to append.
 

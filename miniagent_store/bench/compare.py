@@ -1,9 +1,10 @@
 """What got slower since an earlier result, beyond noise.
 
-Where both results have ratios to hand-written code these are compared, since they hold on a machine that is
-busier than it was; else times. The noise is that of the rounds: medians are taken of samples drawn anew
-from them (bootstrap), and a change counts where 99 of 100 such comparisons agree that it is more than a
-tenth. What was measured once, such as bytes, counts from a twentieth on.
+The noise is that of the rounds: medians are taken of samples drawn anew from them (bootstrap), and a
+change counts where 99 of 100 such comparisons agree that it is more than a tenth. Where both results have
+ratios to hand-written code, times and ratios must agree on that: a busier machine changes times only, and
+trouble that only hand-written code had changes ratios only. What was measured once, such as bytes, counts
+from a twentieth on.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ class Change:
     Attributes:
         figure: the newer one.
         old, new: medians, of ratios where `by_ratio`, else in the figure's unit.
-        by_ratio: whether ratios were compared.
-        factor: how many times worse it is; below 1 it is better.
-        low, high: between these the factor is, with 99 % confidence.
+        by_ratio: whether ratios were compared too.
+        factor: how many times worse it is, by ratio where there is one; below 1 it is better.
+        low, high: between these the factor is, with 99 % confidence, by times and by ratios.
     """
 
     figure: Figure
@@ -120,21 +121,24 @@ def compare(old: Result, new: Result) -> Comparison:
 
 
 def _change(old: Figure, new: Figure, random: Random) -> Change:
+    worse = _lower if new.better == "higher" else _higher
     by_ratio = min(len(old.ratios), len(new.ratios)) >= LEAST_SAMPLES
     before, after = (old.ratios, new.ratios) if by_ratio else (old.samples, new.samples)
-    worse = _lower if new.better == "higher" else _higher
-    factor = worse(statistics.median(before), statistics.median(after))
-    drawn = sorted(worse(_draw(before, random), _draw(after, random)) for _ in range(DRAWS))
+    spans = [_span(old.samples, new.samples, worse, random)]
+    if by_ratio:
+        spans.append(_span(before, after, worse, random))
+    was, now = statistics.median(before), statistics.median(after)
+    low, high = min(low for low, _ in spans), max(high for _, high in spans)
+    return Change(new, was, now, by_ratio, worse(was, now), low, high)
+
+
+def _span(
+    old: Sequence[float], new: Sequence[float], worse: Callable[[float, float], float], random: Random
+) -> tuple[float, float]:
+    """Between what the medians' factor is."""
+    drawn = sorted(worse(_draw(old, random), _draw(new, random)) for _ in range(DRAWS))
     tail = round(DRAWS * (1 - CONFIDENCE) / 2)
-    return Change(
-        new,
-        statistics.median(before),
-        statistics.median(after),
-        by_ratio,
-        factor,
-        drawn[tail],
-        drawn[-1 - tail],
-    )
+    return drawn[tail], drawn[-1 - tail]
 
 
 def _draw(samples: Sequence[float], random: Random) -> float:

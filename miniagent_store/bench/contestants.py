@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from miniagent_store.bench import peers
 from miniagent_store.bench.by_hand import by_hand
 from miniagent_store.bench.figures import BY_HAND
 from miniagent_store.bench.ours import Ours, Sealed, can_seal
-from miniagent_store.bench.peers.base import Peer
+from miniagent_store.bench.peers.base import Peer, Where
 from miniagent_store.bench.places import Place
 from miniagent_store.bench.rounds import Run, describe
 from miniagent_store.bench.texts import TURN
@@ -22,24 +23,24 @@ CHUNK = 500
 
 
 @asynccontextmanager
-async def contestants(run: Run, place: Place) -> AsyncIterator[dict[str, Peer]]:
+async def contestants(run: Run, place: Place, *, with_peers: bool) -> AsyncIterator[dict[str, Peer]]:
     """This package, the same sealed, hand-written code, and peers, by name.
 
-    Peers and SQLite by hand keep what they keep where they like, so that they take part in places made for
-    the run only.
+    Peers keep what they keep where they like, so that they take part in places made for the run only.
+
+    Args:
+        run: is told who cannot take part.
+        place: where.
+        with_peers: whether peers are invited, whose imports may take seconds.
     """
     invited: list[Peer] = [Ours(place)]
     if place.own and can_seal():
         invited.append(Sealed(place))
     if (floor := floor_of(place)) is not None:
         invited.append(floor)
-    if place.own:
-        invited += [
-            peer()
-            for kind in ("memory", "redis", "sqlite")
-            if kind == place.kind
-            for peer in peers.available(kind)
-        ]
+    if place.own and with_peers and run.has_time_for_peers(place.kind):
+        kinds: tuple[Where, ...] = ("memory", "redis", "sqlite")
+        invited += [peer() for kind in kinds if kind == place.kind for peer in peers.available(kind)]
     async with AsyncExitStack() as stack:
         opened: dict[str, Peer] = {}
         for peer in invited:
@@ -65,7 +66,10 @@ def floor_of(place: Place) -> Peer | None:
 
 
 def url_for(place: Place, name: str) -> str:
-    """What a peer is given: on SQLite a file of its own beside the store's."""
+    """What a peer is given: on Redis a database of its own, on SQLite a file beside the store's."""
+    if place.kind == "redis" and place.own and is_peer(name):
+        names = [peer.name for peer in peers.available("redis")]
+        return replace(place.url, path=f"/{1 + names.index(name)}").render()
     if place.kind != "sqlite":
         return place.url.render()
     beside = Path(place.url.path[1:]).parent

@@ -29,10 +29,10 @@ async def measure_footprint(run: Run, place: Place) -> None:
     """
     length = run.plan.memory_length
     run.tell(f"{place.kind}: memory of {length:,} messages")
-    if not place.own and place.kind != "redis":
+    if not (place.own or (place.kind == "redis" and place.tenant)):
         run.note(f"{place.kind}: memory a message is measured in places made for the run only")
         return
-    async with contestants(run, place) as subjects:
+    async with contestants(run, place, with_peers=run.plan.peer_length > 0) as subjects:
         for name, peer in subjects.items():
             where = f"{place.kind}, memory"
             try:
@@ -66,8 +66,11 @@ async def _held(place: Place, name: str) -> int:
         case "sqlite":
             url = place.url if name.startswith(OURS) else StoreURL.parse(url_for(place, name))
             path = Path(url.path[1:])
-            return sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
-    return await _redis_memory(connect(place.url), "*" if place.own else f"{place.namespace}/*")
+            # Some keep a folder where others keep a file.
+            found = (each for top in path.parent.glob(f"{path.stem}*") for each in (top, *top.rglob("*")))
+            return sum(each.stat().st_size for each in found if each.is_file())
+    client = connect(StoreURL.parse(url_for(place, name)))
+    return await _redis_memory(client, "*" if place.own else f"{place.namespace}/*")
 
 
 async def _redis_memory(client: Any, match: str) -> int:

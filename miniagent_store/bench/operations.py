@@ -26,7 +26,8 @@ _MAKERS = 64
 
 async def measure_histories(run: Run, place: Place) -> None:
     """Append a turn, read the last 20 and read all, for each length: this package, by hand, peers."""
-    async with contestants(run, place) as subjects:
+    with_peers = run.plan.peer_length >= min(run.plan.lengths)
+    async with contestants(run, place, with_peers=with_peers) as subjects:
         for length in run.plan.lengths:
             run.tell(f"{place.kind}: histories of {length:,}")
             where = f"{place.kind}, history of {length:,}"
@@ -39,7 +40,9 @@ async def measure_histories(run: Run, place: Place) -> None:
             ready = await fill(run, where, invited, dict.fromkeys(sessions, length))
             keep = partial(run.add, area=AREA, place=place.kind, unit="µs", baseline=BY_HAND, length=length)
             for operation, calls in _calls(ready, sessions).items():
-                keep(await run.contest(f"{where}: {operation}", calls), operation=operation)
+                growing = operation == APPEND
+                samples = await run.contest(f"{where}: {operation}", calls, growing=growing)
+                keep(samples, operation=operation)
             for peer in ready.values():
                 for session in sessions:
                     await peer.clear(session)

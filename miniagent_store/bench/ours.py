@@ -60,7 +60,7 @@ class Ours:
 class Sealed(Ours):
     """The same, compressed and encrypted, in a namespace of its own."""
 
-    name = SEALED
+    name: ClassVar[str] = SEALED
 
     def __init__(self, place: Place) -> None:
         keyring = Keyring([Key.generate()])

@@ -7,7 +7,8 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from miniagent_store.bench.rounds import Run, describe
@@ -114,7 +115,8 @@ async def guest_place(url: StoreURL, run: Run) -> AsyncIterator[Place]:
     """Somebody's own store: all is kept in a tenant of a random name, which is deleted at the end.
 
     Where the store can have no tenant, or its rights end at its namespace, sessions of random names are
-    made instead, and deleted one by one.
+    made instead, and deleted one by one. A SQLite file would stay as large as it once was: there it is a
+    file of its own in the same folder, with the same options.
 
     Raises:
         StoreError: the store cannot be reached or written to.
@@ -124,6 +126,10 @@ async def guest_place(url: StoreURL, run: Run) -> AsyncIterator[Place]:
     if place.kind == "memory":
         # Nobody has anything in a new one, and two instances have to meet.
         yield Place("memory", StoreURL.parse(f"memory://{name}"))
+        return
+    if place.kind == "sqlite" and url.path.strip("/"):
+        with _beside(Path(url.path[1:]).parent, run) as folder:
+            yield Place("sqlite", replace(url, path=f"/{folder}/store.db"))
         return
     if problem := await _no_tenant(place):
         run.note(f"sessions stand beside yours, as {name}-…: {problem}")
@@ -138,6 +144,14 @@ def kind_of(url: StoreURL) -> str:
     """ "redis" for all its schemes, else the scheme."""
     base = url.scheme.partition("+")[0]
     return "redis" if base in {"redis", "rediss", "valkey", "valkeys", "unix"} else base
+
+
+def _beside(folder: Path, run: Run) -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix=".bench-", dir=folder.resolve())
+    except OSError as problem:
+        run.note(f"SQLite was measured in a temporary folder, since {folder} cannot be used: {problem}")
+        return tempfile.TemporaryDirectory(prefix="miniagent-bench-")
 
 
 async def _no_tenant(place: Place) -> str:

@@ -23,9 +23,10 @@ class Plan:
         sessions: how many the page of a user's is read from.
         users: among how many users they are divided.
         patience: seconds that may go into making one peer's history; beyond them it is left out there.
-        peer_length: the longest history that peers are given.
-        peer_crowd: the largest crowd that peers are given.
+        peer_length: the longest history that peers are given; 0 for no peers.
+        peer_crowd: the largest crowd that peers are given; 0 for no peers there.
         writer_peers: whether peers take part where four processes write to one session.
+        peers_until: after so many seconds of a run no peer takes part in what then begins.
         memory_length: messages of the history whose memory is measured.
         chains: of serializer and layers.
         sizes: bytes of the messages that are encoded.
@@ -48,6 +49,7 @@ class Plan:
     peer_length: int
     peer_crowd: int
     writer_peers: bool
+    peers_until: float
     memory_length: int
     chains: tuple[str, ...]
     sizes: tuple[int, ...]
@@ -60,6 +62,9 @@ class Plan:
             self,
             lengths=tuple(sorted({min(length, GUEST_LENGTH) for length in self.lengths})),
             sessions=min(self.sessions, GUEST_SESSIONS),
+            peer_length=0,
+            peer_crowd=0,
+            writer_peers=False,
         )
 
 
@@ -83,7 +88,7 @@ FULL = Plan(
     rounds=15,
     turn_seconds=0.1,
     turn_calls=100,
-    contest_seconds=12.0,
+    contest_seconds=8.0,
     least_rounds=3,
     lengths=(10, 1_000, 100_000),
     crowds=(1, 16, 64, 1_000),
@@ -94,6 +99,7 @@ FULL = Plan(
     peer_length=100_000,
     peer_crowd=1_000,
     writer_peers=True,
+    peers_until=float("inf"),
     memory_length=1_000,
     chains=CHAINS,
     sizes=(100, 400, 4_000, 100_000),
@@ -103,10 +109,10 @@ FULL = Plan(
 QUICK = replace(
     FULL,
     name="quick",
-    rounds=7,
+    rounds=5,
     turn_seconds=0.02,
     turn_calls=50,
-    contest_seconds=0.8,
+    contest_seconds=0.6,
     lengths=(10, 1_000),
     crowds=(1, 64),
     crowd_seconds=0.08,
@@ -114,8 +120,9 @@ QUICK = replace(
     users=10,
     patience=1.0,
     peer_length=1_000,
-    peer_crowd=64,
+    peer_crowd=0,
     writer_peers=False,
+    peers_until=30.0,
     chains=("msgpack", "orjson", "msgpack+aesgcm", "msgpack+zstd+aesgcm"),
     sizes=(400, 4_000),
     starts=5,

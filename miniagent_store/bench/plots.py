@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _throughput(make: Any, figures: Sequence[Figure]) -> Any:
 
 def _lines(axis: Any, figures: Sequence[Figure], places: Sequence[int]) -> None:
     """One line a subject through the medians, with the middle half of the rounds as bars."""
-    for number, subject in enumerate(_subjects(figures)):
+    for subject, style in _styles(figures).items():
         points = sorted(
             (place, each.spread)
             for place, each in zip(places, figures, strict=True)
@@ -126,7 +127,7 @@ def _lines(axis: Any, figures: Sequence[Figure], places: Sequence[int]) -> None:
             elinewidth=0.8,
             markersize=5,
             label=subject,
-            **_style(subject, number),
+            **style,
         )
     axis.set_xscale("log")
     axis.set_yscale("log")
@@ -142,7 +143,8 @@ def _ratios(make: Any, figures: Sequence[Figure]) -> Any:
         key=lambda length: (sum(each.length == length for each in figures), length),
     )
     shown = [each for each in figures if each.length == length and each.subject != BY_HAND]
-    panels, subjects = _operations(shown), _subjects(shown)
+    panels, styles = _operations(shown), _styles(shown)
+    subjects = list(styles)
     picture = make(figsize=(4.4 * len(panels), 2.0 + 0.36 * len(subjects)), layout="constrained")
     axes = picture.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, operation in zip(axes, panels, strict=True):
@@ -150,7 +152,6 @@ def _ratios(make: Any, figures: Sequence[Figure]) -> Any:
         for row, subject in enumerate(subjects):
             if (ratio := ratios.get(subject)) is None:
                 continue
-            style = _style(subject, row)
             spread = ([ratio.median - ratio.low], [ratio.high - ratio.median])
             # From 1 on, to the left what is faster.
             axis.barh(
@@ -158,7 +159,7 @@ def _ratios(make: Any, figures: Sequence[Figure]) -> Any:
                 ratio.median - 1,
                 left=1,
                 xerr=spread,
-                color=style["color"],
+                color=styles[subject]["color"],
                 height=0.66,
                 error_kw={"linewidth": 0.8},
             )
@@ -185,21 +186,19 @@ def _ratios(make: Any, figures: Sequence[Figure]) -> Any:
     return picture
 
 
-def _subjects(figures: Sequence[Figure]) -> list[str]:
-    """This package first, then hand-written code, then the others in their order."""
+def _styles(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:
+    """By subject: this package first, then hand-written code, then the others in their order."""
     found = dict.fromkeys(each.subject for each in figures)
-    return [
-        *(each for each in _OWN_STYLES if each in found),
-        *(each for each in found if each not in _OWN_STYLES),
-    ]
-
-
-def _style(subject: str, number: int) -> dict[str, Any]:
-    return _OWN_STYLES.get(subject) or {
-        "color": _COLOURS[number % len(_COLOURS)],
-        "marker": _MARKERS[number % len(_MARKERS)],
-        "linewidth": 1.2,
-    }
+    others = (
+        {
+            "color": _COLOURS[number % len(_COLOURS)],
+            "marker": _MARKERS[number % len(_MARKERS)],
+            "linewidth": 1.2,
+        }
+        for number in count()
+    )
+    own = {subject: style for subject, style in _OWN_STYLES.items() if subject in found}
+    return own | {subject: next(others) for subject in found if subject not in own}
 
 
 def _ticks(axis: Any, formatter: Any) -> None:

@@ -20,8 +20,10 @@ def connect(url: StoreURL) -> Any:
         MissingExtraError: redis-py is not installed.
     """
     try:
-        import redis.asyncio as client
+        from redis.asyncio import Redis
+        from redis.asyncio.cluster import ClusterNode, RedisCluster
         from redis.asyncio.retry import Retry
+        from redis.asyncio.sentinel import Sentinel
         from redis.backoff import NoBackoff
     except ModuleNotFoundError:
         raise MissingExtraError("hand-written code on Redis", package="redis", extra="redis") from None
@@ -37,11 +39,11 @@ def connect(url: StoreURL) -> Any:
     secrets: dict[str, Any] = {"username": url.username, "password": url.password}
     hosts = [(host, port or (26379 if topology == "sentinel" else 6379)) for host, port in url.hosts]
     if topology == "cluster":
-        nodes = [client.cluster.ClusterNode(host, port) for host, port in hosts]
-        return client.RedisCluster(startup_nodes=nodes, ssl=base == "rediss", **secrets, **options)
+        nodes = [ClusterNode(host, port) for host, port in hosts]
+        return RedisCluster(startup_nodes=nodes, ssl=base == "rediss", **secrets, **options)
     if topology == "sentinel":
         service, _, database = url.path.strip("/").partition("/")
-        watch = client.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+        watch = Sentinel(  # type: ignore[no-untyped-call]
             hosts,
             sentinel_kwargs={
                 "username": url.options.get("sentinel_username"),
@@ -56,4 +58,4 @@ def connect(url: StoreURL) -> Any:
     location = replace(url, scheme="unix" if topology == "unix" or base == "unix" else base, query=())
     if "db" in url.options:
         location = location.with_options(db=url.options["db"])
-    return client.Redis.from_url(location.render(), retry=once, **options)
+    return Redis.from_url(location.render(), retry=once, **options)

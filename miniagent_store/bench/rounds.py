@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,13 +39,21 @@ class Run:
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
+        self._began = time.monotonic()
+
+    def has_time_for_peers(self, where: str) -> bool:
+        """Whether so little time has gone that peers may take part; else there is a note."""
+        if time.monotonic() - self._began < self.plan.peers_until:
+            return True
+        self.note(f"{where}: peers were left out of some tables, for time; without --quick they have it")
+        return False
 
     def note(self, text: str) -> None:
         """Say once what could not be measured."""
         if text not in self.notes:
             self.notes.append(text)
 
-    async def contest(self, where: str, calls: Mapping[str, Call], rounds: int | None = None) -> Samples:
+    async def contest(self, where: str, calls: Mapping[str, Call], *, growing: bool = True) -> Samples:
         """Microseconds a call by round, of each that takes part; one call after the other.
 
         Who fails is left out, with a note, unless it is ours.
@@ -52,8 +61,9 @@ class Run:
         Args:
             where: for notes: what is measured, and where.
             calls: what each does.
-            rounds: so many; the plan's unless given.
+            growing: whether calls make histories longer, so that there must not be too many.
         """
+        most = self.plan.turn_calls if growing else sys.maxsize
 
         async def turn(name: str) -> float:
             made, began = 0, time.perf_counter()
@@ -61,12 +71,12 @@ class Run:
                 await calls[name](numbers[name] + made)
                 made += 1
                 took = time.perf_counter() - began
-                if took >= self.plan.turn_seconds or made >= self.plan.turn_calls:
+                if took >= self.plan.turn_seconds or made >= most:
                     numbers[name] += made
                     return took / made * 1e6
 
         numbers = dict.fromkeys(calls, 0)
-        return await self.rounds(where, list(calls), turn, rounds)
+        return await self.rounds(where, list(calls), turn)
 
     async def crowd(self, where: str, calls: Mapping[str, Call], tasks: int) -> tuple[Samples, Samples]:
         """Calls a second by round, and 99th percentiles of a call in milliseconds; all tasks at once.
@@ -99,7 +109,8 @@ class Run:
             return rate
 
         rates = await self.rounds(where, list(calls), turn)
-        return rates, {name: tails[name] for name in rates}
+        # Without that of the warm-up.
+        return rates, {name: tails[name][-len(own) :] if own else [] for name, own in rates.items()}
 
     async def rounds(
         self,

@@ -14,7 +14,7 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 import orjson
 
-from miniagent_store.bench.figures import OURS
+from miniagent_store.bench.figures import BY_HAND, OURS
 from miniagent_store.bench.rounds import Run
 from miniagent_store.bench.texts import words
 from miniagent_store.codec.chain import Chain
@@ -65,17 +65,12 @@ def _contest(run: Run, ways: dict[tuple[str, str], Callable[[], object]], size: 
                 samples[way].append(took)
     for chain, operation in ways:
         bare = f"bare {chain.partition('+')[0]}"
-        pair = {way: samples[way, operation] for way in (chain, bare) if (way, operation) in samples}
-        run.add(
-            pair,
-            area=AREA,
-            place=chain,
-            unit="µs",
-            baseline=bare,
-            subject=OURS,
-            operation=operation,
-            length=size,
-        )
+        keep = partial(run.add, area=AREA, place=chain, unit="µs", length=size)
+        if (bare, operation) in samples:
+            pair = {operation: samples[chain, operation], BY_HAND: samples[bare, operation]}
+            keep(pair, baseline=BY_HAND, subject=OURS)
+        else:
+            keep({operation: samples[chain, operation]}, baseline=None, subject=BY_HAND)
 
 
 def _codecs(run: Run) -> list[Codec]:

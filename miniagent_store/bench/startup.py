@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 
-from miniagent_store.bench.figures import OURS
+from miniagent_store.bench.figures import BY_HAND, OURS
 from miniagent_store.bench.rounds import Run
 
 AREA = "start-up"
@@ -31,8 +32,9 @@ async def measure_startup(run: Run) -> None:
         return await asyncio.to_thread(_start if name == HELP else _import, name)
 
     samples = await run.rounds("start-up", [*_IMPORTS, HELP], turn, run.plan.starts)
-    for baseline, kept in ((ASYNCIO, samples), (None, {ASYNCIO: samples[ASYNCIO]})):
-        run.add(kept, area=AREA, place="", unit="ms", baseline=baseline, subject=OURS)
+    keep = partial(run.add, area=AREA, place="", unit="ms")
+    keep(samples, baseline=ASYNCIO, subject=OURS)
+    keep({ASYNCIO: samples[ASYNCIO]}, baseline=None, subject=BY_HAND)
 
 
 def _import(name: str) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from miniagent_store.bench.contestants import contestants, is_peer, url_for
+from miniagent_store.bench.contestants import contestants, url_for
 from miniagent_store.bench.figures import OURS, SEALED
 from miniagent_store.bench.peers.base import MessageDict, Peer
 from miniagent_store.bench.places import Place
@@ -68,9 +68,9 @@ async def measure_writers(run: Run, place: Place) -> None:
     if not place.shared:
         return
     run.tell(f"{place.kind}: four processes on one session")
-    async with contestants(run, place) as subjects:
+    async with contestants(run, place, with_peers=run.plan.writer_peers) as subjects:
         for name, peer in subjects.items():
-            if name == SEALED or (is_peer(name) and not run.plan.writer_peers):
+            if name == SEALED:
                 continue
             try:
                 await peer.append("writers", START)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from miniagent_store.codec.acceptance import Reader
+from miniagent_store.codec.bulk import bulk_reader
 from miniagent_store.codec.chain import Chain
 from miniagent_store.codec.digest import PLAIN_SIZE, digest_of, keyed_digest_of
 from miniagent_store.codec.envelope import (
@@ -18,6 +19,7 @@ from miniagent_store.codec.envelope import (
 )
 from miniagent_store.codec.natives import StructureOfNatives, natives_of
 from miniagent_store.codec.quick import UNREAD, quick_reader
+from miniagent_store.codec.quick_write import ValueWriter, quick_writer
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.codec.value_model import ValueModel
@@ -102,6 +104,22 @@ class Codec:
         self._headers = _headers(chain.protection)
         self._compressed_headers = _headers(chain.ids)
         self._quick = quick_reader(chain.serializer, self._wrappers, self._headers[False], self.limits)
+        self._bulk = bulk_reader(
+            chain.serializer,
+            self._compressor,
+            self._wrappers,
+            (self._headers[False], self._compressed_headers[False]),
+            self.limits,
+        )
+        self._quick_writer = quick_writer(
+            chain.serializer,
+            self._compressor,
+            self._wrappers,
+            (self._headers[False], self._compressed_headers[False]),
+            COMPRESS_FROM,
+            self.limits,
+            self._encode_at,
+        )
 
     @property
     def bound(self) -> bool:
@@ -119,6 +137,31 @@ class Codec:
             EncodeError: unsupported type, out of range, invalid text, too deep, too large.
             KeyProviderError: a key could not be had for now.
         """
+        if self._quick_writer is None:
+            return self._encode(value, context)
+        return self.value_writer(context, 1)(value, context.entry_id)
+
+    def value_writer(self, place: Context, count: int) -> ValueWriter:
+        """What encodes several values of one place quicker than `encode` does.
+
+        Args:
+            place: where they will stand; the id of an entry is given with its value.
+            count: how many values there are. Where the chain authenticates, it is to be used at once and
+                for so many; elsewhere again and again.
+        """
+        if self._quick_writer is not None:
+            try:
+                return self._quick_writer(place, count)
+            except Exception:  # noqa: BLE001 - what goes wrong here goes wrong again below, where it is told
+                pass
+        return lambda value, entry_id: self._encode_at(value, place, entry_id)
+
+    def _encode_at(self, value: Any, place: Context, entry_id: bytes | None) -> bytes:
+        return self._encode(
+            value, place if entry_id == place.entry_id else replace(place, entry_id=entry_id)
+        )
+
+    def _encode(self, value: Any, context: Context) -> bytes:
         failure: StoreError
         at: str | None = None
         try:
@@ -204,6 +247,24 @@ class Codec:
         except Exception as error:  # noqa: BLE001 - whatever a codec raises may hold payload
             failure = _decode_failure(error, at, context)
         raise failure
+
+    def decode_all(
+        self, data: Sequence[bytes], start: int, place: Context, ids: Sequence[bytes]
+    ) -> list[dict[str, Any]] | None:
+        """The mappings of many entries at once; None where `decode` has to be asked for each.
+
+        Args:
+            data: what ends with what `encode` returned for each, at least one.
+            start: where in each of them that begins.
+            place: where they stand; its id makes no difference.
+            ids: of the entries.
+        """
+        if self._bulk is None:
+            return None
+        try:
+            return self._bulk(data, start, place, ids)
+        except Exception:  # noqa: BLE001 - what goes wrong here goes wrong again one by one, where it is told
+            return None
 
     def _read_legacy(self, data: bytes, context: Context) -> Any:
         reader = next((each for each in self._legacy if each.recognises(data)), None)

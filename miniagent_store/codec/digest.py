@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from typing import Any
@@ -13,6 +14,7 @@ from miniagent_store.keys.key import Key
 
 PLAIN_SIZE = 32
 _KEYED_SIZE = 16
+_CONTAINERS = frozenset({dict, list})
 _UNORDERED = frozenset({"set", "frozenset", "map"})
 
 
@@ -28,8 +30,13 @@ def digest_of(data: Any) -> bytes:
 
 def keyed_digest_of(data: Any, key: Key) -> bytes:
     """The same by HMAC-SHA-256: the key's id, then 16 bytes."""
-    tag = hmac.digest(key.derive(b"digest"), _pack(_ordered(data)), hashlib.sha256)
+    tag = hmac.digest(_digest_key(key), _pack(_ordered(data)), hashlib.sha256)
     return key.id + tag[:_KEYED_SIZE]
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest_key(key: Key) -> bytes:
+    return key.derive(b"digest")
 
 
 def _ordered(data: Any) -> Any:
@@ -40,7 +47,7 @@ def _ordered(data: Any) -> Any:
         return data
     if TAG in data and data[TAG] in _UNORDERED:
         return {TAG: data[TAG], VALUE: sorted(map(_ordered, data[VALUE]), key=_pack)}
-    return {key: _ordered(data[key]) for key in sorted(data)}
+    return {key: _ordered(item) if type(item := data[key]) in _CONTAINERS else item for key in sorted(data)}
 
 
 def _pack(data: Any) -> bytes:

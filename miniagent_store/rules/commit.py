@@ -95,21 +95,30 @@ def apply_commit(rows: SessionRows, commit: Commit, now_ms: int) -> CommitResult
     if logs.lowest_changed:
         epoch += 1
         resets = (*resets, (epoch, logs.lowest_changed))[-KEPT_EPOCHS:]
-    after = replace(
-        record,
-        version=version,
-        epoch=epoch,
-        resets=resets,
-        logs=logs.tails,
-        size=size,
-        metadata=metadata,
+    # Every field, since replace() takes twice as long.
+    after = Record(
+        session_id=session_id,
+        kind=record.kind,
+        user_id=record.user_id,
+        agent=record.agent,
         tags=record.tags if commit.tags is None else commit.tags,
+        created_ms=record.created_ms,
         last_activity_ms=commit.time_ms if commit.last_activity_ms is None else commit.last_activity_ms,
         expires_ms=_renewed(record, now_ms),
-        fence=fence,
+        ttl_ms=record.ttl_ms,
+        sliding=record.sliding,
+        version=version,
+        epoch=epoch,
+        incarnation=record.incarnation,
         token=new_token(),
+        metadata=metadata,
+        logs=logs.tails,
+        size=size,
+        fence=fence,
+        resets=resets,
         state_version=version if commit.state else record.state_version,
         metadata_version=record.metadata_version if described is None else version,
+        data_key=record.data_key,
         lock_fence=lock_fence,
     )
     outcome = Outcome(version, tuple(logs.sequences), tuple(state.kept_out), tuple(state.counters))

@@ -43,8 +43,7 @@ class LogChanges:
         for change in changes:
             match change:
                 case Append(log, entries):
-                    for entry in entries:
-                        self.sequences.append(self._append(log, entry))
+                    self._append(log, entries)
                 case Truncate(log, upto):
                     self._truncate(log, upto)
                 case Trim(log, before):
@@ -60,38 +59,42 @@ class LogChanges:
     def _tail(self, log: str) -> LogTail:
         return self.tails.get(log) or LogTail()
 
-    def _append(self, log: str, entry: NewEntry) -> int:
-        if entry.caller_id is not None:
-            standing = self._rows.caller_id(log, entry.caller_id)
-            if standing is not None:
-                seq, digest = standing
-                if digest != entry.digest:
-                    # One that this commit itself has added does not stand once the commit is refused.
-                    stands = self._rows.entry_version(log, seq) < self._version
-                    raise IdempotencyConflictError(
-                        self._session_id,
-                        entry_id=entry.caller_id,
-                        log=log,
-                        seq=seq if stands else None,
-                        digest=digest if stands else None,
-                    )
-                return seq
+    def _append(self, log: str, entries: Iterable[NewEntry]) -> None:
         tail = self._tail(log)
-        seq = tail.last + 1
-        self._rows.add_entry(
-            log,
-            StoredEntry(
-                seq,
-                self._version,
-                entry.id,
-                entry.time_ms,
-                entry.payload,
-                caller_id=entry.caller_id,
-                digest=entry.digest,
-            ),
-        )
-        self.tails[log] = LogTail(tail.base, tail.count + 1)
-        self.grown += len(entry.payload)
+        last, version, add = tail.last, self._version, self._rows.add_entry
+        for entry in entries:
+            caller_id, payload = entry.caller_id, entry.payload
+            if caller_id is not None and (standing := self._standing(log, caller_id, entry.digest)):
+                self.sequences.append(standing)
+                continue
+            last += 1
+            add(
+                log,
+                StoredEntry(
+                    last, version, entry.id, entry.time_ms, payload, False, caller_id, entry.digest
+                ),
+            )
+            self.grown += len(payload)
+            self.sequences.append(last)
+        if last > tail.last:
+            self.tails[log] = LogTail(tail.base, last - tail.base)
+
+    def _standing(self, log: str, caller_id: str, digest: bytes | None) -> int:
+        """The sequence at which the same entry stands; 0 if there is none."""
+        standing = self._rows.caller_id(log, caller_id)
+        if standing is None:
+            return 0
+        seq, stored = standing
+        if stored != digest:
+            # One that this commit itself has added does not stand once the commit is refused.
+            stands = self._rows.entry_version(log, seq) < self._version
+            raise IdempotencyConflictError(
+                self._session_id,
+                entry_id=caller_id,
+                log=log,
+                seq=seq if stands else None,
+                digest=stored if stands else None,
+            )
         return seq
 
     def _remove(self, log: str, low: int, high: int) -> None:

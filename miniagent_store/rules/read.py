@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from miniagent_store.backend import LogRange, ReadPlan, ReadResult, Record, StoredEntry
@@ -27,7 +28,7 @@ def read_plan(rows: SessionRows, plan: ReadPlan, now_ms: int) -> ReadResult:
 
 def _read_range(
     rows: SessionRows, record: Record, wanted: LogRange, reset_from: int | None
-) -> tuple[StoredEntry, ...]:
+) -> Sequence[StoredEntry]:
     after = wanted.after if reset_from is None else min(wanted.after, reset_from - 1)
     tail = record.tail(wanted.log)
     low = max(after, tail.base) + 1
@@ -48,10 +49,10 @@ def _read_range(
     return entries if wanted.limit is None else entries[: wanted.limit]
 
 
-def _entries(rows: SessionRows, record: Record, log: str, low: int, high: int) -> tuple[StoredEntry, ...]:
+def _entries(rows: SessionRows, record: Record, log: str, low: int, high: int) -> Sequence[StoredEntry]:
     if high < low:
         return ()
-    entries = tuple(rows.entries(log, low, high))
+    entries = rows.entries(log, low, high)
     if len(entries) != high - low + 1:
         raise SessionDamagedError(
             record.session_id,

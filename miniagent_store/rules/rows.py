@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +52,8 @@ class WriterWindow:
 
     def outcome(self, counter: int) -> Outcome | None:
         """What the commit `counter` answered, if that is remembered."""
+        if not self.outcomes or counter > self.outcomes[-1][0]:
+            return None
         return next((outcome for number, outcome in self.outcomes if number == counter), None)
 
     def is_below(self, counter: int) -> bool:
@@ -95,7 +98,7 @@ class SessionRows(Protocol):
         """Drop the windows whose stamp is lower."""
         ...
 
-    def entries(self, log: str, low: int, high: int) -> list[StoredEntry]: ...
+    def entries(self, log: str, low: int, high: int) -> Sequence[StoredEntry]: ...
 
     def add_entry(self, log: str, entry: StoredEntry) -> None:
         """Write an entry and, if it has one, its caller's id."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import os
-import time
-from collections.abc import Callable, Sequence
-from math import inf
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from typing import Any
 
 from miniagent_store.backend import (
     Append,
+    EntryColumns,
     LogChange,
     NewEntry,
     Record,
@@ -21,17 +21,17 @@ from miniagent_store.backend import (
     StoredValue,
 )
 from miniagent_store.codec.codec import Codec
-from miniagent_store.errors import SerializationError, SessionDamagedError, SessionTooLargeError
+from miniagent_store.codec.quick_write import ValueWriter
+from miniagent_store.errors import SessionTooLargeError
 from miniagent_store.options import StoreOptions
+from miniagent_store.quick_values import maker
 from miniagent_store.serializer import Context
+from miniagent_store.store.decoding import LogDecoding
 from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue
-from miniagent_store.values import Entry, Message, Session, from_ms, to_ms
+from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, from_ms, to_ms
 
-T = TypeVar("T")
-# Decoding goes on for so long before other tasks get a turn.
-DECODE_SECONDS = 0.0005
-# More entries than this are a long log.
-LONG_LOG = 32
+ENTRY_ID_SIZE = 12
+_new_session, _new_position, _new_entry = maker(Session), maker(Position), maker(Entry)
 
 
 StandingDigests = dict[tuple[str, str], bytes]
@@ -49,7 +49,10 @@ class Coding:
     def __init__(self, codec: Codec, options: StoreOptions) -> None:
         self.codec = codec
         self._namespace, self._max_message_size = options.namespace, options.max_message_size
-        self._decoding = asyncio.Lock()
+        self._decoding = LogDecoding(codec)
+        # What writes with a key asks for it each time.
+        keep = functools.lru_cache(maxsize=4096)
+        self._writer = self._make_writer if codec.bound else keep(self._make_writer)
 
     def context(self, session_id: str, field: str) -> Context:
         return Context(self._namespace, "session", session_id, field)
@@ -79,26 +82,61 @@ class Coding:
     def _channel_context(self, channel: str) -> Context:
         return Context(self._namespace, "channel", channel, "message")
 
-    def encode_entry(
-        self, session_id: str, entry: DraftEntry, now_ms: int, standing: StandingDigests
-    ) -> NewEntry:
-        """An entry's bytes under a newly minted id.
+    def _log_place(self, session_id: str, log: str) -> Context:
+        return Context(self._namespace, "session", session_id, "entry", log)
+
+    def _make_writer(self, session_id: str, log: str, count: int) -> ValueWriter:
+        return self.codec.value_writer(self._log_place(session_id, log), count)
+
+    def encode_append(
+        self, session_id: str, drafts: Sequence[DraftEntry], now_ms: int, standing: StandingDigests
+    ) -> Append:
+        """Entries of one log, each under a newly minted id.
 
         Raises:
-            EncodeError, SessionTooLargeError: the message cannot be written, or is over its limit.
+            EncodeError, SessionTooLargeError: a message cannot be written, or is over its limit.
         """
-        entry_id = os.urandom(12)
-        payload = self.codec.encode(entry.value, self.entry_context(session_id, entry.log, entry_id))
-        limit = self._max_message_size
-        if limit is not None and len(payload) > limit:
-            raise SessionTooLargeError(session_id, size=len(payload), limit=limit, what="a message")
-        time_ms = now_ms if entry.time is None else to_ms(entry.time)
-        if entry.caller_id is None:
-            return NewEntry(entry_id, time_ms, payload)
-        digest = standing.get((entry.log, entry.caller_id))
-        if digest is None:
-            digest = self.codec.digest(entry.value, self.context(session_id, "digest"))
-        return NewEntry(entry_id, time_ms, payload, entry.caller_id, digest)
+        log, limit, count = drafts[0].log, self._max_message_size, len(drafts)
+        write = self._writer(session_id, log, count)
+        # One call of the operating system for all: random bytes for one cost the same.
+        random, at = os.urandom(ENTRY_ID_SIZE * count), 0
+        entries: list[NewEntry] = []
+        digest_place: Context | None = None
+        for draft in drafts:
+            entry_id = random[at : at + ENTRY_ID_SIZE]
+            at += ENTRY_ID_SIZE
+            payload = write(draft.value, entry_id)
+            if limit is not None and len(payload) > limit:
+                raise SessionTooLargeError(session_id, size=len(payload), limit=limit, what="a message")
+            time_ms = now_ms if draft.time is None else to_ms(draft.time)
+            caller_id = draft.caller_id
+            if caller_id is None:
+                entries.append(NewEntry(entry_id, time_ms, payload))
+                continue
+            if digest_place is None:
+                digest_place = self.context(session_id, "digest")
+            digest = standing.get((log, caller_id)) or self.codec.digest(draft.value, digest_place)
+            entries.append(NewEntry(entry_id, time_ms, payload, caller_id, digest))
+        return Append(log, tuple(entries))
+
+    def encode_messages(
+        self, session_id: str, log: str, messages: Sequence[Mapping[str, Any]], now_ms: int
+    ) -> Append | None:
+        """As `encode_append`, for messages without an id or a time of their own; None if one has some."""
+        write = self._writer(session_id, log, len(messages))
+        random, at = os.urandom(ENTRY_ID_SIZE * len(messages)), 0
+        entries: list[NewEntry] = []
+        for message in messages:
+            fields = message.plain_fields() if type(message) is Message else message
+            if type(fields) is not dict or "id" in fields or "time" in fields:
+                return None
+            entry_id = random[at : at + ENTRY_ID_SIZE]
+            at += ENTRY_ID_SIZE
+            payload = write(fields, entry_id)
+            if self._max_message_size is not None and len(payload) > self._max_message_size:
+                return None
+            entries.append(NewEntry(entry_id, now_ms, payload))
+        return Append(log, tuple(entries))
 
     async def decode_entries(
         self, session_id: str, log: str, stored: Sequence[StoredEntry]
@@ -110,76 +148,20 @@ class Coding:
             SessionDamagedError: an id stands twice.
         """
 
-        def entry_of(each: StoredEntry, value: Any) -> Entry:
-            return Entry(
-                each.seq, each.id.hex(), from_ms(each.time_ms), each.version, log, value, each.redacted
-            )
+        def entries_of(some: EntryColumns, values: Sequence[Any]) -> list[Entry]:
+            ids, times = map(bytes.hex, some.ids), map(from_ms, some.times_ms)
+            logs, redacted = repeat(log), some.redacted
+            return list(map(_new_entry, some.seqs, ids, times, some.versions, logs, values, redacted))
 
-        return tuple(await self._decode(session_id, log, stored, entry_of))
+        place = self._log_place(session_id, log)
+        return tuple(await self._decoding.decode(place, stored, entries_of))
 
     async def decode_messages(
         self, session_id: str, log: str, stored: Sequence[StoredEntry]
     ) -> list[Message]:
         """As `decode_entries`, for who wants the messages only."""
-        return await self._decode(
-            session_id,
-            log,
-            stored,
-            lambda each, value: Message.of_stored(
-                value if type(value) is dict else dict(value), each.time_ms
-            ),
-        )
-
-    async def _decode(
-        self,
-        session_id: str,
-        log: str,
-        stored: Sequence[StoredEntry],
-        make: Callable[[StoredEntry, Any], T],
-    ) -> list[T]:
-        if len({each.id for each in stored}) != len(stored):
-            raise SessionDamagedError(session_id, part=f"log {log!r}", problem="holds an entry twice")
-        if len(stored) <= LONG_LOG:
-            return self._decode_some(session_id, log, stored, make)[0]
-        made: list[T] = []
-        # One long log at a time: two hundred that give way to each other would still keep all else waiting.
-        async with self._decoding:
-            while True:
-                some, next_at = self._decode_some(session_id, log, stored, make, len(made))
-                made += some
-                if next_at == len(stored):
-                    return made
-                await asyncio.sleep(0)
-
-    def _decode_some(
-        self,
-        session_id: str,
-        log: str,
-        stored: Sequence[StoredEntry],
-        make: Callable[[StoredEntry, Any], T],
-        start: int = 0,
-    ) -> tuple[list[T], int]:
-        """What can be decoded from `start` on before others get a turn, and where to go on."""
-        made: list[T] = []
-        decode, bound = self.codec.decode, self.codec.bound
-        # Where bytes are not bound to their place, the place is for errors only.
-        place = self.entry_context(session_id, log, b"")
-        clock = time.perf_counter
-        until = clock() + DECODE_SECONDS if len(stored) > LONG_LOG else inf
-        for at in range(start, len(stored)):
-            each = stored[at]
-            if made and clock() > until:
-                return made, at
-            if bound:
-                place = self.entry_context(session_id, log, each.id)
-            try:
-                value = decode(each.payload, place)
-            except SerializationError as error:
-                if error.context is not None:
-                    error.context = str(self.entry_context(session_id, log, each.id))
-                raise
-            made.append(make(each, value))
-        return made, len(stored)
+        place = self._log_place(session_id, log)
+        return await self._decoding.decode(place, stored, _messages_of)
 
     def encode_value(self, session_id: str, name: str, value: Any) -> bytes:
         return self.codec.encode(value, self.context(session_id, f"state:{name}"))
@@ -191,24 +173,26 @@ class Coding:
 
     def session(self, record: Record) -> Session:
         """The public value of a record."""
-        return Session(
-            id=record.session_id,
-            kind=record.kind,
-            user_id=record.user_id,
-            agent=record.agent,
-            created_at=from_ms(record.created_ms),
-            last_activity=from_ms(record.last_activity_ms),
-            expires_at=None if record.expires_ms is None else from_ms(record.expires_ms),
-            ttl=None if record.ttl_ms is None else record.ttl_ms / 1000,
-            version=record.version,
-            epoch=record.epoch,
-            incarnation=record.incarnation,
-            message_count=record.message_count,
-            size=record.size,
-            metadata=self.decode_metadata(record),
-            tags=record.tags,
-            position=record.position,
-            token=record.token,
+        logs = record.logs
+        tails = tuple([(log, tail.base + tail.count) for log, tail in logs.items()])
+        return _new_session(
+            record.session_id,
+            record.kind,
+            record.user_id,
+            record.agent,
+            from_ms(record.created_ms),
+            from_ms(record.last_activity_ms),
+            None if record.expires_ms is None else from_ms(record.expires_ms),
+            None if record.ttl_ms is None else record.ttl_ms / 1000,
+            record.version,
+            record.epoch,
+            record.incarnation,
+            logs[MESSAGES].count if MESSAGES in logs else 0,
+            record.size,
+            self.decode_metadata(record) if record.metadata else {},
+            record.tags,
+            _new_position(record.incarnation, record.epoch, record.version, tails),
+            record.token,
         )
 
     # Drafts
@@ -217,26 +201,21 @@ class Coding:
         self, session_id: str, changes: Sequence[DraftChange], now_ms: int, standing: StandingDigests
     ) -> tuple[LogChange, ...]:
         encoded: list[LogChange] = []
-        pending: list[NewEntry] = []
-        log = ""
+        pending: list[DraftEntry] = []
         for change in changes:
-            if isinstance(change, DraftEntry):
-                if pending and change.log != log:
-                    encoded.append(Append(log, tuple(pending)))
-                    pending = []
-                log = change.log
-                pending.append(self.encode_entry(session_id, change, now_ms, standing))
-                continue
-            if pending:
-                encoded.append(Append(log, tuple(pending)))
+            if pending and (not isinstance(change, DraftEntry) or change.log != pending[0].log):
+                encoded.append(self.encode_append(session_id, pending, now_ms, standing))
                 pending = []
+            if isinstance(change, DraftEntry):
+                pending.append(change)
+                continue
             encoded.append(
                 self._encode_redaction(session_id, change, now_ms)
                 if isinstance(change, DraftRedaction)
                 else change
             )
         if pending:
-            encoded.append(Append(log, tuple(pending)))
+            encoded.append(self.encode_append(session_id, pending, now_ms, standing))
         return tuple(encoded)
 
     def _encode_redaction(self, session_id: str, redaction: DraftRedaction, now_ms: int) -> Redact:
@@ -254,3 +233,7 @@ class Coding:
             return change  # type: ignore[no-any-return]
         payload = self.encode_value(session_id, change.name, change.value)
         return StateSet(change.name, payload, change.ttl_ms, change.if_version, change.required)
+
+
+def _messages_of(some: EntryColumns, values: Sequence[dict[str, Any]]) -> list[Message]:
+    return Message.of_all_stored(values, some.times_ms)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from miniagent_store.backend import (
@@ -33,7 +33,7 @@ from miniagent_store.store.coding import Coding
 from miniagent_store.store.committing import commit_draft
 from miniagent_store.store.draft import CommitDraft, DraftRedaction
 from miniagent_store.store.observing import observing_for
-from miniagent_store.store.retrying import IN_DOUBT, Retrying
+from miniagent_store.store.retrying import FORESEEN, IN_DOUBT, Retrying
 from miniagent_store.store.session_keys import SessionKeys
 from miniagent_store.store.sharing import Shared
 from miniagent_store.store.tenant_limits import LimitGuard, TenantLimits
@@ -50,6 +50,7 @@ logger = logging.getLogger("miniagent_store")
 # faster, keep the server from commits, and have Python's garbage collector keep everyone waiting.
 LARGE_AT_ONCE = 2
 LARGE_ENTRIES = 200
+_ROOM: AbstractAsyncContextManager[None] = nullcontext()
 # The commits that a store makes by itself, for the data key of cached values and for usage: no limit keeps
 # them out.
 KEYS_OPERATION = "keys"
@@ -100,6 +101,8 @@ class StoreCore:
         self._opening: asyncio.Lock | None = None
         self._opened = self._closed = False
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._is_plain: bool | None = None
+        self._default_create: Create | None = None
         self.limits = LimitGuard(backend, options.namespace, limits) if limits else None
 
     # Life cycle
@@ -128,6 +131,15 @@ class StoreCore:
             if not self._opened:
                 await self.backend.open()
                 self._opened = True
+
+    def is_ready(self) -> bool:
+        """Whether `ready` would only return."""
+        return (
+            self._opened
+            and self.parent is None
+            # After a fork another loop runs, or none.
+            and asyncio.get_running_loop() is self._loop
+        )
 
     @property
     def closed(self) -> bool:
@@ -179,31 +191,52 @@ class StoreCore:
     def _tell_connection(self, event: ConnectionEvent) -> None:
         self.tell("connection_event", event=event)
 
+    def is_plain(self, session_id: str) -> bool:
+        """Whether a commit on a session is nobody's business but the backend's.
+
+        No hook or observer looks on, nothing is limited or counted, and the session has no key of its own.
+        """
+        if self._is_plain is None:
+            seen = self.hooks("before_commit") or self.hooks("after_commit") or self.observing
+            self._is_plain = not (seen or self.limits or self.usage)
+        return self._is_plain and not self.keys.concern(session_id)
+
     # Reading
 
     def room_for(self, plan: ReadPlan) -> AbstractAsyncContextManager[Any]:
         """Held while a plan is read and decoded: lets a few large ones in at a time, in their order."""
-        sizes = [
-            min(inf if size is None else size for size in (each.last, each.limit)) for each in plan.ranges
-        ]
-        return self._large if any(size > LARGE_ENTRIES for size in sizes) else nullcontext()
+        for each in plan.ranges:
+            sizes = [size for size in (each.last, each.limit) if size is not None]
+            if not sizes or min(sizes) > LARGE_ENTRIES:
+                return self._large
+        return _ROOM
 
     async def read(self, plan: ReadPlan) -> ReadResult:
         """`Backend.read`, tried again while the backend is away."""
-        await self.ready()
-        result = await self.retrying.attempt("read", plan.session_id, lambda _: self.backend.read(plan))
-        await self.keys.learn(result.record)
+        if not self.is_ready():
+            await self.ready()
+        started = time.monotonic()
+        try:
+            # As `Retrying.attempt`, without a call more where all goes well.
+            result = await self.backend.read(plan)
+            self.retrying.reached = True
+        except FORESEEN as error:
+            result = await self.retrying.go_on(
+                "read", plan.session_id, lambda _: self.backend.read(plan), error, started
+            )
+        if self.keys.source is not None:
+            await self.keys.learn(result.record)
         return result
 
     # Committing
 
-    def default_create(self, *, keep_existing: bool = True) -> Create:
-        """A session with the store's own defaults."""
-        return Create(
-            ttl_ms=self.options.ttl,
-            sliding=self.options.ttl_mode == "sliding",
-            keep_existing=keep_existing,
-        )
+    def default_create(self) -> Create:
+        """A session with the store's own defaults; one that is there is kept."""
+        if self._default_create is None:
+            self._default_create = Create(
+                ttl_ms=self.options.ttl, sliding=self.options.ttl_mode == "sliding", keep_existing=True
+            )
+        return self._default_create
 
     async def commit(
         self,
@@ -249,7 +282,7 @@ class StoreCore:
             commit_id=commit_id,
         )
         self.commits += 1
-        self._tell_committed(result, draft)
+        self.tell_committed(result, draft)
         if self.usage is not None:
             self.usage.count(result, draft, commit_id)
         return result
@@ -302,13 +335,14 @@ class StoreCore:
         finally:
             self.writer.end(session_id, identity)
         self.commits += 1
-        self._tell_committed(result, CommitDraft(session_id))
+        self.tell_committed(result, CommitDraft(session_id))
         return result
 
     async def _admit(self, session_id: str, ask: Callable[[], Awaitable[None]]) -> None:
         await self.retrying.attempt("limits", session_id, lambda _: ask())
 
-    def _tell_committed(self, result: CommitResult, draft: CommitDraft) -> None:
+    def tell_committed(self, result: CommitResult, draft: CommitDraft) -> None:
+        """Tell hooks what a commit has done."""
         if result.replaced is not None and result.replaced.kind == "session" and not result.replayed:
             self.tell("session_expired", session_id=result.replaced.session_id)
         created = result.created and not result.replayed and self.hooks("session_created")

@@ -10,6 +10,7 @@ from typing import Any
 from miniagent_store.backend import Clear, Rewind, StateAdd, StateDelete, StateDeletePrefix, Trim, Truncate
 from miniagent_store.errors import EncodeError, InvalidArgumentError, shorten
 from miniagent_store.ids import MAX_ID_BYTES, check_id, check_name
+from miniagent_store.values import Message
 
 
 @dataclass(slots=True)
@@ -112,13 +113,18 @@ def draft_entry(
         EncodeError: it is not a mapping.
         InvalidArgumentError: its id cannot be one.
     """
-    if not isinstance(message, Mapping):
+    kind = type(message)
+    value: dict[str, Any]
+    if kind is Message:
+        value = message.to_dict()  # type: ignore[attr-defined]
+    elif kind is dict or isinstance(message, Mapping):
+        value = dict(message)
+    else:
         raise EncodeError(
             "unsupported type",
             detail=f"a message is a Message or a mapping, not {type(message).__name__}; "
             "write Message.user(text), or {'role': 'user', 'content': text}",
         )
-    value = dict(message)
     given_id = value.get("id") if dedupe else None
     if isinstance(given_id, str):
         check_name(given_id, what="message id", limit=MAX_ID_BYTES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -175,7 +175,7 @@ class _Fork:
                 return
             seq = entries[-1].seq
 
-    async def _read(self, record: Record, wanted: LogRange) -> tuple[StoredEntry, ...] | None:
+    async def _read(self, record: Record, wanted: LogRange) -> Sequence[StoredEntry] | None:
         plan = ReadPlan(self._source, (wanted,), since=(record.incarnation, record.epoch))
         result = await self._core.read(plan)
         there = found(result, self._source)

@@ -26,6 +26,8 @@ IN_DOUBT = "-r"
 NOT_APPLIED = (BackendUnavailableError, KeyProviderError)
 # What too few replicas acknowledged may still be lost, and is written again by asking again.
 AMBIGUOUS = (OutcomeUnknownError, DurabilityError, ConnectionError, TimeoutError)
+# What a call of a backend may raise.
+FORESEEN = (StoreError, ConnectionError, TimeoutError)
 
 
 class Retrying:
@@ -36,12 +38,13 @@ class Retrying:
         tell: calls an observing hook.
 
     Attributes:
+        reached: whether the backend has ever answered.
         retries: how often something was tried again.
     """
 
     def __init__(self, deadline: float, tell: Callable[..., None]) -> None:
         self._deadline, self._tell = deadline, tell
-        self._reached = False
+        self.reached = False
         self.retries = 0
 
     async def attempt(
@@ -62,18 +65,39 @@ class Retrying:
             StoreError: the last error; `OutcomeUnknownError` if any try left the outcome open, and a
                 `DurabilityError` if the last one was stored.
         """
-        deadline = time.monotonic() + self._deadline
+        started = time.monotonic()
         try:
             result = await once(in_doubt)
-        except (*NOT_APPLIED, *AMBIGUOUS) as error:
+        except FORESEEN as error:
             problem: Exception = error
-        except StoreError as error:
-            self._tell("store_error", operation=operation, session_id=session_id, error=error)
-            raise
         else:
-            self._reached = True
+            self.reached = True
             return result
+        return await self.go_on(
+            operation, session_id, once, problem, started, commit_id=commit_id, in_doubt=in_doubt
+        )
+
+    async def go_on(
+        self,
+        operation: str,
+        session_id: str,
+        once: Callable[[bool], Awaitable[T]],
+        problem: Exception,
+        started: float,
+        *,
+        commit_id: str | None = None,
+        in_doubt: bool = False,
+    ) -> T:
+        """What `attempt` does when its first call, at `started` by the monotonic clock, met a `problem`.
+
+        Raises:
+            StoreError: as `attempt`.
+        """
+        if not isinstance(problem, (*NOT_APPLIED, *AMBIGUOUS)):
+            self._tell("store_error", operation=operation, session_id=session_id, error=problem)
+            raise problem
         in_doubt = in_doubt or isinstance(problem, AMBIGUOUS)
+        deadline = started + self._deadline
         return await to_the_end(
             self._again(operation, session_id, once, commit_id, problem, in_doubt, deadline)
         )
@@ -89,7 +113,7 @@ class Retrying:
         deadline: float,
     ) -> T:
         backoff, attempt = FIRST_BACKOFF, 1
-        reached = self._reached
+        reached = self.reached
         while True:
             final = isinstance(problem, OutcomeUnknownError) and problem.final
             pause = backoff * random.uniform(0.5, 1)
@@ -110,7 +134,7 @@ class Retrying:
                 problem = error
                 in_doubt = in_doubt or isinstance(error, AMBIGUOUS)
             else:
-                self._reached = True
+                self.reached = True
                 return result
         self._tell("store_error", operation=operation, session_id=session_id, error=problem)
         if not in_doubt or isinstance(problem, DurabilityError):

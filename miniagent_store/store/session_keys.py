@@ -71,6 +71,11 @@ class SessionKeys:
         """Where keys come from; None where there are none."""
         return None if self._keys is None else self._keys.given
 
+    def concern(self, session_id: str) -> bool:
+        """Whether values of a session have, or are to have, a data key."""
+        keys = self._keys
+        return keys is not None and (keys.per_session or keys.held(session_id) is not None)
+
     def sealing(self, session_id: str, sealing: Sealing) -> AbstractContextManager[None]:
         """Encode with the key of `sealing` inside the block, which must not await anything."""
         if self._keys is None or sealing.key is None:

@@ -28,6 +28,7 @@ from miniagent_store.keys.keyring import Keyring
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.reencryption import Reencryption
+from miniagent_store.store.appending import append_plainly
 from miniagent_store.store.background import Background
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
@@ -257,8 +258,15 @@ class Store(SessionStore):
         fence: int | Lease | None = None,
         commit_id: str | None = None,
     ) -> Session:
-        check_log(log)
-        draft = CommitDraft(check_id(session_id), [draft_entry(log, message) for message in messages])
+        if log != MESSAGES:
+            check_log(log)
+        check_id(session_id)
+        if messages and expected_version is None and fence is None and commit_id is None:
+            made = self._core.default_create() if create else None
+            session = await append_plainly(self._core, session_id, log, messages, made)
+            if session is not None:
+                return session
+        draft = CommitDraft(session_id, [draft_entry(log, message) for message in messages])
         if not messages:
             return await self.get(session_id)
         return await self._commit(

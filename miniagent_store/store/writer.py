@@ -31,10 +31,20 @@ class Writer:
         self._counter = 0
         self._lifetime_ms = min(int(lifetime * 1000), MAX_NOT_AFTER_MS)
         self._sessions: dict[str, _InFlight] = {}
+        # Of sessions with one commit under way, as most have: its counter.
+        self._lone: dict[str, int] = {}
 
     def fresh(self, now_ms: int) -> CommitIdentity:
         """An identity of a writer of its own, to be used by a later call or another process."""
         return CommitIdentity(os.urandom(9).hex(), 1, now_ms + MAX_NOT_AFTER_MS)
+
+    def begin_lone(self, session_id: str, now_ms: int) -> CommitIdentity | None:
+        """The identity of the next commit on a session; None where others are under way: see `begin`."""
+        if session_id in self._lone or session_id in self._sessions:
+            return None
+        self._counter = counter = self._counter + 1
+        self._lone[session_id] = counter
+        return CommitIdentity(self._id, counter, now_ms + self._lifetime_ms)
 
     async def begin(self, session_id: str, clock: Callable[[], int]) -> CommitIdentity:
         """The identity of the next commit on a session; waits while too many are unanswered.
@@ -64,10 +74,16 @@ class Writer:
         flight = self._sessions.get(session_id)
         if flight is None:
             flight = self._sessions[session_id] = _InFlight()
+            lone = self._lone.pop(session_id, None)
+            if lone is not None:
+                flight.commits.append([lone, 0])
         return flight
 
     def end(self, session_id: str, identity: CommitIdentity) -> None:
         """A commit was answered, or is given up."""
+        if self._lone.get(session_id) == identity.counter and identity.writer == self._id:
+            del self._lone[session_id]
+            return
         flight = self._sessions.get(session_id)
         if flight is None or identity.writer != self._id:
             return

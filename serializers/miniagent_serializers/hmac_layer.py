@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from miniagent_serializers.keyed_layer import TAMPERED, LayerWithKeys
 from miniagent_store.errors import DecodeError, TamperedError
 from miniagent_store.keys.key import KEY_ID_SIZE
-from miniagent_store.serializer import Context, LayerKind, Limits
+from miniagent_store.serializer import Context, LayerKind, Limits, counted
 
 _TAG_SIZE = 32
 
@@ -28,6 +30,17 @@ class HmacLayer(LayerWithKeys[bytes]):
         key_id, subkey = self.sealing(context)
         return key_id, data + _tag(subkey, context.authenticated(header + key_id), data)
 
+    def sealer_at(
+        self, context: Context, header: bytes, count: int
+    ) -> Callable[[bytes, bytes | None], bytes]:
+        """What makes whole envelopes with this header from data and the id of the entry that holds it."""
+        start, subkey, authenticated = self.beginning(context, header)
+
+        def seal(data: bytes, entry_id: bytes | None) -> bytes:
+            return start + data + _tag(subkey, authenticated + counted(entry_id), data)
+
+        return seal
+
     def decode(self, params: bytes, body: bytes, context: Context, header: bytes, limits: Limits) -> bytes:
         if len(body) < _TAG_SIZE:
             raise DecodeError("truncated", codec=self.name, detail="the bytes end within the tag")
@@ -42,6 +55,24 @@ class HmacLayer(LayerWithKeys[bytes]):
                 detail=TAMPERED,
             )
         return data
+
+    def open_all(
+        self, envelopes: Sequence[bytes], start: int, header: bytes, context: Context, ids: Sequence[bytes]
+    ) -> list[bytes]:
+        """The data of many entries of one log whose envelopes have the same header and key.
+
+        Args:
+            envelopes, start, header, context, ids: as `opening_all` takes them.
+
+        Raises:
+            ValueError, KeyNotFoundError: one of them cannot be read.
+        """
+        subkey, places = self.opening_all(envelopes, start, header, context, ids)
+        bodies = list(map(itemgetter(slice(start + len(header) + KEY_ID_SIZE, -_TAG_SIZE)), envelopes))
+        for envelope, body, place in zip(envelopes, bodies, places, strict=True):
+            if not hmac.compare_digest(_tag(subkey, place, body), envelope[-_TAG_SIZE:]):
+                raise ValueError("the tag does not match")
+        return bodies
 
 
 def _tag(subkey: bytes, place: bytes, data: bytes) -> bytes:

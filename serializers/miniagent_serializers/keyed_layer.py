@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from typing import Generic, NoReturn, Self, TypeVar
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from miniagent_store.errors import ConfigurationError
 from miniagent_store.keys.key import KEY_ID_SIZE, Key
 from miniagent_store.keys.source import KeySource
-from miniagent_store.serializer import Context
+from miniagent_store.serializer import Context, counted
 
 C = TypeVar("C")
 
@@ -32,6 +34,7 @@ class LayerWithKeys(Generic[C]):
         self._keys: KeySource = _NoKeys(self.name) if keys is None else keys
         # Called for every value: arguments that hash fast, and nothing of Python around the cache.
         self._cached = functools.lru_cache(maxsize=_SUBKEYS)(self._derive)
+        self._begun = functools.lru_cache(maxsize=_SUBKEYS)(self._begin)
 
     @abstractmethod
     def make(self, subkey: bytes) -> C:
@@ -47,6 +50,20 @@ class LayerWithKeys(Generic[C]):
         key = self._keys.sealing_key(context)
         return key.id, self._cached(key.secret, context.namespace, context.kind, context.session_id)
 
+    def beginning(self, context: Context, header: bytes) -> tuple[bytes, C, bytes]:
+        """To write at a place under a header: what envelopes begin with, what works with the subkey, and
+        what `Context.authenticated` begins with."""
+        key = self._keys.sealing_key(context)
+        return self._begun(
+            key.secret,
+            header + key.id,
+            context.namespace,
+            context.kind,
+            context.session_id,
+            context.field,
+            context.log,
+        )
+
     def opening(self, params: bytes, context: Context) -> C:
         """What works with the subkey that the parameters name.
 
@@ -55,6 +72,33 @@ class LayerWithKeys(Generic[C]):
         """
         key = self._keys.opening_key(params[:KEY_ID_SIZE], context)
         return self._cached(key.secret, context.namespace, context.kind, context.session_id)
+
+    def opening_all(
+        self, envelopes: Sequence[bytes], start: int, header: bytes, context: Context, ids: Sequence[bytes]
+    ) -> tuple[C, list[bytes]]:
+        """To read many entries of one log: what works with the subkey, and what each authenticates.
+
+        Args:
+            envelopes: bytes that end with the envelopes, at least one.
+            start: where in each of them its header begins.
+            header: of all of them.
+            context: their place, but for the ids.
+            ids: of the entries.
+
+        Raises:
+            KeyNotFoundError: the key is not here.
+            ValueError: not all have this header and the same key.
+        """
+        end = start + len(header) + KEY_ID_SIZE
+        begun = envelopes[0][start:end]
+        if not begun.startswith(header) or set(map(itemgetter(slice(start, end)), envelopes)) != {begun}:
+            raise ValueError("another header, or another key")
+        cipher = self.opening(begun[-KEY_ID_SIZE:], context)
+        place = context.authenticated_entries(begun)
+        return cipher, [place + counted(entry_id) for entry_id in ids]
+
+    def _begin(self, secret: bytes, start: bytes, *place: Any) -> tuple[bytes, C, bytes]:
+        return start, self._cached(secret, *place[:3]), Context(*place).authenticated_entries(start)
 
     def _derive(self, secret: bytes, *session: str) -> C:
         parts = [part.encode("utf-8", "surrogatepass") for part in session]

@@ -21,6 +21,8 @@ class OrjsonSerializer:
     wire_id: int | None = 0x01
     safe = True
     native_bytes = False
+    # As `dumps`, down to 254 levels. An int outside of 64 bits and text that is not valid raise.
+    dumps_strictly = staticmethod(orjson.dumps)
 
     def dumps(self, value: Any, context: Context) -> bytes:
         try:

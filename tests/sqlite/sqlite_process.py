@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import resource
 import sqlite3
@@ -24,6 +25,19 @@ async def append(path: str, session_id: str, tasks: str, count: str) -> None:
             text = f"{os.getpid()}:{task}:{number}"
             result = await backend.commit(commit(session_id, text.encode()))
             print(result.outcome.sequences[0], text, flush=True)
+
+    async with opened(path) as backend:
+        await asyncio.gather(*(one(task) for task in range(int(tasks))))
+
+
+async def append_turns(path: str, tasks: str, name: str) -> None:
+    """Append turns of two messages until killed, a session a task, and tell of each that is stored."""
+
+    async def one(task: int) -> None:
+        for number in itertools.count():
+            text = f"{name}/{task}/{number}"
+            await backend.commit(commit(f"s{task}", f"{text}?".encode(), f"{text}!".encode()))
+            os.write(1, f"s{task} {text}\n".encode())
 
     async with opened(path) as backend:
         await asyncio.gather(*(one(task) for task in range(int(tasks))))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from miniagent_backends.sqlite import sessions
 from miniagent_backends.sqlite.backend import SqliteBackend
+from miniagent_backends.sqlite.transaction import Transaction
 from miniagent_store.backend import (
     Append,
     BackendOptions,
     Commit,
     CommitIdentity,
+    CommitResult,
     Create,
     LogRange,
     NewEntry,
@@ -83,6 +88,27 @@ def stored(first: int, texts: Sequence[bytes]) -> tuple[StoredEntry, ...]:
     return tuple(
         StoredEntry(seq, 1, os.urandom(12), now_ms(), text) for seq, text in enumerate(texts, first)
     )
+
+
+class SlowCommit:
+    """A commit that waits in its transaction until it is let go."""
+
+    def __init__(self, backend: SqliteBackend, payload: bytes) -> None:
+        self._begun, self._go = threading.Event(), threading.Event()
+        self._commit = commit("s", payload)
+        self.task = asyncio.ensure_future(backend._write(self._work, "s", self._commit.identity))
+
+    def _work(self, transaction: Transaction) -> CommitResult:
+        self._begun.set()
+        assert self._go.wait(10)
+        return sessions.commit(transaction, self._commit)
+
+    async def begun(self) -> None:
+        while not self._begun.is_set():
+            await asyncio.sleep(0.001)
+
+    def let_go(self) -> None:
+        self._go.set()
 
 
 def start(what: str, *arguments: object) -> subprocess.Popen[str]:

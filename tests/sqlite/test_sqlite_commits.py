@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlite_support import backend_on, commit, identity, opened, output_of, payloads, start
+from sqlite_support import SlowCommit, backend_on, commit, identity, opened, output_of, payloads, start
 
 from miniagent_backends.sqlite import sessions
-from miniagent_backends.sqlite.backend import SqliteBackend
-from miniagent_backends.sqlite.transaction import Transaction
-from miniagent_store.backend import CommitResult, Expected
+from miniagent_store.backend import Expected
 from miniagent_store.errors import (
     BackendUnavailableError,
     OutcomeUnknownError,
@@ -40,27 +38,6 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         connection.execute("ROLLBACK")
         connection.close()
-
-
-class SlowCommit:
-    """A commit that waits in its transaction until it is let go."""
-
-    def __init__(self, backend: SqliteBackend, payload: bytes) -> None:
-        self._begun, self._go = threading.Event(), threading.Event()
-        self._commit = commit("s", payload)
-        self.task = asyncio.ensure_future(backend._write(self._work, "s", self._commit.identity))
-
-    def _work(self, transaction: Transaction) -> CommitResult:
-        self._begun.set()
-        assert self._go.wait(10)
-        return sessions.commit(transaction, self._commit)
-
-    async def begun(self) -> None:
-        while not self._begun.is_set():
-            await asyncio.sleep(0.001)
-
-    def let_go(self) -> None:
-        self._go.set()
 
 
 # -- group commit ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from miniagent_backends.redis.caching import Caching
 from miniagent_backends.redis.counting import count, stats
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.indexes import list_sessions
-from miniagent_backends.redis.known import FastAppend, KnownSessions
+from miniagent_backends.redis.known import KnownSessions
 from miniagent_backends.redis.noting import Notes
 from miniagent_backends.redis.places import Facts, commands_before, filter_commands
 from miniagent_backends.redis.reading import read
@@ -138,11 +138,17 @@ class RedisBackend(Backend):
     # Sessions
 
     async def commit(self, commit: Commit) -> CommitResult:
-        fast = self._known.prepare(commit, self.now_ms())
+        append = self._known.prepare(commit, self._executor.now_ms())
         try:
-            result = await self._append(fast) if fast else None
-            if result is None:
-                result = await self._commit(commit)
+            if append is not None:
+                answer = await self._executor.write_alone(append.key, append.command)
+                if answer.reply:
+                    _check_acknowledged(commit.session_id, answer)
+                    self._notes.note(append.result.record)
+                    return append.result
+                # It was not as it was expected to be.
+                self._known.forget(commit.session_id)
+            result = await self._commit(commit)
         except OutcomeUnknownError as error:
             self._known.forget(commit.session_id)
             raise OutcomeUnknownError(
@@ -156,15 +162,6 @@ class RedisBackend(Backend):
             created = result.created or (result.replayed and bool(commit.create))
             self._notes.note(result.record, created=created)
         return result
-
-    async def _append(self, fast: FastAppend) -> CommitResult | None:
-        """The fast path; None if the session is not as it was expected to be."""
-        answer = await self._executor.write("append", fast.keys, *fast.arguments)
-        if answer.reply:
-            _check_acknowledged(fast.result.record.session_id, answer)
-            return fast.result
-        self._known.forget(fast.result.record.session_id)
-        return None
 
     async def _commit(self, commit: Commit) -> CommitResult:
         record_key, parts = self._session_keys(commit.session_id)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import Any
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import msgpack  # type: ignore[import-untyped]
+
+from miniagent_backends.redis.routing.executor import call
 from miniagent_backends.redis.schema import Keys, element_of, pack, slack_ms, unpack
-from miniagent_backends.redis.wire.connection import Arg
+from miniagent_backends.redis.wire.template import template_of
 from miniagent_store.backend import (
     MAX_NOT_AFTER_MS,
     OUTCOME_WINDOW,
     Append,
     Commit,
     CommitResult,
-    Expected,
     LogTail,
     Outcome,
     Record,
@@ -26,6 +28,30 @@ MOST_KNOWN = 10_000
 MOST_ELEMENTS = 500
 # A session that expires later than this will not have when what is sent now arrives.
 NEAR_MS = 60_000
+# The fields of a packed record that an append changes.
+CHANGING = (b"version", b"size", b"active", b"logs")
+
+
+class _Window:
+    """A writer's last outcomes, as they are packed: a stamp, then one outcome each."""
+
+    __slots__ = ("lengths", "newest", "outcomes", "stamp")
+
+    def __init__(self, packed: bytes) -> None:
+        self.stamp, *outcomes = unpack(packed)
+        self.newest: int = outcomes[-1][0] if outcomes else 0
+        each = [pack(outcome) for outcome in outcomes]
+        self.outcomes, self.lengths = b"".join(each), deque(map(len, each))
+
+    def add(self, counter: int, not_after_ms: int, version: int, sequences: tuple[int, ...]) -> bytes:
+        """Take in an outcome; how the window is packed then."""
+        self.newest, self.stamp = counter, max(self.stamp, not_after_ms)
+        outcome, lengths = _pack((counter, version, sequences, (), ())), self.lengths
+        start = lengths.popleft() if len(lengths) == OUTCOME_WINDOW else 0
+        lengths.append(len(outcome))
+        self.outcomes = self.outcomes[start:] + outcome
+        packed: bytes = _pack_array_header(len(lengths) + 1) + _pack(self.stamp) + self.outcomes
+        return packed
 
 
 @dataclass(slots=True)
@@ -33,22 +59,27 @@ class _Known:
     """What is expected to lie in the server.
 
     Attributes:
-        record: as a value, and
-        row: as it is packed.
-        windows: outcomes by writer, as they are packed: stamp, then one outcome each.
+        record: as a value,
+        key: its key, and
+        row: it as it was packed when it was learned.
+        constant: of its packed fields, those that no append changes, with the header of all.
+        windows: outcomes by writer.
+        templates: by log, writer and number of entries, the call of an append.
     """
 
     record: Record
+    key: str
     row: dict[bytes, Any]
-    windows: dict[str, list[Any]]
+    constant: bytes
+    windows: dict[str, _Window]
+    templates: dict[tuple[str, str, int], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class FastAppend:
-    """A commit that is ready for append.lua: its keys and arguments, and the answer if it is applied."""
+class FastAppend(NamedTuple):
+    """A packed call of append.lua, the key that says where to, and the answer if it is applied."""
 
-    keys: tuple[str, ...]
-    arguments: tuple[Arg, ...]
+    key: str
+    command: bytes
     result: CommitResult
 
 
@@ -67,8 +98,18 @@ class KnownSessions:
 
     def learn(self, writer: str, record: Record, packed: bytes, window: bytes) -> None:
         """Remember what a commit on the general path has left."""
+        row = unpack(packed)
+        others = {name: value for name, value in row.items() if name not in CHANGING}
+        pairs = b"".join(pack(name) + pack(value) for name, value in others.items())
+        constant = _pack_map_header(len(others) + len(CHANGING)) + pairs
+        place = (self._keys.namespace, record.session_id)
         # Of this writer only: others may have committed elsewhere since we last heard of them.
-        self._put(record.session_id, _Known(record, unpack(packed), {writer: unpack(window)}))
+        self._known[place] = _Known(
+            record, self._keys.record(record.session_id), row, constant, {writer: _Window(window)}, {}
+        )
+        self._known.move_to_end(place)
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
 
     def forget(self, session_id: str) -> None:
         """Something else may lie there now."""
@@ -76,76 +117,70 @@ class KnownSessions:
 
     def prepare(self, commit: Commit, now_ms: int) -> FastAppend | None:
         """`commit` for the fast path, and take it as applied; None where it cannot go there."""
-        known = self._known.get((self._keys.namespace, commit.session_id))
-        if known is None or not _is_plain_append(commit):
+        place = (self._keys.namespace, commit.session_id)
+        known = self._known.get(place)
+        if known is None:
             return None
         identity, record = commit.identity, known.record
-        if commit.expected and commit.expected.incarnation != record.incarnation:
-            return None
-        window = known.windows.get(identity.writer)
-        if window is None or (len(window) > 1 and identity.counter <= window[-1][0]):
+        change, window = _only_append(commit, record), known.windows.get(identity.writer)
+        if change is None or window is None or identity.counter <= window.newest:
             return None
         if not now_ms <= identity.not_after_ms <= now_ms + MAX_NOT_AFTER_MS:
             return None
-        change = commit.changes[0]
-        assert isinstance(change, Append)
-        tail = record.logs.get(change.log)
-        size = record.size + sum(len(entry.payload) for entry in change.entries)
+        log, entries = change.log, change.entries
+        tail = record.logs.get(log)
+        size = record.size
+        for entry in entries:
+            size += len(entry.payload)
         too_large = commit.max_size is not None and record.kind == "session" and size > commit.max_size
         # A log's first push makes a key, which needs an expiry.
         if tail is None or not tail.count or too_large:
             return None
 
-        version = record.version + 1
-        sequences = tuple(range(tail.last + 1, tail.last + 1 + len(change.entries)))
-        longer = LogTail(tail.base, tail.count + len(sequences))
-        expires_ms, renewed = record.expires_ms, False
+        version, last, count = record.version + 1, tail.base + tail.count, tail.count + len(entries)
+        sequences = tuple(range(last + 1, last + 1 + len(entries)))
+        logs = {**record.logs, log: LogTail(tail.base, count)}
+        expires_ms, expires, until = record.expires_ms, b"", b""
         if record.sliding and record.ttl_ms and expires_ms and expires_ms - now_ms < record.ttl_ms:
-            expires_ms, renewed = now_ms + record.ttl_ms + slack_ms(record.ttl_ms), True
-        is_near = record.expires_ms is not None and record.expires_ms - now_ms < NEAR_MS
+            expires_ms = now_ms + record.ttl_ms + slack_ms(record.ttl_ms)
+            expires, until = b"%d" % expires_ms, b"%d" % (expires_ms + self._grace_ms)
+        near = b""
+        if record.expires_ms is not None and record.expires_ms - now_ms < NEAR_MS:
+            near = b"%d" % record.expires_ms
         active_ms = commit.time_ms if commit.last_activity_ms is None else commit.last_activity_ms
-        after = replace(
-            record,
-            version=version,
-            size=size,
-            last_activity_ms=active_ms,
-            expires_ms=expires_ms,
-            token=os.urandom(24),
-            logs={**record.logs, change.log: longer},
-        )
-        row = {
-            **known.row,
-            b"version": version,
-            b"size": size,
-            b"active": active_ms,
-            b"logs": [part for log, each in after.logs.items() for part in (log, each.base, each.count)],
-        }
-        outcome = (identity.counter, version, sequences, (), ())
-        window = [max(window[0], identity.not_after_ms), *window[1:][1 - OUTCOME_WINDOW :], outcome]
-        known.windows[identity.writer] = window
-        keys, channel = self._parts(after, change.log, row)
-        self._put(commit.session_id, _Known(after, row, known.windows))
-        return FastAppend(
-            keys,
-            (
-                record.token,
-                after.token,
-                pack(row),
-                f"w:{identity.writer}",
-                pack(window),
-                longer.count,
-                str(expires_ms) if renewed else "",
-                channel,
-                version,
-                str(record.expires_ms) if is_near else "",
-                str((expires_ms or 0) + self._grace_ms) if renewed else "",
-                *(element_of(entry, version=version) for entry in change.entries),
-            ),
-            CommitResult(after, Outcome(version, sequences)),
-        )
+        token = os.urandom(24)
+        known.record = after = _with(record, token, version, size, active_ms, expires_ms, logs)
+        extents: list[str | int] = []
+        for name, each in logs.items():
+            extents += (name, each.base, each.count)
+        changing = _pack({"version": version, "size": size, "active": active_ms, "logs": extents})
+        shape = (log, identity.writer, len(entries))
+        template = known.templates.get(shape)
+        if template is None:
+            template = known.templates[shape] = self._template(after, known.row, *shape)
+        # Without its header, which counts these fields alone.
+        row = known.constant + changing[1:]
+        outcomes = window.add(identity.counter, identity.not_after_ms, version, sequences)
+        length, number = b"%d" % count, b"%d" % version
+        words = [len(record.token), record.token, len(token), token, len(row), row, len(outcomes), outcomes]
+        words += [len(length), length, len(expires), expires, len(number), number]
+        words += [len(near), near, len(until), until]
+        for entry in entries:
+            element = element_of(entry, version=version)
+            words += (len(element), element)
+        self._known.move_to_end(place)
+        result = CommitResult(after, Outcome(version, sequences))
+        return FastAppend(known.key, template % tuple(words), result)
 
-    def _parts(self, record: Record, log: str, row: dict[bytes, Any]) -> tuple[tuple[str, ...], str]:
-        """The record, the list, and the other parts that are there; and the channel."""
+    def _template(self, record: Record, row: dict[bytes, Any], log: str, writer: str, count: int) -> bytes:
+        """The call of append.lua without what each append gives it: see there."""
+        begun = call("append", self._keys_of(record, log, row))
+        channel = self._keys.parts(record.session_id)["notify"]
+        after_tokens = (None, None, None, f"w:{writer}", None, None, None, channel, None, None, None)
+        return template_of((*begun, *after_tokens, *[None] * count))
+
+    def _keys_of(self, record: Record, log: str, row: dict[bytes, Any]) -> tuple[str, ...]:
+        """The record, the list, and the other parts that are there."""
         parts = self._keys.parts(record.session_id)
         lists = {"messages": parts["thread"], "events": parts["events"]}
         keys = [self._keys.record(record.session_id), lists.get(log) or parts["log"] + log]
@@ -160,30 +195,78 @@ class KnownSessions:
             keys.append(parts["count"])
         if row[b"ids"]:
             keys.append(parts["ids"])
-        return tuple(keys), parts["notify"]
-
-    def _put(self, session_id: str, known: _Known) -> None:
-        place = (self._keys.namespace, session_id)
-        self._known[place] = known
-        self._known.move_to_end(place)
-        if len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
+        return tuple(keys)
 
 
-def _is_plain_append(commit: Commit) -> bool:
-    """Whether it only appends to one log, under no condition, and is not in doubt."""
-    if len(commit.changes) != 1 or not isinstance(commit.changes[0], Append):
-        return False
-    if commit.create is not None and not commit.create.keep_existing:
-        return False
-    entries = commit.changes[0].entries
-    # Of what is expected, the incarnation needs no look: the token is of no other one.
-    expected = commit.expected and replace(commit.expected, incarnation=None) != Expected()
-    conditions = expected or commit.expected_tails or commit.fence or commit.retry
-    others = commit.state or commit.metadata is not None or commit.tags is not None
-    return (
-        not conditions
-        and not others
-        and 0 < len(entries) <= MOST_ELEMENTS
-        and all(entry.caller_id is None for entry in entries)
+_packer = msgpack.Packer(use_bin_type=False)
+_pack = _packer.pack
+
+
+def _pack_array_header(size: int) -> bytes:
+    packed: bytes = _packer.pack_array_header(size)
+    return packed
+
+
+def _pack_map_header(size: int) -> bytes:
+    packed: bytes = _packer.pack_map_header(size)
+    return packed
+
+
+def _with(
+    record: Record,
+    token: bytes,
+    version: int,
+    size: int,
+    active_ms: int,
+    expires_ms: int | None,
+    logs: dict[str, LogTail],
+) -> Record:
+    """A record after an append; `dataclasses.replace` would take six times as long."""
+    return Record(
+        record.session_id,
+        record.kind,
+        record.user_id,
+        record.agent,
+        record.tags,
+        record.created_ms,
+        active_ms,
+        expires_ms,
+        record.ttl_ms,
+        record.sliding,
+        version,
+        record.epoch,
+        record.incarnation,
+        token,
+        record.metadata,
+        logs,
+        size,
+        record.fence,
+        record.resets,
+        record.state_version,
+        record.metadata_version,
+        record.data_key,
+        record.lock_fence,
     )
+
+
+def _only_append(commit: Commit, record: Record) -> Append | None:
+    """The one change of a commit that only appends, under no condition, and is not in doubt."""
+    changes = commit.changes
+    if len(changes) != 1 or commit.retry or commit.fence or commit.expected_tails or commit.state:
+        return None
+    change, expected, create = changes[0], commit.expected, commit.create
+    if not isinstance(change, Append) or not 0 < len(change.entries) <= MOST_ELEMENTS:
+        return None
+    if commit.metadata is not None or commit.tags is not None:
+        return None
+    if create is not None and not create.keep_existing:
+        return None
+    # Of what is expected, the incarnation needs no look by the server: the token is of no other one.
+    if expected is not None and (
+        expected.version is not None or expected.token or expected.incarnation != record.incarnation
+    ):
+        return None
+    for entry in change.entries:
+        if entry.caller_id is not None:
+            return None
+    return change

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from miniagent_backends.redis.places import (
     Facts,
@@ -27,10 +27,15 @@ from miniagent_store.errors import StoreError
 
 # A session's first change is told at once, what comes within this time is told at its end.
 WINDOW_SECONDS = 1.0
+# Where more sessions change than this in a tenth of a second, the first changes of the others are told at
+# the end of their windows as well: what tells of an append takes longer than the append.
+MOST_AT_ONCE, BREATH_SECONDS = 32, 0.1
+# Windows that end together are told of in parts, this long after each other, so that no commit waits behind
+# all of them; the parts are large enough to be done in a fifth of a window.
+PART_SECONDS, MOST_PARTS = 0.01, 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(NamedTuple):
     """What is held back: the latest record, and whether any of its changes is one for watchers."""
 
     record: Record
@@ -45,6 +50,7 @@ class Notes:
         self._windows: dict[str, _Held | None] = {}
         self._ends: deque[tuple[float, str]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._breath_at, self._at_once = 0.0, 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -72,11 +78,17 @@ class Notes:
         """
         session_id = record.session_id
         if created or session_id not in self._windows:
-            self._send(record, changed=changed, created=created)
-            self._begin(session_id)
+            if created or self._has_room():
+                self._send(record, changed=changed, created=created)
+                self._begin(session_id)
+            else:
+                self._begin(session_id)
+                self._windows[session_id] = _Held(record, changed)
+        elif changed:
+            self._windows[session_id] = _Held(record, True)
         else:
             held = self._windows[session_id]
-            self._windows[session_id] = _Held(record, changed or (held is not None and held.changed))
+            self._windows[session_id] = _Held(record, held is not None and held.changed)
 
     def gone(self, record: Record, *, changed: bool = True) -> None:
         """Tell that a session was deleted, or that it was not made after all."""
@@ -209,6 +221,13 @@ class Notes:
 
     # Windows and tasks
 
+    def _has_room(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now - self._breath_at > BREATH_SECONDS:
+            self._breath_at, self._at_once = now, 0
+        self._at_once += 1
+        return self._at_once <= MOST_AT_ONCE
+
     def _begin(self, session_id: str) -> None:
         if session_id not in self._windows:
             self._ends.append((asyncio.get_running_loop().time() + WINDOW_SECONDS, session_id))
@@ -221,11 +240,16 @@ class Notes:
 
     def _end_windows(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now, most = loop.time(), max(MOST_AT_ONCE, len(self._windows) // MOST_PARTS)
         while self._ends and self._ends[0][0] <= now:
+            if not most:
+                self._timer = loop.call_at(now + PART_SECONDS, self._end_windows)
+                return
             _, session_id = self._ends.popleft()
             held = self._windows.pop(session_id)
             if held is not None:
+                most -= 1
                 self._send(held.record, changed=held.changed)
                 self._begin(session_id)
         self._wait_for_end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from miniagent_backends.redis.routing.executor import call
@@ -91,6 +92,11 @@ class Facts:
             yield f"tag:{tag}"
 
 
+@lru_cache(maxsize=1024)
+def _packed_bucket(keys: Keys, kind: str, bucket: int) -> bytes:
+    return pack(keys.bucket(kind, bucket))
+
+
 def index_of(keys: Keys, kind: str, bucket: int) -> str:
     """The index of a bucket, whose slot its other keys are in."""
     return keys.index(kind, f"index:{{{bucket}}}")
@@ -119,7 +125,7 @@ def place_command(
         [index_of(keys, kind, bucket)],
         what,
         session_id,
-        pack(keys.bucket(kind, bucket)),
+        _packed_bucket(keys, kind, bucket),
         facts.pack(),
         seen,
         member,

@@ -121,6 +121,11 @@ class Keys:
             "notify": f"{start}notify:{tag}",
         }
 
+    @staticmethod
+    def log(parts: Mapping[str, str], log: str) -> str:
+        """The key of a log, from the parts of its session."""
+        return {"messages": parts["thread"], "events": parts["events"]}.get(log, parts["log"] + log)
+
     def stage(self, session_id: str, stage: str) -> str:
         """What all keys of a stage start with."""
         return f"{self.start}stage:{same_slot(self.record(session_id))}:{stage}:"
@@ -217,6 +222,10 @@ def element_of(
     entry: NewEntry | StoredEntry, *, version: int | None = None, redacted: bool = False
 ) -> bytes:
     """An element of a list; without its version, which the script sets, if that is None."""
+    if version is not None and entry.caller_id is None and not redacted:
+        # The same as below, as short as it can be: it is what most appends are made of.
+        time_ms = entry.time_ms
+        return _HEAD.pack(version, 0, entry.id, time_ms >> 32, time_ms & 0xFFFFFFFF) + entry.payload
     flags = (REDACTED if redacted else 0) | (HAS_CALLER_ID if entry.caller_id is not None else 0)
     head = _HEAD.pack(version or 0, flags, entry.id, entry.time_ms >> 32, entry.time_ms & 0xFFFFFFFF)
     caller = b""
@@ -386,36 +395,49 @@ def result_of(session_id: str, reply: list[Any]) -> CommitResult:
 
 def record_of(session_id: str, token: bytes, packed: bytes, expires: bytes, fence: int) -> Record:
     """The record from the fields of its hash."""
-    row = {name.decode(): value for name, value in unpack(packed).items()}
-    logs = row["logs"]
+    return record_of_row(session_id, token, row_of(packed), expires, fence)
+
+
+def row_of(packed: bytes) -> dict[bytes, Any]:
+    """What a record's hash keeps packed."""
+    row: dict[bytes, Any] = unpack(packed)
+    return row
+
+
+def record_of_row(
+    session_id: str, token: bytes, row: Mapping[bytes, Any], expires: bytes, fence: int
+) -> Record:
+    """The record from the fields of its hash, one of them unpacked."""
+    logs, tags, resets = row[b"logs"], row[b"tags"], row[b"resets"]
     return Record(
         session_id=session_id,
-        kind=row["kind"].decode(),
-        user_id=_text(row["user"]),
-        agent=_text(row["agent"]),
-        tags=tuple(tag.decode() for tag in row["tags"]),
-        created_ms=row["created"],
-        last_activity_ms=row["active"],
+        kind=row[b"kind"].decode(),
+        user_id=_text(row[b"user"]),
+        agent=_text(row[b"agent"]),
+        tags=tuple([tag.decode() for tag in tags]) if tags else (),
+        created_ms=row[b"created"],
+        last_activity_ms=row[b"active"],
         expires_ms=int(expires) if expires else None,
-        ttl_ms=row["ttl"] or None,
-        sliding=row["sliding"],
-        version=row["version"],
-        epoch=row["epoch"],
-        incarnation=row["incarnation"].decode(),
+        ttl_ms=row[b"ttl"] or None,
+        sliding=row[b"sliding"],
+        version=row[b"version"],
+        epoch=row[b"epoch"],
+        incarnation=row[b"incarnation"].decode(),
         token=token,
-        metadata=row["metadata"],
+        metadata=row[b"metadata"],
         logs={logs[at].decode(): LogTail(logs[at + 1], logs[at + 2]) for at in range(0, len(logs), 3)},
-        size=row["size"],
+        size=row[b"size"],
         fence=fence,
-        resets=tuple(
-            (epoch, {flat[at].decode(): flat[at + 1] for at in range(0, len(flat), 2)})
-            for epoch, flat in row["resets"]
-        ),
-        state_version=row["state_version"],
-        metadata_version=row["metadata_version"],
-        data_key=row.get("data_key", b""),
-        lock_fence=row.get("lock_fence", 0),
+        resets=tuple([_reset_of(*reset) for reset in resets]) if resets else (),
+        state_version=row[b"state_version"],
+        metadata_version=row[b"metadata_version"],
+        data_key=row.get(b"data_key", b""),
+        lock_fence=row.get(b"lock_fence", 0),
     )
+
+
+def _reset_of(epoch: int, flat: Sequence[Any]) -> tuple[int, dict[str, int]]:
+    return epoch, {flat[at].decode(): flat[at + 1] for at in range(0, len(flat), 2)}
 
 
 def _text(value: Any) -> str | None:

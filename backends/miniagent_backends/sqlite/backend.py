@@ -143,7 +143,10 @@ class SqliteBackend(Backend):
 
     async def commit(self, commit: Commit) -> CommitResult:
         return await self._write(
-            lambda transaction: sessions.commit(transaction, commit), commit.session_id, commit.identity
+            lambda transaction: sessions.commit(transaction, commit),
+            commit.session_id,
+            commit.identity,
+            guarded=not sessions.only_appends(commit),
         )
 
     async def read(self, plan: ReadPlan) -> ReadResult:
@@ -347,9 +350,10 @@ class SqliteBackend(Backend):
         work: Callable[[Transaction], T],
         subject: str = "",
         identity: CommitIdentity | None = None,
+        guarded: bool = True,
     ) -> T:
         writer, _ = self._running()
-        return await writer.run(work, subject, identity)
+        return await writer.run(work, subject, identity, guarded)
 
     async def _read(self, work: Callable[[Transaction], T], subject: str = "") -> T:
         _, reader = self._running()

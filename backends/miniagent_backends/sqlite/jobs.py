@@ -24,6 +24,7 @@ class Job:
     Attributes:
         work: what to do inside a transaction. It may run more than once, after a rollback.
         subject: whose it is: a session's id, or "".
+        guarded: whether it may fail after it has written; it then runs within a savepoint.
         deadline: monotonic time.
         future: of the one who waits; replaced when that one is cancelled.
         begun, withdrawn: one excludes the other; see `Inbox`.
@@ -36,6 +37,7 @@ class Job:
         "error",
         "finished",
         "future",
+        "guarded",
         "identity",
         "subject",
         "value",
@@ -50,9 +52,10 @@ class Job:
         deadline: float,
         subject: str,
         identity: CommitIdentity | None,
+        guarded: bool = True,
     ) -> None:
         self.work, self.future, self.deadline = work, future, deadline
-        self.subject, self.identity = subject, identity
+        self.subject, self.identity, self.guarded = subject, identity, guarded
         self.value: Any = None
         self.error: BaseException | None = None
         self.begun = self.withdrawn = self.finished = False
@@ -117,7 +120,8 @@ class Inbox:
 
     def begin(self) -> Job | None:
         """The next job, which can no longer be withdrawn; None if there is none."""
-        self._collect()
+        if not self._waiting:
+            self._collect()
         while self._waiting:
             job = self._waiting.popleft()
             with self._lock:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
 from miniagent_backends.sqlite import records
+from miniagent_backends.sqlite.known import MOST_WRITERS, KnownSession
 from miniagent_backends.sqlite.ranges import name_range
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
-from miniagent_store.backend import Record, StateScan, StoredEntry, StoredValue
+from miniagent_store.backend import EntryColumns, Record, StateScan, StoredEntry, StoredValue
 from miniagent_store.rules import LeaseRow, WriterWindow, next_in_line
 
 _SELECT = f"SELECT sessions.key, {records.COLUMNS} FROM sessions WHERE namespace = ? AND id = ?"
@@ -23,8 +24,11 @@ _INSERT = (
 _UPDATE = f"UPDATE sessions SET {' = ?, '.join(records.CHANGING)} = ?, messages = ?"
 _UPDATE_CHANGED = f"{_UPDATE}, changed = ? WHERE key = ?"
 _UPDATE_QUIETLY = f"{_UPDATE} WHERE key = ?"
-_ENTRY = "seq, version, id, time_ms, payload, redacted, caller_id, digest"
-_ADD_ENTRY = f"INSERT INTO entries (session, log, {_ENTRY}) VALUES ({', '.join('?' * 10)})"
+_FIELDS = "version, id, time_ms, payload, redacted, caller_id, digest"  # as those of `StoredEntry`
+_ENTRIES = (
+    f"SELECT {_FIELDS} FROM entries WHERE session = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+)
+_ADD_ENTRY = f"INSERT INTO entries (session, log, seq, {_FIELDS}) VALUES ({', '.join('?' * 10)})"
 _VALUE = "name, version, payload, counter, expires_ms"
 _PUT_VALUE = (
     f"INSERT INTO state (session, {_VALUE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (session, name) "
@@ -42,6 +46,9 @@ _SAVE_LEASE = (
 class SqlRows:
     """`SessionRows` over a transaction.
 
+    New entries are written with the record, so that a commit that only appends writes nothing before all
+    is checked.
+
     Args:
         session_id: whose parts.
         new_key: for the session, if it is made here: that of a stage. A new one otherwise.
@@ -54,6 +61,9 @@ class SqlRows:
         self._loaded = False
         self._key: int | None = None
         self._stored: Record | None = None
+        self._windows: Mapping[str, WriterWindow] = {}
+        self._added: dict[tuple[str, int], StoredEntry] = {}
+        self._added_ids: dict[tuple[str, str], StoredEntry] = {}
 
     @classmethod
     def of_stage(cls, transaction: Transaction, session_id: str, key: int) -> SqlRows:
@@ -65,15 +75,23 @@ class SqlRows:
     # The record
 
     def record(self) -> Record | None:
-        if not self._loaded:
-            row = self._execute(_SELECT, (self._transaction.namespace, self._session_id)).fetchone()
-            self._loaded = True
+        if self._loaded:
+            return self._stored
+        self._loaded = True
+        transaction = self._transaction
+        known = transaction.known
+        session = None if known is None else known.get(transaction.namespace, self._session_id)
+        if session is not None:
+            self._key, self._stored, self._windows = session
+        else:
+            row = self._execute(_SELECT, (transaction.namespace, self._session_id)).fetchone()
             if row is not None:
                 self._key, self._stored = row[0], records.record_of(row[1:])
         return self._stored
 
     def save_record(self, record: Record) -> None:
         before = self.record()
+        self._write_added()
         values = (*records.changing_values(record), record.message_count)
         if before is None:
             key = self._key_to_write()
@@ -90,16 +108,19 @@ class SqlRows:
         self._save_tags(before, record)
         self._transaction.count(before, record)
         self._stored = record
+        self._note()
 
     def drop(self) -> None:
         record = self.record()
         if record is None:
             return
+        self._write_added()
         remove_parts(self._transaction, self._key_to_write())
         self._execute("DELETE FROM sessions WHERE key = ?", (self._key,))
         self._remove_tags(record)
         self._transaction.count(record, None)
-        self._key, self._stored = None, None
+        self._key, self._stored, self._windows = None, None, {}
+        self._note()
 
     def claimed_ms(self) -> int:
         (until_ms,) = self._execute(
@@ -128,6 +149,17 @@ class SqlRows:
         if self._key is None:
             self._key = self._new_key if self._new_key is not None else self._transaction.ticket()
         return self._key
+
+    def known(self) -> KnownSession | None:
+        """The session as it stands now; see `KnownSessions`."""
+        if self._stored is None or self._key is None:
+            return None
+        return KnownSession(self._key, self._stored, self._windows)
+
+    def _note(self) -> None:
+        transaction = self._transaction
+        if transaction.known is not None:
+            transaction.known.note(transaction.namespace, self._session_id, self)
 
     def _note_change(self) -> int:
         self._transaction.wake_session(self._session_id)
@@ -158,6 +190,9 @@ class SqlRows:
     # Writers
 
     def writer(self, writer: str) -> WriterWindow | None:
+        known = self._windows.get(writer)
+        if known is not None:
+            return known
         row = self._execute(
             "SELECT stamp_ms, outcomes FROM writers WHERE session = ? AND writer = ?", (self._key, writer)
         ).fetchone()
@@ -171,32 +206,52 @@ class SqlRows:
             "outcomes = excluded.outcomes",
             (key, writer, window.stamp_ms, self._transaction.windows.pack(key, writer, window)),
         )
+        others = self._windows if len(self._windows) < MOST_WRITERS else {}
+        self._windows = {**others, writer: window}
+        self._note()
 
     def forget_writers(self, before_ms: int) -> None:
         self._execute("DELETE FROM writers WHERE session = ? AND stamp_ms < ?", (self._key, before_ms))
+        self._windows = {
+            writer: window for writer, window in self._windows.items() if window.stamp_ms >= before_ms
+        }
 
     # Logs
 
-    def entries(self, log: str, low: int, high: int) -> list[StoredEntry]:
-        rows = self._execute(
-            f"SELECT {_ENTRY} FROM entries "
-            "WHERE session = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq",
-            (self._key, log, low, high),
-        )
-        return [
-            StoredEntry(seq, version, id_, time_ms, payload, redacted != 0, caller_id, digest)
-            for seq, version, id_, time_ms, payload, redacted, caller_id, digest in rows
-        ]
+    def entries(self, log: str, low: int, high: int) -> Sequence[StoredEntry]:
+        self._write_added()
+        rows = self._execute(_ENTRIES, (self._key, log, low, high)).fetchall()
+        if not rows:
+            return ()
+        versions, ids, times_ms, payloads, redacted, caller_ids, digests = zip(*rows, strict=True)
+        marks = {}
+        if any(redacted) or any(caller_ids):
+            of_all = enumerate(zip(redacted, caller_ids, digests, strict=True))
+            marks = {at: (mark[0] != 0, *mark[1:]) for at, mark in of_all if any(mark)}
+        # Where one of them is missing, there are too few, and who asked sees it.
+        seqs = range(low, low + len(rows))
+        return EntryColumns(seqs, ids, times_ms, lambda: versions, payloads, marks=marks)
 
     def add_entry(self, log: str, entry: StoredEntry) -> None:
-        self._execute(_ADD_ENTRY, _entry_values(self._key_to_write(), log, entry))
+        self._added[log, entry.seq] = entry
+        if entry.caller_id is not None:
+            self._added_ids[log, entry.caller_id] = entry
+
+    def _write_added(self) -> None:
+        if self._added:
+            key = self._key_to_write()
+            rows = [(key, log, *entry) for (log, _), entry in self._added.items()]
+            self._transaction.executemany(_ADD_ENTRY, rows)
+            self._added.clear()
+            self._added_ids.clear()
 
     def add_entries(self, log: str, entries: Iterable[StoredEntry]) -> None:
         """Write many."""
         key = self._key_to_write()
-        self._transaction.executemany(_ADD_ENTRY, (_entry_values(key, log, entry) for entry in entries))
+        self._transaction.executemany(_ADD_ENTRY, ((key, log, *entry) for entry in entries))
 
     def remove_entries(self, log: str, low: int, high: int) -> int:
+        self._write_added()
         return remove_weighed(
             self._transaction,
             "entries",
@@ -205,6 +260,7 @@ class SqlRows:
         )
 
     def redact_entry(self, log: str, seq: int, payload: bytes) -> int:
+        self._write_added()
         where = (self._key, log, seq)
         row = self._execute(
             "SELECT length(payload) FROM entries WHERE session = ? AND log = ? AND seq = ?", where
@@ -216,12 +272,16 @@ class SqlRows:
         return int(row[0]) if row else 0
 
     def replace_payload(self, log: str, seq: int, payload: bytes) -> None:
+        self._write_added()
         self._execute(
             "UPDATE entries SET payload = ? WHERE session = ? AND log = ? AND seq = ?",
             (payload, self._key, log, seq),
         )
 
     def entry_version(self, log: str, seq: int) -> int:
+        added = self._added.get((log, seq))
+        if added is not None:
+            return added.version
         row = self._execute(
             "SELECT version FROM entries WHERE session = ? AND log = ? AND seq = ?", (self._key, log, seq)
         ).fetchone()
@@ -229,6 +289,7 @@ class SqlRows:
 
     def last_seq_at(self, log: str, version: int) -> int:
         """Halving, since versions never fall along a log; an index on them would cost every append."""
+        self._write_added()
         low, high = self._execute(
             "SELECT (SELECT min(seq) FROM entries WHERE session = ? AND log = ?), "
             "(SELECT max(seq) FROM entries WHERE session = ? AND log = ?)",
@@ -245,6 +306,9 @@ class SqlRows:
         return int(low)
 
     def caller_id(self, log: str, caller_id: str) -> tuple[int, bytes | None] | None:
+        added = self._added_ids.get((log, caller_id))
+        if added is not None:
+            return added.seq, added.digest
         row: tuple[int, bytes | None] | None = self._execute(
             "SELECT seq, digest FROM entries WHERE session = ? AND log = ? AND caller_id = ?",
             (self._key, log, caller_id),
@@ -296,21 +360,6 @@ class SqlRows:
 
     def save_turn(self, row: LeaseRow) -> None:
         save_lease_row(self._transaction, "turn", self._session_id, row)
-
-
-def _entry_values(key: int, log: str, entry: StoredEntry) -> tuple[Any, ...]:
-    return (
-        key,
-        log,
-        entry.seq,
-        entry.version,
-        entry.id,
-        entry.time_ms,
-        entry.payload,
-        entry.redacted,
-        entry.caller_id,
-        entry.digest,
-    )
 
 
 def remove_weighed(transaction: Transaction, table: str, where: str, values: tuple[Any, ...]) -> int:

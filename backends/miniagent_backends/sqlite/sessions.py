@@ -6,7 +6,7 @@ import os
 
 from miniagent_backends.sqlite.rows import SqlRows
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
-from miniagent_store.backend import Commit, CommitResult, ReadPlan, ReadResult, Record
+from miniagent_store.backend import Append, Commit, CommitResult, ReadPlan, ReadResult, Record
 from miniagent_store.rules import apply_commit, read_plan, touched
 from miniagent_store.rules.rows import live_record
 
@@ -16,6 +16,11 @@ COMMIT_TOKEN_BYTES, GUARD_BYTES = 16, 8
 def with_new_guard(token: bytes) -> bytes:
     """The token of the same commit, with another guard."""
     return token[:COMMIT_TOKEN_BYTES] + os.urandom(GUARD_BYTES)
+
+
+def only_appends(commit: Commit) -> bool:
+    """Whether nothing of a commit is written before all of it was checked."""
+    return not commit.state and all(type(change) is Append for change in commit.changes)
 
 
 def commit(transaction: Transaction, wanted: Commit) -> CommitResult:

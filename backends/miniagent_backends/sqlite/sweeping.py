@@ -68,6 +68,8 @@ def sweep_values(transaction: Transaction, limit: int = STEP_ROWS) -> Step:
         "WHERE state.expires_ms <= ? AND sessions.namespace = ? LIMIT ?",
         (now_ms(), transaction.namespace, limit),
     ).fetchall()
+    if rows and transaction.known is not None:
+        transaction.known.forget()  # of their sizes
     for rowid, key, kind, weight in rows:
         transaction.execute("DELETE FROM state WHERE rowid = ?", (rowid,))
         transaction.execute("UPDATE sessions SET size = size - ? WHERE key = ?", (weight, key))

@@ -65,8 +65,9 @@ class SqliteTenant(SqliteBackend):
         work: Callable[[Transaction], T],
         subject: str = "",
         identity: CommitIdentity | None = None,
+        guarded: bool = True,
     ) -> T:
-        return await super()._write(self._here(work), subject, identity)
+        return await super()._write(self._here(work), subject, identity, guarded)
 
     async def _read(self, work: Callable[[Transaction], T], subject: str = "") -> T:
         return await super()._read(self._here(work), subject)

@@ -6,6 +6,7 @@ import sqlite3
 import time
 
 from miniagent_backends.sqlite.counts import Difference, Nothing, difference, save_counts
+from miniagent_backends.sqlite.known import KnownSessions
 from miniagent_backends.sqlite.watching import Wake
 from miniagent_backends.sqlite.windows import Windows
 from miniagent_store.backend import Record
@@ -23,6 +24,7 @@ class Transaction:
         execute, executemany: of the connection.
         namespace: of the store, or of the tenant whose job is done.
         windows: what the connection remembers of them.
+        known: sessions that need not be read; None where all are.
         woken: what is to be told when it is committed.
         counted: what its jobs have changed of the counts.
     """
@@ -33,14 +35,21 @@ class Transaction:
         "counted",
         "execute",
         "executemany",
+        "known",
         "namespace",
         "windows",
         "woken",
     )
 
-    def __init__(self, connection: sqlite3.Connection, namespace: str, windows: Windows) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        namespace: str,
+        windows: Windows,
+        known: KnownSessions | None = None,
+    ) -> None:
         self.execute, self.executemany = connection.execute, connection.executemany
-        self.namespace, self.windows = namespace, windows
+        self.namespace, self.windows, self.known = namespace, windows, known
         self.woken: list[Wake] = []
         self.counted: list[Difference | Nothing] = []
         self._last_ticket: int | None = None

@@ -31,6 +31,7 @@ class Windows:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[int | None, str], _Kept] = OrderedDict()
+        self._packer = msgpack.Packer()
 
     def unpack(self, session: int | None, writer: str, stamp_ms: int, packed: bytes) -> WriterWindow:
         """The window of a row."""
@@ -39,7 +40,7 @@ class Windows:
             unpacker = msgpack.Unpacker()
             unpacker.feed(packed)
             window = WriterWindow(stamp_ms, tuple(_outcome_of(*fields) for fields in unpacker))
-            kept = _Kept(packed, window, [_pack(*pair) for pair in window.outcomes])
+            kept = _Kept(packed, window, [self._pack(*pair) for pair in window.outcomes])
             self._keep(session, writer, kept)
         return kept.window
 
@@ -48,10 +49,12 @@ class Windows:
         kept = self._kept.get((session, writer))
         known = len(window.outcomes) - 1
         if kept and known and kept.window.outcomes[-known:] == window.outcomes[:-1]:
-            pieces = [*kept.pieces[-known:], _pack(*window.outcomes[-1])]
+            last = self._pack(*window.outcomes[-1])
+            dropped = sum(map(len, kept.pieces[:-known]))
+            pieces, packed = [*kept.pieces[-known:], last], kept.packed[dropped:] + last
         else:
-            pieces = [_pack(*pair) for pair in window.outcomes]
-        packed = b"".join(pieces)
+            pieces = [self._pack(*pair) for pair in window.outcomes]
+            packed = b"".join(pieces)
         self._keep(session, writer, _Kept(packed, window, pieces))
         return packed
 
@@ -61,12 +64,10 @@ class Windows:
         if len(self._kept) > KEPT_WINDOWS:
             self._kept.popitem(last=False)
 
-
-def _pack(counter: int, outcome: Outcome) -> bytes:
-    packed: bytes = msgpack.packb(
-        (counter, outcome.version, outcome.sequences, outcome.kept_out, outcome.counters)
-    )
-    return packed
+    def _pack(self, counter: int, outcome: Outcome) -> bytes:
+        fields = (counter, outcome.version, outcome.sequences, outcome.kept_out, outcome.counters)
+        packed: bytes = self._packer.pack(fields)
+        return packed
 
 
 def _outcome_of(

@@ -101,8 +101,13 @@ class Worker:
         work: Callable[[Transaction], T],
         subject: str = "",
         identity: CommitIdentity | None = None,
+        guarded: bool = True,
     ) -> T:
         """Have `work` done inside a transaction, and return what it returns.
+
+        Args:
+            guarded: False if it writes nothing before it has checked all, as most do not: it then needs no
+                savepoint.
 
         A caller that is cancelled before it has begun withdraws it; after that its end is awaited.
 
@@ -114,7 +119,8 @@ class Worker:
             raise self._crashed() from self._crash
         if self._closing:
             raise StoreClosedError()
-        job = Job(work, self._loop.create_future(), self._loop.time() + self._deadline, subject, identity)
+        deadline = self._loop.time() + self._deadline
+        job = Job(work, self._loop.create_future(), deadline, subject, identity, guarded)
         self._submit(job)
         try:
             result: T = await job.future

@@ -1,4 +1,4 @@
-"""The writer's thread: many commits in one transaction, a savepoint each."""
+"""The writer's thread: many commits in one transaction, a savepoint for each that needs one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Callable
 from miniagent_backends.sqlite.connect import connect_writer, pauses
 from miniagent_backends.sqlite.errors import busy, is_busy, is_of_statement, leaves_doubt, moved, translate
 from miniagent_backends.sqlite.jobs import Inbox, Job, fail_all
+from miniagent_backends.sqlite.known import KnownSessions
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.transaction import Transaction
-from miniagent_backends.sqlite.watching import EVERYTHING, POLL_SECONDS, Subscriptions
+from miniagent_backends.sqlite.watching import EVERYTHING, POLL_SECONDS, Subscriptions, Wake
 from miniagent_backends.sqlite.windows import Windows
 from miniagent_backends.sqlite.worker import Deliver
 from miniagent_store.errors import OutcomeUnknownError
@@ -19,6 +20,10 @@ from miniagent_store.errors import OutcomeUnknownError
 # A transaction takes no more jobs after so many, or so long: others wait for it, here and elsewhere.
 BATCH_JOBS = 256
 BATCH_SECONDS = 0.02
+
+
+class _HalfDoneError(Exception):
+    """A job without a savepoint has failed after it had written."""
 
 
 class Writer:
@@ -36,7 +41,7 @@ class Writer:
         self.path = location.path
         self.transactions = 0
         self._location, self._namespace, self._deadline = location, namespace, deadline
-        self._subscriptions, self._windows = subscriptions, Windows()
+        self._subscriptions, self._windows, self._known = subscriptions, Windows(), KnownSessions()
         self._data_version = 0
         self._next_poll = 0.0
 
@@ -86,15 +91,25 @@ class Writer:
         return False
 
     def _run_batch(self, inbox: Inbox, deliver: Deliver) -> None:
-        transaction = Transaction(self._connection, self._namespace, self._windows)
+        transaction = self._transaction()
         jobs: list[Job] = []
         until = time.monotonic() + BATCH_SECONDS
         try:
-            while len(jobs) < BATCH_JOBS and (job := inbox.begin()):
-                jobs.append(job)
-                self._apply(transaction, job)
-                if time.monotonic() > until:
-                    break
+            try:
+                while len(jobs) < BATCH_JOBS and (job := inbox.begin()):
+                    jobs.append(job)
+                    self._apply(transaction, job)
+                    if time.monotonic() > until:
+                        break
+            except _HalfDoneError:
+                self._undo()
+                if not self._lock(lambda: time.monotonic() < jobs[-1].deadline, deliver):
+                    deliver(self._fail_busy(jobs), ())
+                    return
+                transaction = self._transaction()
+                for job in jobs:
+                    job.guarded = True
+                    self._apply(transaction, job)
             if jobs:
                 self._commit(transaction)
             else:
@@ -113,24 +128,36 @@ class Writer:
         deliver(jobs, transaction.woken)
 
     def _run_alone(self, job: Job, deliver: Deliver) -> None:
-        transaction = Transaction(self._connection, self._namespace, self._windows)
+        woken: list[Wake] = []
         try:
             if self._lock(lambda: time.monotonic() < job.deadline, deliver):
+                transaction = self._transaction()
+                job.guarded = True
                 self._apply(transaction, job)
                 self._commit(transaction)
+                woken = transaction.woken
             else:
-                job.error = busy(self.path, self._deadline)
+                self._fail_busy([job])
         except sqlite3.Error as error:
             self._undo()
             self._fail(job, error)
-            transaction.woken.clear()
-        deliver([job], transaction.woken)
+        deliver([job], woken)
+
+    def _transaction(self) -> Transaction:
+        self._known.begin(self._connection)
+        return Transaction(self._connection, self._namespace, self._windows, self._known)
 
     def _apply(self, transaction: Transaction, job: Job) -> None:
-        """Do one job; what it raises is its own, and undone, unless it is the file's or the disk's."""
+        """Do one job; what it raises is its own, and undone, unless it is the file's or the disk's.
+
+        Raises:
+            _HalfDoneError: what the job wrote before it failed cannot be undone without the rest.
+        """
         job.value, job.error = None, None
         woken, counted = len(transaction.woken), len(transaction.counted)
-        transaction.execute("SAVEPOINT job")
+        changes = self._connection.total_changes
+        if job.guarded:
+            transaction.execute("SAVEPOINT job")
         try:
             job.value = job.work(transaction)
         except BaseException as error:
@@ -141,8 +168,15 @@ class Writer:
             else:
                 job.error = error
             del transaction.woken[woken:], transaction.counted[counted:]
-            transaction.execute("ROLLBACK TO job")
-        transaction.execute("RELEASE job")
+            self._known.undo()
+            if job.guarded:
+                transaction.execute("ROLLBACK TO job")
+            elif self._connection.total_changes != changes:
+                raise _HalfDoneError from error
+        else:
+            self._known.keep()
+        if job.guarded:
+            transaction.execute("RELEASE job")
 
     def _commit(self, transaction: Transaction) -> None:
         transaction.save_tickets()
@@ -150,9 +184,15 @@ class Writer:
         self.transactions += 1
 
     def _undo(self) -> None:
+        self._known.forget()
         # Some errors (a full disk among them) have rolled back already.
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+    def _fail_busy(self, jobs: list[Job]) -> list[Job]:
+        for job in jobs:
+            job.value, job.error = None, busy(self.path, self._deadline)
+        return jobs
 
     def _fail(self, job: Job, error: sqlite3.Error) -> None:
         if leaves_doubt(error):

@@ -22,7 +22,11 @@ class _Histories:
     def _load(self) -> None:
         self._of_package = import_module("langchain_community.chat_message_histories")
         messages = import_module("langchain_core.messages")
-        self._classes = {"user": messages.HumanMessage, "assistant": messages.AIMessage}
+        self._classes = {
+            "system": messages.SystemMessage,
+            "user": messages.HumanMessage,
+            "assistant": messages.AIMessage,
+        }
 
     def _new(self, session: str) -> Any:
         raise NotImplementedError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,8 @@ Examples:
 \b
 Without a store it measures memory, a temporary SQLite file, and a Redis that it starts where a server
 is installed, beside hand-written code and the other packages that are installed. With one it measures
-that store alone, in a namespace of a random name which it removes at the end, also after Ctrl-C.
+that store alone, and changes nothing of yours: on Redis all is in a namespace of a random name which is
+removed at the end, also after Ctrl-C; on SQLite in a file of its own in the same folder.
 
 \b
 How to read it: all that is compared takes turns in the same rounds. "1.20 ±0.05" is the median of the
@@ -130,9 +132,20 @@ def _measure(quick: bool, areas: Sequence[str]) -> Result:
     size = plan.QUICK if quick else plan.FULL
     if url is not None:
         shown = StoreURL.parse(url)
-        click.echo(f"measuring {shown} in a namespace of its own, which is removed at the end", err=True)
+        click.echo(f"measuring {shown}, apart from all that is yours; removed at the end", err=True)
+
+    async def work(tell: Callable[[str], None]) -> Result:
+        task = asyncio.current_task()
+        assert task is not None
+        # What was made in somebody's store is removed then too.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await measure(size, url=url, areas=areas, tell=tell)
+
     with progress(steps(size, guest=url is not None, areas=areas)) as tell:
-        return asyncio.run(measure(size, url=url, areas=areas, tell=tell))
+        try:
+            return asyncio.run(work(tell))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
 
 def _read(path: Path) -> Result:

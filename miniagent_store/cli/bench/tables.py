@@ -133,7 +133,7 @@ def _show_memory(figures: Sequence[Figure]) -> None:
 
 
 def _show_startup(figures: Sequence[Figure]) -> None:
-    base = next(each.spread.median for each in figures if each.operation == startup.ASYNCIO)
+    base = next(each.samples for each in figures if each.operation == startup.ASYNCIO)
     _title("Start-up", "and how much longer than import asyncio")
     columns = ("time", "middle half", "over")
     show_table(
@@ -143,13 +143,19 @@ def _show_startup(figures: Sequence[Figure]) -> None:
                 each.operation,
                 f"{each.spread.median:.0f} ms",
                 f"{each.spread.low:.0f}–{each.spread.high:.0f}",
-                f"+{each.spread.median - base:.1f} ms" if each.operation != startup.ASYNCIO else "",
+                _over(each.samples, base) if each.operation != startup.ASYNCIO else "",
             )
             for each in sorted(figures, key=lambda each: each.spread.median)
         ],
         right=columns,
         keep=["", *columns],
     )
+
+
+def _over(samples: Sequence[float], base: Sequence[float]) -> str:
+    """How much more, of the same rounds."""
+    more = [mine - other for mine, other in zip(samples, base, strict=False)]
+    return f"{Spread.of(more).median:+.1f} ms"
 
 
 def _show_writers(figures: Sequence[Figure]) -> None:

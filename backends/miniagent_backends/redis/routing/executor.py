@@ -23,7 +23,9 @@ from miniagent_backends.redis.wire.clock import ServerClock
 from miniagent_backends.redis.wire.connection import Arg, Command
 from miniagent_backends.redis.wire.events import Events
 from miniagent_backends.redis.wire.node import Node
-from miniagent_backends.redis.wire.replies import Meaning, ReplyError, meaning_of
+from miniagent_backends.redis.wire.replies import Meaning, NotSent, ReplyError, SentUnknown, meaning_of
+from miniagent_backends.redis.wire.template import words_of
+from miniagent_backends.redis.wire.waiting import settled
 from miniagent_store.errors import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -36,7 +38,7 @@ DURABLE = "durable"
 MOST_HOPS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What came of a script.
 
@@ -183,19 +185,30 @@ class Executor:
         async with node.readers.one() as purpose:
             return _value((await self._exchange_on(node, [command], purpose))[0])
 
-    async def at_once(self, *commands: Command) -> list[Any]:
-        """Commands of one slot that only read, back to back over a connection for large reads.
+    async def look(self, key: str, packed: bytes, count: int, *, large: bool = False) -> list[Any]:
+        """Commands of one slot that only read, back to back.
 
         Their replies, with error replies among them: what has to be sent elsewhere is not, since then they
         would not be back to back any more.
 
+        Args:
+            key: of their slot.
+            packed: the commands, as they go over the wire.
+            count: how many there are.
+            large: their replies may be large: read them over a connection where no commit waits behind.
+
         Raises:
             StoreError: there was no answer.
         """
-        node = await self.node_of(_key_of(commands[0]))
-        async with node.readers.one() as purpose:
-            replies: list[Any] = (await self._send(node, commands, purpose)).reply
-            return replies
+        node = self._topology.route(key) or await self._topology.find(key)
+        try:
+            if not large:
+                return await node.look(packed, count)
+            async with node.readers.one() as purpose:
+                return await node.look(packed, count, purpose)
+        except (BackendUnavailableError, OutcomeUnknownError):
+            self._topology.suspect(node)
+            raise
 
     async def write(
         self, name: str, keys: Sequence[str], *args: Arg, before: Sequence[Command] = ()
@@ -205,8 +218,10 @@ class Executor:
         Raises:
             StoreError: as `run`, of the script.
         """
-        command = call(name, keys, *args)
-        node = await self.node_of(keys[0])
+        return await self._write(call(name, keys, *args), before)
+
+    async def _write(self, command: Command, before: Sequence[Command] = ()) -> Answer:
+        node = await self.node_of(_key_of(command))
         if not self._is_durable and all(self._topology.route(_key_of(each)) is node for each in before):
             *first, reply = await self._exchange_on(node, [*before, command])
             return Answer(_value(reply), _problem(first))
@@ -216,6 +231,34 @@ class Executor:
         answer = await self._send(node, [command], purpose)
         answer = await self._follow(node, command, replace(answer, reply=answer.reply[0]), purpose)
         return replace(answer, reply=_value(answer.reply), problem=_problem(first))
+
+    async def write_alone(self, key: str, packed: bytes) -> Answer:
+        """As `write`, for one call of a script that is packed: the shortest way to its reply.
+
+        A caller that is cancelled before the command is written withdraws it.
+
+        Raises:
+            StoreError: as `run`.
+        """
+        node = None if self._is_durable else self._topology.route(key)
+        posted = None if node is None else node.post(packed)
+        if node is None or posted is None:
+            return await self._write(words_of(packed))
+        connection, reply = posted
+        try:
+            return Answer(await reply)
+        except asyncio.CancelledError:
+            # What was begun ends, and its outcome is known before the cancellation goes on.
+            if reply.cancelled() and (again := connection.outlast(reply)) is not None:
+                await settled([again])
+                again.exception()  # looked at, so that nobody warns that it was not
+            raise
+        except ReplyError as error:
+            answer = await self._follow(node, words_of(packed), Answer(error), "commands")
+            return replace(answer, reply=_value(answer.reply))
+        except (NotSent, SentUnknown) as error:
+            self._topology.suspect(node)
+            raise node.problem_of(error) from None
 
     async def scan(
         self, cursor: str | None, pattern: str, count: int

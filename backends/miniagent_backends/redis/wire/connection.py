@@ -31,6 +31,37 @@ def pack(*args: Arg) -> bytes:
     return packed
 
 
+class Replies(asyncio.Future[list[Any]]):
+    """The replies to commands that only read, error replies among them: one future for all of them.
+
+    It stands for each of them among the futures of a connection. A caller who is cancelled goes on at once.
+
+    Args:
+        count: how many there will be.
+        loop: whose future it is.
+    """
+
+    __slots__ = ("_count", "_got")
+
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._count = count
+        self._got: list[Any] = []
+
+    def set_result(self, result: Any) -> None:
+        """Take the next reply."""
+        self._got.append(result)
+        if len(self._got) == self._count:
+            super().set_result(self._got)
+
+    def set_exception(self, exception: type[BaseException] | BaseException) -> None:
+        """Take the next reply if it is an error reply, else fail."""
+        if isinstance(exception, ReplyError):
+            self.set_result(exception)
+        else:
+            super().set_exception(exception)
+
+
 class Connection(asyncio.Protocol):
     """A connection to one node.
 
@@ -150,10 +181,52 @@ class Connection(asyncio.Protocol):
         if len(self._queued) >= MOST_QUEUED:
             raise Busy(f"{MOST_QUEUED} commands wait for the server")
         futures = [self._loop.create_future() for _ in commands]
+        self._queue(commands[0] if len(commands) == 1 else b"".join(commands), futures)
+        return futures
+
+    def look(self, piece: bytes, count: int) -> Replies:
+        """Queue packed commands that only read, `count` of them, as one piece; see `Replies`.
+
+        Raises:
+            NotSent, Busy: as `send`.
+        """
+        if not self.is_open:
+            raise NotSent("the connection is closed")
+        if len(self._queued) >= MOST_QUEUED:
+            raise Busy(f"{MOST_QUEUED} commands wait for the server")
+        replies = Replies(count, self._loop)
+        self._queue(piece, [replies] * count)
+        return replies
+
+    def post(self, command: bytes) -> asyncio.Future[Any]:
+        """Queue a packed command; the future of its reply.
+
+        Whoever gives it up (cancels the future) before it is written withdraws it; see `outlast`.
+
+        Raises:
+            NotSent, Busy: as `send`.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise NotSent("the connection is closed")
+        if len(self._queued) >= MOST_QUEUED:
+            raise Busy(f"{MOST_QUEUED} commands wait for the server")
+        future = self._loop.create_future()
+        self._queue(command, [future])
+        return future
+
+    def outlast(self, given_up: asyncio.Future[Any]) -> asyncio.Future[Any] | None:
+        """A new future for the reply to a command whose own was cancelled; None if it was not written."""
+        for at, future in enumerate(self._written):
+            if future is given_up:
+                self._written[at] = self._loop.create_future()
+                return self._written[at]
+        return None
+
+    def _queue(self, piece: bytes, futures: list[asyncio.Future[Any]]) -> None:
         now = self._loop.time()
         if not self._written and not self._queued:
             self._asked_at = now
-        piece = commands[0] if len(commands) == 1 else b"".join(commands)
         self._queued.append(piece)
         self._queued_futures.append(futures)
         self._queued_at.append(now)
@@ -165,7 +238,6 @@ class Connection(asyncio.Protocol):
             else:
                 self._flushing = True
                 self._loop.call_soon(self._flush)
-        return futures
 
     def send_unanswered(self, command: bytes) -> None:
         """Queue a command that is answered by a push (SUBSCRIBE in RESP3), if at all.
@@ -198,18 +270,15 @@ class Connection(asyncio.Protocol):
             pieces, futures = self._queued[:PIECE], self._queued_futures[:PIECE]
             del self._queued[:PIECE], self._queued_futures[:PIECE], self._queued_at[:PIECE]
             # What was given up before it was written never leaves.
-            alive = [
-                (piece, owed)
-                for piece, owed in zip(pieces, futures, strict=True)
-                if not owed or not all(future.done() for future in owed)
-            ]
+            alive = []
+            for piece, owed in zip(pieces, futures, strict=True):
+                if not owed or not owed[-1].done() or not all(future.done() for future in owed):
+                    alive.append(piece)
+                    self._written.extend(owed)
+                    self._sent_count += len(owed)
             self._last_write = len(alive)
-            if not alive:
-                continue
-            for _, owed in alive:
-                self._written.extend(owed)
-                self._sent_count += len(owed)
-            transport.write(b"".join(piece for piece, _ in alive))
+            if alive:
+                transport.write(alive[0] if len(alive) == 1 else b"".join(alive))
 
     # What the loop calls
 

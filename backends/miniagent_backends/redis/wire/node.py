@@ -213,6 +213,42 @@ class Node:
         try:
             futures = connection.send(*_packed(commands, asking))
             return _unasked(await replies(futures), asking)
+        except (NotSent, SentUnknown) as error:
+            raise self.problem_of(error) from None
+
+    def post(self, command: bytes) -> tuple[Connection, asyncio.Future[Any]] | None:
+        """Send one packed command over the connection that is there; None where there is none to use.
+
+        What awaiting the reply raises is for `problem_of`.
+        """
+        connection = self._connections.get("commands")
+        if connection is None or connection.is_stalled:
+            return None
+        try:
+            return connection, connection.post(command)
+        except NotSent:
+            return None
+
+    def problem_of(self, error: NotSent | SentUnknown) -> BackendUnavailableError | OutcomeUnknownError:
+        """What is told of a command that has no reply."""
+        if isinstance(error, NotSent):
+            return BackendUnavailableError(f"{self.name} did not take the command: {error}")
+        return OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {error}")
+
+    async def look(self, packed: bytes, count: int, purpose: str = "commands") -> list[Any]:
+        """As `exchange`, for packed commands that only read: a caller who is cancelled goes on at once.
+
+        Args:
+            packed: the commands, one behind the other.
+            count: how many there are.
+            purpose: as `connection` takes it.
+
+        Raises:
+            BackendUnavailableError, OutcomeUnknownError, StoreError: as `exchange`.
+        """
+        connection = await self.connection(purpose)
+        try:
+            return await connection.look(packed, count)
         except NotSent as error:
             raise BackendUnavailableError(f"{self.name} did not take the command: {error}") from None
         except SentUnknown as error:
@@ -228,10 +264,8 @@ class Node:
         """
         try:
             got, acknowledged, wanted = await self._durable.exchange(_packed(commands, asking))
-        except NotSent as error:
-            raise BackendUnavailableError(f"{self.name} did not take the command: {error}") from None
-        except SentUnknown as error:
-            raise OutcomeUnknownError("", commit_id=None, why=f"{self.name}: {error}") from None
+        except (NotSent, SentUnknown) as error:
+            raise self.problem_of(error) from None
         except ReplyError as error:
             raise self.translate(error) from None
         return _unasked(got, asking), acknowledged, wanted
