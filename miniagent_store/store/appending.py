@@ -60,6 +60,7 @@ async def append_plainly(
 
 async def _again(core: StoreCore, commit: Commit, problem: Exception, started: float) -> CommitResult:
     async def once(retry: bool) -> CommitResult:
+        await core.writer.in_line(commit.session_id, commit.identity)
         return await core.backend.commit(replace(commit, retry=True) if retry else commit)
 
     identity = str(commit.identity)

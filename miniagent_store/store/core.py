@@ -297,8 +297,14 @@ class StoreCore:
     async def send(self, operation: str, commit: Commit, in_doubt: bool) -> CommitResult:
         """Bring a commit to the backend; `in_doubt`: an earlier try with its identity is."""
 
-        def once(retry: bool) -> Awaitable[CommitResult]:
-            return self.backend.commit(replace(commit, retry=True) if retry else commit)
+        first = True
+
+        async def once(retry: bool) -> CommitResult:
+            nonlocal first
+            if not first:
+                await self.writer.in_line(commit.session_id, commit.identity)
+            first = False
+            return await self.backend.commit(replace(commit, retry=True) if retry else commit)
 
         try:
             if self.limits is not None and not in_doubt and operation not in OWN_OPERATIONS:
