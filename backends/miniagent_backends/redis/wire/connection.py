@@ -31,20 +31,23 @@ def pack(*args: Arg) -> bytes:
     return packed
 
 
-class Replies(asyncio.Future[list[Any]]):
+class Replies:
     """The replies to commands that only read, error replies among them: one future for all of them.
 
-    It stands for each of them among the futures of a connection. A caller who is cancelled goes on at once.
+    It stands among the futures of a connection, once for each of the commands, and is as much of a future
+    as a connection needs. A caller who is cancelled goes on at once.
 
     Args:
         count: how many there will be.
         loop: whose future it is.
     """
 
-    __slots__ = ("_count", "_got")
+    __slots__ = ("_count", "_got", "done", "future")
 
     def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
+        # No subclass of a future: a task that awaits one takes a slower way.
+        self.future: asyncio.Future[list[Any]] = loop.create_future()
+        self.done = self.future.done
         self._count = count
         self._got: list[Any] = []
 
@@ -52,14 +55,21 @@ class Replies(asyncio.Future[list[Any]]):
         """Take the next reply."""
         self._got.append(result)
         if len(self._got) == self._count:
-            super().set_result(self._got)
+            self.future.set_result(self._got)
 
-    def set_exception(self, exception: type[BaseException] | BaseException) -> None:
+    def set_exception(self, error: Exception) -> None:
         """Take the next reply if it is an error reply, else fail."""
-        if isinstance(exception, ReplyError):
-            self.set_result(exception)
+        if isinstance(error, ReplyError):
+            self.set_result(error)
         else:
-            super().set_exception(exception)
+            self.future.set_exception(error)
+
+    def exception(self) -> BaseException | None:
+        """Why there are no replies."""
+        return self.future.exception()
+
+
+Owed = asyncio.Future[Any] | Replies
 
 
 class Connection(asyncio.Protocol):
@@ -88,9 +98,9 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_NOT_ENOUGH)
         self._transport: asyncio.Transport | None = None
         self._queued: list[bytes] = []
-        self._queued_futures: list[list[asyncio.Future[Any]]] = []
+        self._queued_futures: list[Sequence[Owed]] = []
         self._queued_at: list[float] = []
-        self._written: deque[asyncio.Future[Any]] = deque()
+        self._written: deque[Owed] = deque()
         self._paused_at: float | None = None
         self._flushing = self._is_stalled = self._is_retired = False
         self._last_write = 0
@@ -184,8 +194,9 @@ class Connection(asyncio.Protocol):
         self._queue(commands[0] if len(commands) == 1 else b"".join(commands), futures)
         return futures
 
-    def look(self, piece: bytes, count: int) -> Replies:
-        """Queue packed commands that only read, `count` of them, as one piece; see `Replies`.
+    def look(self, piece: bytes, count: int) -> asyncio.Future[list[Any]]:
+        """Queue packed commands that only read, `count` of them, as one piece; the
+        future of their replies, error replies among them.
 
         Raises:
             NotSent, Busy: as `send`.
@@ -196,7 +207,7 @@ class Connection(asyncio.Protocol):
             raise Busy(f"{MOST_QUEUED} commands wait for the server")
         replies = Replies(count, self._loop)
         self._queue(piece, [replies] * count)
-        return replies
+        return replies.future
 
     def post(self, command: bytes) -> asyncio.Future[Any]:
         """Queue a packed command; the future of its reply.
@@ -219,11 +230,11 @@ class Connection(asyncio.Protocol):
         """A new future for the reply to a command whose own was cancelled; None if it was not written."""
         for at, future in enumerate(self._written):
             if future is given_up:
-                self._written[at] = self._loop.create_future()
-                return self._written[at]
+                self._written[at] = outlasting = self._loop.create_future()
+                return outlasting
         return None
 
-    def _queue(self, piece: bytes, futures: list[asyncio.Future[Any]]) -> None:
+    def _queue(self, piece: bytes, futures: Sequence[Owed]) -> None:
         now = self._loop.time()
         if not self._written and not self._queued:
             self._asked_at = now
@@ -390,7 +401,7 @@ class Connection(asyncio.Protocol):
         self._queued_at = list(compress(self._queued_at, kept))
 
 
-def _reject(future: asyncio.Future[Any], error: Exception) -> None:
+def _reject(future: Owed, error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
         # Whoever was cancelled meanwhile does not look, and needs not be told off for it.
