@@ -20,6 +20,8 @@ DECODE_SECONDS = 0.0005
 LONG_LOG = 32
 # So many entries are decoded without looking at the clock, if they are not large.
 AT_ONCE = 512
+# And so many where one of them is not like the others.
+FEW = 32
 
 
 class LogDecoding:
@@ -63,9 +65,14 @@ class LogDecoding:
         # Two hundred long logs that give way to each other would still keep all else waiting.
         async with self._lock:
             until = time.perf_counter() + DECODE_SECONDS
-            for at in range(0, len(entries), AT_ONCE):
-                some = entries.part(at, at + AT_ONCE)
+            waiting = _parts_of(entries, AT_ONCE)
+            while waiting:
+                some = waiting.pop()
                 values = self._at_once(place, some)
+                if values is None and len(some) > FEW:
+                    # One of them is not like the others: most of these parts are without it.
+                    waiting += _parts_of(some, FEW)
+                    continue
                 if values is None:
                     values = []
                     for value in self._one_by_one(place, some):
@@ -94,3 +101,8 @@ class LogDecoding:
                     error.context = f"session {place.session_id!r} (log {place.log!r}, entry {seq})"
                 raise
             yield value if type(value) is dict else dict(value)
+
+
+def _parts_of(entries: EntryColumns, size: int) -> list[EntryColumns]:
+    """Parts of at most `size` entries, the last one first."""
+    return [entries.part(at, at + size) for at in reversed(range(0, len(entries), size))]
