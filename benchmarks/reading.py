@@ -23,13 +23,12 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from miniagent_store import Message, SessionStore, open_store
+from miniagent_store import Key, Keyring, Message, SessionStore, open_store
 from miniagent_store.testing.servers import Server
 
 QUESTION = {"role": "user", "content": "x" * 370}
 FILL = 500
 Work = Callable[[], Awaitable[Any]]
-Read = Callable[[], Any]
 
 
 async def timed(work: Work, times: int, clock: Callable[[], float]) -> float:
@@ -63,16 +62,15 @@ async def measure(server: Server, rounds: int, chain: str, clock: Callable[[], f
         "last 20": (lambda: last(20), 200),
         "all 1,000": (lambda: last(1000), 20),
     }
+    keys = Keyring([Key.generate("bench")])
     with tempfile.TemporaryDirectory() as place:
         for url in (server.url, f"sqlite:///{place}/bench.db", "memory://"):
-            async with open_store(
-                f"{url}?serializer={chain}&keys={place}/keys"
-                if "aes" in chain
-                else f"{url}?serializer={chain}"
-            ) as store:
+            async with open_store(f"{url}?serializer={chain.replace('+', '%2B')}", keyring=keys) as store:
                 for length in (1_000, 10_000):
                     for _ in range(length // FILL):
-                        await store.append(f"r{length}", *[Message(**QUESTION)] * FILL, create=True)
+                        await store.append(
+                            f"r{length}", *[Message.user(QUESTION["content"])] * FILL, create=True
+                        )
                 works = works_of(store)
                 times: dict[str, list[float]] = {name: [] for name in (*works, *floors)}
                 for _ in range(rounds):
