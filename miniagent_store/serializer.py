@@ -92,7 +92,8 @@ class Serializer(Protocol):
 
     A serializer may also have ``dumps_strictly(value)``, which writes the same bytes without a context and
     raises for an int outside of that range and for text that UTF-8 does not have. Values whose types are
-    plain are then written by it without having been looked through.
+    plain are then written by it without having been looked through. And ``load_all(data)``, which reads
+    many values as exact dicts; it may give types that are not plain, and raises if one cannot be read.
 
     Attributes:
         name: as in URLs; lower-case letters, digits and "-".
@@ -172,7 +173,10 @@ class Layer(Protocol):
 
     A layer may also have ``sealer_at(context, header, count)``: a function of data and the id of an entry
     (or None) which gives header, parameters and body in one, for the context with that id. It is called
-    for `count` values at once; that of a layer which does not authenticate, again and again.
+    for `count` values at once; that of a layer which does not authenticate, again and again. And
+    ``open_all(envelopes, start, header, context, ids)``: the data of many entries whose envelopes begin at
+    `start` with this header, in the places that `context` is with each of the ids; it raises if one of them
+    has another header, or was changed or moved as far as `decode` would notice.
 
     Attributes:
         name: as in URLs.

@@ -12,6 +12,7 @@ from itertools import repeat
 from typing import Any, Literal, Self
 
 from miniagent_store.errors import InvalidArgumentError
+from miniagent_store.quick_values import FilledLater
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_MS = timedelta(milliseconds=1)
@@ -256,7 +257,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Session(FilledLater):
     """The record of a session at one moment.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import tempfile
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -182,4 +183,8 @@ async def _tidy(place: Place, run: Run) -> None:
                 await store.cache.clear(place.cache)
     except StoreError as problem:
         more = f"; remove it with: miniagent-store tenants delete {place.tenant}" if place.tenant else ""
-        run.note(f"{shown} is left, and expires within {TTL // 60} minutes: {describe(problem)}{more}")
+        # Not a note: after Ctrl-C nobody would see it.
+        warnings.warn(
+            f"{shown} is left, and expires within {TTL // 60} minutes: {describe(problem)}{more}",
+            stacklevel=2,
+        )

@@ -22,8 +22,8 @@ AREA = "four writers"
 KEPT, UNBROKEN, REFUSED = "messages kept", "turns unbroken", "appends refused"
 PROCESSES, TURNS = 4, 25
 START: Sequence[MessageDict] = (
-    {"role": "system", "content": "start"},
     {"role": "user", "content": "start"},
+    {"role": "assistant", "content": "start"},
 )
 WRITTEN = len(START) + PROCESSES * TURNS * 2
 _MARK = re.compile(r"writer-(\d+) turn-(\d+) (question|answer)")

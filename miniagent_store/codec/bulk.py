@@ -30,9 +30,8 @@ def bulk_reader(
 ) -> BulkReader | None:
     """A function that reads mappings with one of these headers; None if there is no short way.
 
-    There is one where the only layer has `open_all`: data from many envelopes, or an exception if anything
-    is wrong with one of them. A serializer may have `load_all`: values from many data, whose types are
-    looked at here.
+    There is one where the only layer has `open_all`; the serializer may have `load_all`. See `Layer` and
+    `Serializer`.
 
     Args:
         serializer: of the chain.
@@ -59,6 +58,8 @@ def bulk_reader(
             values = load_all(bodies)
         else:
             values = [serializer.loads(body, place, limits) for body in bodies]
+            if set(map(type, values)) != {dict}:
+                raise TypeError("not a mapping")
         _check_all(values, limits.depth, serializer.native_bytes)
         return values
 
@@ -100,7 +101,7 @@ def _check_all(values: Sequence[Any], depth: int, native_bytes: bool) -> None:
     scalars = SCALARS | {bytes} if native_bytes else SCALARS
     # What is no dict raises.
     kinds = set(map(type, chain.from_iterable(map(dict.values, values))))
-    if not all(type(key) is str for key in set(chain.from_iterable(values))):
+    if not all(type(key) is str for key in set().union(*values)):
         raise TypeError("a key is not text")
     if not kinds <= scalars:
         for value in values:

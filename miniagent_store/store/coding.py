@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any
@@ -24,14 +23,15 @@ from miniagent_store.codec.codec import Codec
 from miniagent_store.codec.quick_write import ValueWriter
 from miniagent_store.errors import SessionTooLargeError
 from miniagent_store.options import StoreOptions
-from miniagent_store.quick_values import maker
+from miniagent_store.quick_values import filled_later, maker
+from miniagent_store.random_bytes import RandomBytes
 from miniagent_store.serializer import Context
 from miniagent_store.store.decoding import LogDecoding
 from miniagent_store.store.draft import DraftChange, DraftEntry, DraftRedaction, DraftValue
-from miniagent_store.values import MESSAGES, Entry, Message, Position, Session, from_ms, to_ms
+from miniagent_store.values import Entry, Message, Position, Session, from_ms, to_ms
 
 ENTRY_ID_SIZE = 12
-_new_session, _new_position, _new_entry = maker(Session), maker(Position), maker(Entry)
+_new_position, _new_entry = maker(Position), maker(Entry)
 
 
 StandingDigests = dict[tuple[str, str], bytes]
@@ -50,6 +50,7 @@ class Coding:
         self.codec = codec
         self._namespace, self._max_message_size = options.namespace, options.max_message_size
         self._decoding = LogDecoding(codec)
+        self._random = RandomBytes()
         # What writes with a key asks for it each time.
         keep = functools.lru_cache(maxsize=4096)
         self._writer = self._make_writer if codec.bound else keep(self._make_writer)
@@ -98,8 +99,7 @@ class Coding:
         """
         log, limit, count = drafts[0].log, self._max_message_size, len(drafts)
         write = self._writer(session_id, log, count)
-        # One call of the operating system for all: random bytes for one cost the same.
-        random, at = os.urandom(ENTRY_ID_SIZE * count), 0
+        random, at = self._random.take(ENTRY_ID_SIZE * count), 0
         entries: list[NewEntry] = []
         digest_place: Context | None = None
         for draft in drafts:
@@ -124,7 +124,7 @@ class Coding:
     ) -> Append | None:
         """As `encode_append`, for messages without an id or a time of their own; None if one has some."""
         write = self._writer(session_id, log, len(messages))
-        random, at = os.urandom(ENTRY_ID_SIZE * len(messages)), 0
+        random, at = self._random.take(ENTRY_ID_SIZE * len(messages)), 0
         entries: list[NewEntry] = []
         for message in messages:
             fields = message.plain_fields() if type(message) is Message else message
@@ -173,27 +173,10 @@ class Coding:
 
     def session(self, record: Record) -> Session:
         """The public value of a record."""
-        logs = record.logs
-        tails = tuple([(log, tail.base + tail.count) for log, tail in logs.items()])
-        return _new_session(
-            record.session_id,
-            record.kind,
-            record.user_id,
-            record.agent,
-            from_ms(record.created_ms),
-            from_ms(record.last_activity_ms),
-            None if record.expires_ms is None else from_ms(record.expires_ms),
-            None if record.ttl_ms is None else record.ttl_ms / 1000,
-            record.version,
-            record.epoch,
-            record.incarnation,
-            logs[MESSAGES].count if MESSAGES in logs else 0,
-            record.size,
-            self.decode_metadata(record) if record.metadata else {},
-            record.tags,
-            _new_position(record.incarnation, record.epoch, record.version, tails),
-            record.token,
-        )
+        if not record.metadata:
+            return filled_later(Session, _session_values, record)
+        # What may fail is not put off.
+        return Session(*_session_values(record, self.decode_metadata(record)))
 
     # Drafts
 
@@ -237,3 +220,28 @@ class Coding:
 
 def _messages_of(some: EntryColumns, values: Sequence[dict[str, Any]]) -> list[Message]:
     return Message.of_all_stored(values, some.times_ms)
+
+
+def _session_values(record: Record, metadata: dict[str, Any] | None = None) -> tuple[Any, ...]:
+    """The fields of a session, in their order."""
+    logs = record.logs
+    tails = tuple([(log, tail.base + tail.count) for log, tail in logs.items()])
+    return (
+        record.session_id,
+        record.kind,
+        record.user_id,
+        record.agent,
+        from_ms(record.created_ms),
+        from_ms(record.last_activity_ms),
+        None if record.expires_ms is None else from_ms(record.expires_ms),
+        None if record.ttl_ms is None else record.ttl_ms / 1000,
+        record.version,
+        record.epoch,
+        record.incarnation,
+        record.message_count,
+        record.size,
+        {} if metadata is None else metadata,
+        record.tags,
+        _new_position(record.incarnation, record.epoch, record.version, tails),
+        record.token,
+    )

@@ -19,7 +19,7 @@ DECODE_SECONDS = 0.0005
 # More entries than this are a long log.
 LONG_LOG = 32
 # So many entries are decoded without looking at the clock, if they are not large.
-AT_ONCE = 256
+AT_ONCE = 512
 
 
 class LogDecoding:

@@ -68,7 +68,9 @@ async def test_redis_is_left_as_it_was(server: Server, used: str, monkeypatch: p
     assert expiries(server) == expire
     assert {each.place for each in result.figures} == {"redis"}
     assert {each.area for each in result.figures} == {*AT_PLACES}
-    assert [each for each in result.notes if "is left" in each] == []
+    kept = [each for each in result.figures if each.operation == writers.KEPT]
+    assert {each.samples for each in kept} == {(2 + 2 * writers.TURNS * 2,)}
+    assert result.notes == ()
 
 
 @pytest.mark.parametrize("moment", ["histories of 10", "tasks at once", "locks, cache", "to list"])
@@ -101,6 +103,18 @@ async def test_a_run_that_fails_leaves_nothing(server: Server, used: str) -> Non
         await measure(TINY, url=used, areas=[*AT_PLACES], tell=tell)
 
     assert everything(server) == before
+
+
+async def test_what_cannot_be_removed_is_told_with_what_to_do() -> None:
+    def tell(what: str) -> None:
+        if "to list" in what:
+            server.stop()
+
+    with Server() as server:
+        url = f"{server.url}?deadline=0.5&connect_timeout=0.5"
+        told = pytest.warns(UserWarning, match=r"expires within 60 minutes.*tenants delete bench-")
+        with told, pytest.raises(StoreError):
+            await measure(TINY, url=url, areas=["operations"], tell=tell)
 
 
 async def test_where_rights_end_at_a_namespace_sessions_stand_beside(server: Server, used: str) -> None:

@@ -11,10 +11,9 @@ from miniagent_store.testing import servers
 from tests.bench.sizes import TINY
 
 
-async def test_everything_is_measured_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writers, "PROCESSES", 2)
+async def test_everything_is_measured_everywhere() -> None:
     told: list[str] = []
-    areas = {*AREAS} - {startup.AREA}  # which has a test of its own
+    areas = {*AREAS} - {startup.AREA, writers.AREA}  # which have tests of their own
 
     result = await measure(TINY, areas=areas, seed=5, tell=told.append)
 
@@ -32,14 +31,23 @@ async def test_everything_is_measured_everywhere(monkeypatch: pytest.MonkeyPatch
     }
     assert all(each.ratios for each in appends)
     for each in result.figures:
-        if each.area == writers.AREA and each.operation == writers.KEPT:
-            assert each.samples == (2 + 2 * writers.TURNS * 2,)
         if each.area == footprint.AREA and each.subject == OURS:
             assert each.spread.median > footprint.PAYLOAD
     assert result.machine["cores"] > 0
     assert result.servers["redis"].split()[0] in {"Redis", "Valkey"}
     assert result.packages["orjson"]
-    assert any("four processes" in each for each in told)
+    assert "redis: 4 tasks at once" in told
+
+
+@pytest.mark.slow
+async def test_four_processes_lose_nothing() -> None:
+    result = await measure(TINY, areas=[writers.AREA])
+
+    left = {(each.place, each.operation): each.samples for each in result.figures if each.subject == OURS}
+    for place in ("sqlite", "redis"):
+        assert left[place, writers.KEPT] == (writers.WRITTEN,)
+        assert left[place, writers.UNBROKEN] == (writers.PROCESSES * writers.TURNS,)
+        assert left[place, writers.REFUSED] == (0,)
 
 
 async def test_without_a_server_it_is_said_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from tests.faults.deployments import Deployment
 
 WAITERS, FEW = 50, 10
 # What a hand-over sends: a script that releases, one that takes, and no longer to be told.
-COMMANDS = {"evalsha": 2, "unsubscribe": 1, "subscribe": 0}
+COMMANDS = {"evalsha": 2, "sunsubscribe": 1, "ssubscribe": 0}
 # Seconds that a link takes each way: with less, what a hand-over takes is this process's own work.
 LINK = 0.002
 

@@ -183,10 +183,10 @@ async def test_200_watchers_cost_one_subscription_and_one_read_a_change(server: 
         await writing.append("s", Message.user("first"))
         await eventually(lambda: all(count == 1 for count in heard))
 
-        channel, subscribed = server.command("PUBSUB", "NUMSUB", "notify:{session:s}")
+        channel, subscribed = server.command("PUBSUB", "SHARDNUMSUB", "notify:{session:s}")
         assert (channel, subscribed) == (b"notify:{session:s}", 1)
         clients = server.command("CLIENT", "LIST").decode()
-        subscribers = [line for line in clients.splitlines() if " sub=1 " in line]
+        subscribers = [line for line in clients.splitlines() if " ssub=1 " in line]
         assert len(subscribers) == 1
 
         before = calls_of(server, "evalsha")

@@ -207,7 +207,7 @@ async def test_wrong_credentials(
 
 MISSING = {
     "a command of a script": ("+rpush", ["+rpush"]),
-    "several commands": ("+hset +zadd +subscribe", ["+hset", "+subscribe", "+zadd"]),
+    "several commands": ("+hset +zadd +ssubscribe", ["+hset", "+ssubscribe", "+zadd"]),
     "a command of connecting": ("+time", ["+time"]),
     "scripts": ("+eval", ["+eval"]),
     "a key pattern": ("~thread:*", ["~thread:*"]),

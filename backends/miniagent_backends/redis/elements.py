@@ -45,7 +45,7 @@ def _columns_of(elements: Sequence[bytes], first: int) -> EntryColumns:
         raise ValueError("an element that is cut off")
     flags = heads[_FLAGS::_SIZE]
     marks: dict[int, Marks] = {}
-    if any(flags):
+    if flags.count(0) != count:
         elements = list(elements)
         for at, flag in enumerate(flags):
             if flag & ~_KNOWN:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -22,6 +21,7 @@ from miniagent_store.backend import (
     Outcome,
     Record,
 )
+from miniagent_store.random_bytes import RandomBytes
 
 MOST_KNOWN = 10_000
 # A push of more than this goes the general way, which takes it in parts.
@@ -75,7 +75,8 @@ class _Known:
     templates: dict[tuple[str, str, int], bytes]
 
 
-class FastAppend(NamedTuple):
+@dataclass(slots=True)
+class FastAppend:
     """A packed call of append.lua, the key that says where to, and the answer if it is applied."""
 
     key: str
@@ -94,6 +95,7 @@ class KnownSessions:
 
     def __init__(self, keys: Keys, grace_ms: int = 0, among: KnownSessions | None = None) -> None:
         self._keys, self._grace_ms = keys, grace_ms
+        self._random = RandomBytes()
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict() if among is None else among._known
 
     def learn(self, writer: str, record: Record, packed: bytes, window: bytes) -> None:
@@ -148,7 +150,7 @@ class KnownSessions:
         if record.expires_ms is not None and record.expires_ms - now_ms < NEAR_MS:
             near = b"%d" % record.expires_ms
         active_ms = commit.time_ms if commit.last_activity_ms is None else commit.last_activity_ms
-        token = os.urandom(24)
+        token = self._random.take(24)
         known.record = after = _with(record, token, version, size, active_ms, expires_ms, logs)
         extents: list[str | int] = []
         for name, each in logs.items():

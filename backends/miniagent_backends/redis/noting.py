@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from miniagent_backends.redis.places import (
     Facts,
@@ -35,7 +35,8 @@ MOST_AT_ONCE, BREATH_SECONDS = 32, 0.1
 PART_SECONDS, MOST_PARTS = 0.01, 20
 
 
-class _Held(NamedTuple):
+@dataclass(slots=True)
+class _Held:
     """What is held back: the latest record, and whether any of its changes is one for watchers."""
 
     record: Record

@@ -129,7 +129,7 @@ def place_command(
         facts.pack(),
         seen,
         member,
-        keys.store_channel(),
+        keys.store_channel(bucket),
         KEPT_CHANGES_MS * 1000,
     )
 

@@ -28,7 +28,7 @@ from miniagent_store.backend import (
 
 # Reads of more entries than this go over connections of their own, so that commits do not wait for them.
 LARGE_READ = 200
-# Logs whose length is always looked at: most sessions have no others.
+# Logs that are always looked at: most sessions have no others.
 _USUAL_LOGS = ("messages", "events")
 Bounds = tuple[int, int]
 
@@ -39,6 +39,7 @@ class Question(NamedTuple):
     Attributes:
         key: of the record.
         logs: whose lengths are asked for, in their order.
+        whole: whether all sizes are asked for, not only whether everything is there.
         packed: the commands, as they go over the wire.
         replies: how many there will be.
         large: whether there may be much to answer.
@@ -46,6 +47,7 @@ class Question(NamedTuple):
 
     key: str
     logs: tuple[str, ...]
+    whole: bool
     packed: bytes
     replies: int
     large: bool
@@ -59,7 +61,9 @@ async def read_plainly(executor: Executor, keys: Keys, plan: ReadPlan) -> ReadRe
     """
     if plan.scans or plan.expired:
         return None
-    question = _question(keys, plan.session_id, plan.ranges, plan.names)
+    going_on = any(wanted.after or wanted.before for wanted in plan.ranges)
+    ask = _question if going_on else _usual_question
+    question = ask(keys, plan.session_id, plan.ranges, plan.names)
     if question is None:
         return None
     replies = await executor.look(question.key, question.packed, question.replies, large=question.large)
@@ -67,34 +71,39 @@ async def read_plainly(executor: Executor, keys: Keys, plan: ReadPlan) -> ReadRe
     if type(fields) is list and fields[0] is None and replies[-1] is None:
         return ReadResult(None)
     try:
-        result = await _result_of(plan, replies, question.logs)
+        result = await _result_of(plan, replies, question)
     except (struct.error, ValueError, LookupError, TypeError, AttributeError):
         return None
     if result is None or result.record is None:
         return result
     logs = result.record.logs
-    if len(logs) > 1 and not await _are_whole(executor, keys, result.record, set(logs) - {*question.logs}):
-        return None
+    if len(logs) > 1:
+        others = set(logs) - {*_USUAL_LOGS, *question.logs}
+        if others and not await _are_whole(executor, keys, result.record, others):
+            return None
     return result
 
 
-# As long as a session is read again and again in the same way, it is asked the same.
-@functools.lru_cache(maxsize=1024)
 def _question(
     keys: Keys, session_id: str, ranges: tuple[LogRange, ...], names: tuple[str, ...]
 ) -> Question | None:
     """None if it cannot be asked without knowing the record."""
     key, parts = keys.record(session_id), keys.parts(session_id)
-    logs = tuple(dict.fromkeys((*_USUAL_LOGS, *(wanted.log for wanted in ranges))))
+    logs = tuple(dict.fromkeys(wanted.log for wanted in ranges))
     commands: list[Command] = [
         ("HMGET", key, "t", "m", "x", "f"),
         ("TIME",),
-        ("HLEN", parts["state"]),
-        ("ZCARD", parts["names"]),
-        ("HLEN", parts["count"]),
-        ("HLEN", parts["ids"]),
-        *(("LLEN", keys.log(parts, log)) for log in logs),
     ]
+    # What is damaged is told whatever was asked for: at least if a part is gone, as by eviction.
+    whole = bool(names or not ranges)
+    if whole:
+        logs = tuple(dict.fromkeys((*_USUAL_LOGS, *logs)))
+        commands += [("HLEN", parts["state"]), ("ZCARD", parts["names"])]
+        commands += [("HLEN", parts["count"]), ("HLEN", parts["ids"])]
+    else:
+        usual = [keys.log(parts, log) for log in _USUAL_LOGS]
+        commands.append(("EXISTS", *usual, parts["state"], parts["names"], parts["count"], parts["ids"]))
+    commands += [("LLEN", keys.log(parts, log)) for log in logs]
     for wanted in ranges:
         bounds = bounds_of(wanted)
         if bounds is None:
@@ -104,25 +113,39 @@ def _question(
         commands += [("HMGET", parts[part], *names) for part in ("state", "count")]
     commands.append(("HGET", key, "t"))
     packed = b"".join([pack(*command) for command in commands])
-    return Question(key, logs, packed, len(commands), any(map(is_large, ranges)))
+    return Question(key, logs, whole, packed, len(commands), any(map(is_large, ranges)))
 
 
-async def _result_of(plan: ReadPlan, replies: list[Any], logs: tuple[str, ...]) -> ReadResult | None:
+# Whoever does not go on from somewhere asks the same of a session again and again.
+_usual_question = functools.lru_cache(maxsize=1024)(_question)
+
+
+async def _result_of(plan: ReadPlan, replies: list[Any], question: Question) -> ReadResult | None:
     # Called for every read: plain loops, and nothing that is not needed.
-    (token, packed, expires, fence), (seconds, micros), values, names, counters, ids = replies[:6]
+    (token, packed, expires, fence), (seconds, micros) = replies[:2]
     if not token or not packed or token != replies[-1]:
         return None
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     if expires and int(expires) <= now_ms:
         return ReadResult(None)
     row = row_of(packed)
-    if values != row[b"values"] or names != values or counters != row[b"counters"] or ids != row[b"ids"]:
-        return None
     record = record_of_row(plan.session_id, token, row, expires or b"", int(fence or 0))
+    values, counters, ids = row[b"values"], row[b"counters"], row[b"ids"]
+    if question.whole:
+        at = 6
+        if replies[2:at] != [values, values, counters, ids]:
+            return None
+    else:
+        at = 3
+        there = 2 * (values > 0) + (counters > 0) + (ids > 0)
+        for log in _USUAL_LOGS:
+            there += log in record.logs and record.logs[log].count > 0
+        if replies[2] != there:
+            return None
     if plan.since and record.changed_since(*plan.since):
         return None
-    at, lengths = 6, {}
-    for log in logs:
+    lengths = {}
+    for log in question.logs:
         lengths[log] = length = replies[at]
         at += 1
         if log in record.logs and length < record.logs[log].count:
@@ -153,8 +176,6 @@ def _values_of(
 
 async def _are_whole(executor: Executor, keys: Keys, record: Record, logs: set[str]) -> bool:
     """Whether logs hold what the record says, which has not changed meanwhile."""
-    if not logs:
-        return True
     key, parts = keys.record(record.session_id), keys.parts(record.session_id)
     commands = [*(pack("LLEN", keys.log(parts, log)) for log in logs), pack("HGET", key, "t")]
     *lengths, token = await executor.look(key, b"".join(commands), len(commands))

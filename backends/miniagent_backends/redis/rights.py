@@ -67,14 +67,14 @@ _WRITES: tuple[Template, ...] = (
     ("zrem", _KEY, "m"),
     ("zremrangebyscore", _KEY, 0, 0),
 )
-_CHANNELS: tuple[Template, ...] = (("publish", _CHANNEL, "m"), ("subscribe", _CHANNEL))
+_CHANNELS: tuple[Template, ...] = (("spublish", _CHANNEL, "m"), ("ssubscribe", _CHANNEL))
 _OTHERS: tuple[Template, ...] = (
     ("eval", "return 1", 0),
     ("evalsha", "0" * 40, 0),
     ("ping",),
     ("scan", 0),
     ("time",),
-    ("unsubscribe",),
+    ("sunsubscribe",),
 )
 _CLUSTER: tuple[Template, ...] = (("asking",), ("cluster", "slots"))
 _REPLICAS: tuple[Template, ...] = (("wait", 0, 0),)

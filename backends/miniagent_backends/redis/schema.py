@@ -179,8 +179,8 @@ class Keys:
         """What health writes and deletes; each number is another slot."""
         return f"{self.start}stage:{{health/{number}}}:"
 
-    def store_channel(self) -> str:
-        return f"{self.start}notify:changes"
+    def store_channel(self, bucket: int) -> str:
+        return f"{self.start}notify:changes:{{{bucket}}}"
 
 
 def escape_glob(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Wake-ups by pub/sub on a connection of its own, and the index of what changed."""
+"""Wake-ups by sharded pub/sub, on a connection of its own to each node, and the index of what changed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.schema import BUCKETS, Keys, pairs_of, unpack
 from miniagent_backends.redis.wire.connection import Connection, pack
 from miniagent_backends.redis.wire.failures import error_of
+from miniagent_backends.redis.wire.node import Node
 from miniagent_backends.redis.wire.replies import NotSent, ReplyError, SentUnknown
 from miniagent_store.backend import Change, ListQuery, Subscription, Topic
 from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError, StoreError
@@ -128,65 +129,75 @@ def _version(packed: bytes) -> int:
 
 
 class WakeUps:
-    """Who waits for which channel. Any doubt wakes everyone: the log is the truth.
+    """Who waits for which channels. Any doubt wakes everyone: the log is the truth.
+
+    Channels are those of shards: what is published in a Cluster goes to the nodes of one shard, not to all.
 
     Args:
-        heartbeat: seconds after which the server is asked whether it is still there.
+        heartbeat: seconds after which a server is asked whether it is still there.
     """
 
     def __init__(self, executor: Executor, keys: Keys, heartbeat: float) -> None:
         self._executor, self._keys, self._heartbeat = executor, keys, heartbeat
         self._waiting: dict[str, list[Subscription]] = {}
-        self._connection: Connection | None = None
+        # Where the server has been told of a channel.
+        self._heard_on: dict[str, Connection] = {}
         self._keeper: asyncio.Task[None] | None = None
 
-    def _channel(self, topic: Topic) -> str:
+    def _channels(self, topic: Topic) -> Sequence[str]:
         if topic.scope == "store":
-            return self._keys.store_channel()
+            return [self._keys.store_channel(bucket) for bucket in range(BUCKETS)]
         if topic.scope == "lock":
-            return f"{self._keys.lease_channel(topic.name)}:{topic.owner}"
+            return [f"{self._keys.lease_channel(topic.name)}:{topic.owner}"]
         channel = self._keys.parts(topic.name)["notify"]
-        return f"{channel}:{topic.owner}" if topic.scope == "turn" else channel
+        return [f"{channel}:{topic.owner}" if topic.scope == "turn" else channel]
 
     async def subscribe(self, topic: Topic) -> Subscription:
-        return await self.hear(self._channel(topic))
+        return await self.hear(self._channels(topic))
 
     async def unsubscribe(self, topic: Topic, subscription: Subscription) -> None:
-        await self.leave(self._channel(topic), subscription)
+        await self.leave(self._channels(topic), subscription)
 
     def within(self, keys: Keys) -> WakeUps:
-        """For those who wait in another namespace, over the same connection."""
+        """For those who wait in another namespace, over the same connections."""
         return _WakeUpsWithin(self, keys)
 
-    async def hear(self, channel: str) -> Subscription:
-        """Be woken by a channel."""
+    async def hear(self, channels: Sequence[str]) -> Subscription:
+        """Be woken by any of some channels."""
         subscription = Subscription()
-        self._waiting.setdefault(channel, []).append(subscription)
+        for channel in channels:
+            self._waiting.setdefault(channel, []).append(subscription)
         try:
             # Also where others wait: the server may not have heard of them yet.
-            await self._send(await self._connected(), "SUBSCRIBE", channel)
+            await self._listen(channels)
         except BaseException:
-            self._drop(channel, subscription)
+            self._drop(channels, subscription)
             raise
+        if self._keeper is None:
+            self._keeper = asyncio.get_running_loop().create_task(self._keep())
         return subscription
 
-    async def leave(self, channel: str, subscription: Subscription) -> None:
+    async def leave(self, channels: Sequence[str], subscription: Subscription) -> None:
         """No longer be woken."""
-        if self._drop(channel, subscription) and not self._is_lost:
-            assert self._connection is not None
-            # Nobody waits for the answer, and a connection that is lost hears nothing any more.
-            with contextlib.suppress(NotSent):
-                self._connection.send_unanswered(pack("UNSUBSCRIBE", channel))
+        for channel in self._drop(channels, subscription):
+            connection = self._heard_on.pop(channel, None)
+            if connection is not None and not _is_lost(connection):
+                # Nobody waits for the answer, and a connection that is lost hears nothing any more.
+                with contextlib.suppress(NotSent):
+                    connection.send_unanswered(pack("SUNSUBSCRIBE", channel))
 
-    def _drop(self, channel: str, subscription: Subscription) -> bool:
-        """Forget who waits; whether it was the channel's last."""
-        waiting = self._waiting.get(channel)
-        if waiting is None or subscription not in waiting:
-            return False
-        waiting.remove(subscription)
-        if not waiting:
-            del self._waiting[channel]
-        return not waiting
+    def _drop(self, channels: Sequence[str], subscription: Subscription) -> list[str]:
+        """Forget who waits; the channels of which it was the last."""
+        last: list[str] = []
+        for channel in channels:
+            waiting = self._waiting.get(channel)
+            if waiting is None or subscription not in waiting:
+                continue
+            waiting.remove(subscription)
+            if not waiting:
+                del self._waiting[channel]
+                last.append(channel)
+        return last
 
     async def close(self) -> None:
         self._waiting.clear()
@@ -195,63 +206,69 @@ class WakeUps:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
 
-    @property
-    def _is_lost(self) -> bool:
-        connection = self._connection
-        return connection is None or not connection.is_open or connection.is_stalled
+    async def _listen(self, channels: Sequence[str]) -> None:
+        """Tell the servers of channels.
 
-    async def _connected(self) -> Connection:
-        if self._is_lost:
-            # Whatever node: a Cluster brings what is published on one to all of them.
-            connection = await self._executor.any_node().connection("wake-ups", self._heard)
-            if self._waiting:
-                await self._send(connection, "SUBSCRIBE", *self._waiting)
-            self._connection = connection
-            self._wake_all()
-        if self._keeper is None:
-            self._keeper = asyncio.get_running_loop().create_task(self._keep())
-        assert self._connection is not None
-        return self._connection
+        Raises:
+            StoreError: one cannot be told.
+        """
+        places: dict[Node, list[str]] = {}
+        for channel in channels:
+            places.setdefault(await self._executor.node_of(channel), []).append(channel)
+        for node, found in places.items():
+            await self._listen_on(node, found)
+
+    async def _listen_on(self, node: Node, channels: Sequence[str]) -> None:
+        connection = await node.connection("wake-ups", self._heard)
+        try:
+            for channel in channels:
+                connection.send_unanswered(pack("SSUBSCRIBE", channel))
+            # Their answers are pushes and settle no future; that of a command behind them does.
+            await connection.execute("PING")
+        except ReplyError as error:
+            # The PING's own answer is still to come: no one could tell the answers apart any more.
+            connection.abort()
+            if self._executor.learn(node, error):
+                raise BackendUnavailableError(f"{node.name} no longer has what is waited for") from None
+            raise error_of(node.name, error) from None
+        except (NotSent, SentUnknown) as error:
+            raise BackendUnavailableError(f"no server can wake who waits: {error}") from None
+        self._heard_on.update((channel, connection) for channel in channels if channel in self._waiting)
 
     async def _keep(self) -> None:
-        """Look after the connection, and make it anew when it was lost, as long as someone waits."""
+        """Look after the connections, and tell the servers anew what they may not know, for who waits."""
         looked_at = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             now = asyncio.get_running_loop().time()
             try:
-                if self._waiting and self._is_lost:
-                    self._wake_all()
-                    await self._connected()
-                elif self._connection is not None and now - looked_at >= self._heartbeat:
+                if lost := [each for each in self._waiting if _is_lost(self._heard_on.get(each))]:
+                    self._wake(lost)
+                    await self._listen(lost)
+                    self._wake(lost)
+                elif now - looked_at >= self._heartbeat:
                     # A server that was cut off says nothing; only a question that it does not answer tells.
                     looked_at = now
-                    await self._send(self._connection, "PING")
-            except StoreError:
+                    for connection in set(self._heard_on.values()):
+                        await connection.execute("PING")
+            except (StoreError, ReplyError, NotSent, SentUnknown):
                 continue  # who waits looks by itself now and then, and tells what is wrong
 
-    async def _send(self, connection: Connection, *command: str) -> None:
-        """Send a SUBSCRIBE, whose answer is a push and settles no future; a PING behind it does."""
-        try:
-            if command[0] != "PING":
-                connection.send_unanswered(pack(*command))
-            await connection.execute("PING")
-        except ReplyError as error:
-            # The PING's own answer is still to come: no one could tell the answers apart any more.
-            connection.abort()
-            raise error_of("the server of wake-ups", error) from None
-        except (NotSent, SentUnknown) as error:
-            raise BackendUnavailableError(f"no server can wake who waits: {error}") from None
-
     def _heard(self, push: list[Any]) -> None:
-        if push and push[0] == b"message":
-            for subscription in self._waiting.get(push[1].decode(), ()):
+        if push and push[0] == b"smessage":
+            self._wake([push[1].decode()])
+        elif push and push[0] == b"sunsubscribe":
+            # Left, or its slot has moved: who still waits is told of again.
+            self._heard_on.pop(push[1].decode(), None)
+
+    def _wake(self, channels: Sequence[str]) -> None:
+        for channel in channels:
+            for subscription in self._waiting.get(channel, ()):
                 subscription.wake()
 
-    def _wake_all(self) -> None:
-        for waiting in self._waiting.values():
-            for subscription in waiting:
-                subscription.wake()
+
+def _is_lost(connection: Connection | None) -> bool:
+    return connection is None or not connection.is_open or connection.is_stalled
 
 
 class _WakeUpsWithin(WakeUps):
@@ -260,18 +277,18 @@ class _WakeUpsWithin(WakeUps):
     def __init__(self, parent: WakeUps, keys: Keys) -> None:
         super().__init__(parent._executor, keys, parent._heartbeat)
         self._parent = parent
-        self._heard_here: dict[Subscription, str] = {}
+        self._heard_here: dict[Subscription, Sequence[str]] = {}
 
-    async def hear(self, channel: str) -> Subscription:
-        subscription = await self._parent.hear(channel)
-        self._heard_here[subscription] = channel
+    async def hear(self, channels: Sequence[str]) -> Subscription:
+        subscription = await self._parent.hear(channels)
+        self._heard_here[subscription] = channels
         return subscription
 
-    async def leave(self, channel: str, subscription: Subscription) -> None:
+    async def leave(self, channels: Sequence[str], subscription: Subscription) -> None:
         self._heard_here.pop(subscription, None)
-        await self._parent.leave(channel, subscription)
+        await self._parent.leave(channels, subscription)
 
     async def close(self) -> None:
-        for subscription, channel in [*self._heard_here.items()]:
+        for subscription, channels in [*self._heard_here.items()]:
             subscription.wake()
-            await self.leave(channel, subscription)
+            await self.leave(channels, subscription)

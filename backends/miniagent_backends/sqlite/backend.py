@@ -77,8 +77,8 @@ LEAST_FREE = 256 * 1024
 class SqliteBackend(Backend):
     """Sessions in a SQLite file, shared by all processes of one machine.
 
-    One thread writes: whatever waits goes into one transaction, a savepoint each, and is answered when
-    that is on disk. Another reads beside it.
+    One thread writes: whatever waits goes into one transaction, undone one by one where it fails, and is
+    answered when that is on disk. Another reads beside it.
     """
 
     name = "sqlite"

@@ -38,7 +38,7 @@ AREAS = (
     epilog="""\b
 Examples:
   miniagent-store bench --quick                       in less than a minute
-  miniagent-store bench --json new.json --plot plots  everything, in about a quarter of an hour
+  miniagent-store bench --json new.json --plot plots  everything, in a quarter of an hour or more
   miniagent-store bench --compare old.json --quick    what got slower since
   miniagent-store bench --store redis://localhost:6379/0
   miniagent-store bench --only operations --only concurrency

@@ -357,6 +357,10 @@ class Executor:
             return replace(answer, reply=problem)
         return answer
 
+    def learn(self, node: Node, error: ReplyError) -> bool:
+        """Take in what an error reply says of where keys are; whether it says so."""
+        return self._redirected(node, error) is not None
+
     def _redirected(self, node: Node, error: ReplyError) -> Node | None:
         """The node that MOVED or ASK names (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/)."""
         if error.word not in {"MOVED", "ASK"}:

@@ -39,5 +39,5 @@ else
   redis.call('HSET', KEYS[1], 't', ARGV[2], 'm', ARGV[3], ARGV[4], ARGV[5], 'x', ARGV[7])
   for _, key in ipairs(KEYS) do redis.call('PEXPIREAT', key, ARGV[11]) end
 end
-redis.call('PUBLISH', ARGV[8], ARGV[9])
+redis.call('SPUBLISH', ARGV[8], ARGV[9])
 return 1

@@ -566,7 +566,7 @@ if c.fence and c.fence[2] then
   redis.call('PEXPIRE', K.turn, 3600000)
   for _, place in ipairs(turn[4] and turn[4] ~= '' and cmsgpack.unpack(turn[4]) or {}) do
     if place[2] > now then
-      redis.call('PUBLISH', K.notify .. ':' .. place[1], '')
+      redis.call('SPUBLISH', K.notify .. ':' .. place[1], '')
       break
     end
   end
@@ -586,5 +586,5 @@ if expires then
   end
   if record.ids > 0 and (renewed or #sequences > 0) then redis.call('PEXPIREAT', K.ids, x) end
 end
-redis.call('PUBLISH', K.notify, version)
+redis.call('SPUBLISH', K.notify, version)
 return {'OK', c.token, packed, x, fence, cmsgpack.pack(outcome), 0, there and 0 or 1, cmsgpack.pack(window)}

@@ -21,5 +21,5 @@ for i = 1, #record.logs, 3 do
 end
 -- Together, so that a node that a slot is on its way to refuses it while some have not come.
 redis.call('UNLINK', unpack(keys))
-redis.call('PUBLISH', K.notify, '')
+redis.call('SPUBLISH', K.notify, '')
 return {1, got[1]}

@@ -79,7 +79,7 @@ local function note_change()
   redis.call('ZADD', K.changes, text(at), ARGV[6])
   redis.call('ZREMRANGEBYSCORE', K.changes, '-inf', text(at - tonumber(ARGV[8])))
   redis.call('PEXPIRE', K.changes, text(tonumber(ARGV[8]) / 1000))
-  redis.call('PUBLISH', ARGV[7], '')
+  redis.call('SPUBLISH', ARGV[7], '')
 end
 
 if what == 'before' then

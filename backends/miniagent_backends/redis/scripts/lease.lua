@@ -43,7 +43,7 @@ local function packed() return #line > 0 and cmsgpack.pack(line) or '' end
 local function free()
   redis.call('HSET', KEYS[1], 'owner', '', 'until', text(now), 'line', packed())
   redis.call('PEXPIRE', KEYS[1], KEPT)
-  if line[1] then redis.call('PUBLISH', ARGV[8] .. ':' .. line[1][1], '') end
+  if line[1] then redis.call('SPUBLISH', ARGV[8] .. ':' .. line[1][1], '') end
 end
 
 local function release(proved)

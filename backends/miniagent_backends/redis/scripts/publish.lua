@@ -98,5 +98,5 @@ if x ~= '' then
   redis.call('HSET', KEYS[1], 'x', x)
   redis.call('PEXPIREAT', KEYS[1], kept)
 end
-redis.call('PUBLISH', K.notify, c.version)
+redis.call('SPUBLISH', K.notify, c.version)
 return {'OK', c.token, packed, x, fence, cmsgpack.pack(outcome), 0, 1}

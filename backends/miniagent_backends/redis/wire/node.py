@@ -246,7 +246,9 @@ class Node:
         Raises:
             BackendUnavailableError, OutcomeUnknownError, StoreError: as `exchange`.
         """
-        connection = await self.connection(purpose)
+        connection = self._connections.get(purpose)
+        if connection is None or not connection.is_open or connection.is_stalled:
+            connection = await self.connection(purpose)
         try:
             return await connection.look(packed, count)
         except NotSent as error:
