@@ -116,12 +116,16 @@ def rewrite(text: str) -> tuple[str, list[str]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--measure", action="store_true", help="run the benchmarks first")
+    parser.add_argument("--check", action="store_true", help="only say whether the page is up to date")
     given = parser.parse_args()
     if given.measure:
         RESULTS.mkdir(exist_ok=True)
         for command in commands():
             subprocess.run([sys.executable, *command], check=True)
-    text, missing = rewrite(PAGE.read_text())
+    before = PAGE.read_text()
+    text, missing = rewrite(before)
+    if given.check:
+        return 1 if missing or text != before else 0
     PAGE.write_text(text)
     for name in missing:
         print(f"no result for the table {name}; run with --measure", file=sys.stderr)
