@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -16,6 +16,7 @@ from miniagent_backends.redis.indexes import list_sessions
 from miniagent_backends.redis.known import KnownSessions
 from miniagent_backends.redis.noting import Notes
 from miniagent_backends.redis.places import Facts, commands_before, filter_commands
+from miniagent_backends.redis.plain_reading import is_large
 from miniagent_backends.redis.reading import read
 from miniagent_backends.redis.reconciling import Reconciling
 from miniagent_backends.redis.refusals import refuse, understanding
@@ -298,7 +299,7 @@ class RedisBackend(Backend):
     async def acquire(self, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
         keys, channel = self._lease_keys(request)
         # Durably, or a master that is promoted at this moment would not know who has it.
-        answer = await self._executor.write(
+        taking = self._executor.write(
             "lease",
             keys,
             "take",
@@ -313,6 +314,7 @@ class RedisBackend(Backend):
             request.not_after_ms,
             CLAIM_MS,
         )
+        answer, read = await self._with_read(taking, request.plan)
         reply = answer.reply
         if reply[0] == b"NOTFOUND":
             return LeaseGrant(0, 0, ReadResult(None))
@@ -322,7 +324,23 @@ class RedisBackend(Backend):
             return LeaseHeld(reply[1].decode() or "another holder", *reply[2:])
         _check_acknowledged(request.name, answer)
         grant = LeaseGrant(reply[1], reply[2])
-        return replace(grant, read=await self.read(request.plan)) if request.plan else grant
+        if request.plan is None:
+            return grant
+        # With the fence of this grant in it, the record was read when the turn was ours already.
+        if read is None or read.record is None or read.record.fence != grant.fence:
+            read = await self.read(request.plan)
+        return replace(grant, read=read)
+
+    async def _with_read(
+        self, taking: Coroutine[Any, Any, Answer], plan: ReadPlan | None
+    ) -> tuple[Answer, ReadResult | None]:
+        """A lease that is taken, and what was read right behind it; None where that goes another way."""
+        if plan is None or self._executor.is_durable or any(map(is_large, plan.ranges)):
+            return await taking, None
+        answer, read = await asyncio.gather(taking, self.read(plan), return_exceptions=True)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer, None if isinstance(read, BaseException) else read
 
     async def renew(self, request: LeaseRequest, fence: int) -> bool:
         keys, arguments = self._held_lease("renew", request, fence)

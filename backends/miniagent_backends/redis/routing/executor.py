@@ -80,7 +80,7 @@ class Executor:
     ) -> None:
         self._topology, self._rights = topology, rights
         self._clock, self.events = clock, events
-        self._is_durable = durable
+        self.is_durable = durable
         self._keeper = Keeper(topology, counts_replicas=counts_replicas, heartbeat=heartbeat)
         self._telling = Telling(lambda command: topology.route(_key_of(command)), self._exchange_one)
 
@@ -136,7 +136,7 @@ class Executor:
 
     def replicas_wanted(self, node: Node) -> int:
         """How many replicas of a node are to acknowledge a durable commit."""
-        return self._topology.replicas_wanted(node) if self._is_durable else 0
+        return self._topology.replicas_wanted(node) if self.is_durable else 0
 
     def any_node(self) -> Node:
         """A node that serves, as far as is known."""
@@ -222,12 +222,12 @@ class Executor:
 
     async def _write(self, command: Command, before: Sequence[Command] = ()) -> Answer:
         node = await self.node_of(_key_of(command))
-        if not self._is_durable and all(self._topology.route(_key_of(each)) is node for each in before):
+        if not self.is_durable and all(self._topology.route(_key_of(each)) is node for each in before):
             *first, reply = await self._exchange_on(node, [*before, command])
             return Answer(_value(reply), _problem(first))
         # Before it in time, since they go another way.
         first = await self._exchange(before)
-        purpose = DURABLE if self._is_durable else "commands"
+        purpose = DURABLE if self.is_durable else "commands"
         answer = await self._send(node, [command], purpose)
         answer = await self._follow(node, command, replace(answer, reply=answer.reply[0]), purpose)
         return replace(answer, reply=_value(answer.reply), problem=_problem(first))
@@ -240,7 +240,7 @@ class Executor:
         Raises:
             StoreError: as `run`.
         """
-        node = None if self._is_durable else self._topology.route(key)
+        node = None if self.is_durable else self._topology.route(key)
         posted = None if node is None else node.post(packed)
         if node is None or posted is None:
             return await self._write(words_of(packed))
