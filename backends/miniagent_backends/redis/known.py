@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -75,6 +75,15 @@ class _Known:
     templates: dict[tuple[str, str, int], bytes]
 
 
+class _Learned(NamedTuple):
+    """What is to be known of a session when the next append comes, as the server answered it."""
+
+    writer: str
+    record: Record
+    packed: bytes
+    window: bytes
+
+
 @dataclass(slots=True)
 class FastAppend:
     """A packed call of append.lua, the key that says where to, and the answer if it is applied."""
@@ -96,22 +105,28 @@ class KnownSessions:
     def __init__(self, keys: Keys, grace_ms: int = 0, among: KnownSessions | None = None) -> None:
         self._keys, self._grace_ms = keys, grace_ms
         self._random = RandomBytes()
-        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict() if among is None else among._known
+        self._known: OrderedDict[tuple[str, str], _Known | _Learned] = (
+            OrderedDict() if among is None else among._known
+        )
 
     def learn(self, writer: str, record: Record, packed: bytes, window: bytes) -> None:
         """Remember what a commit on the general path has left."""
-        row = unpack(packed)
-        others = {name: value for name, value in row.items() if name not in CHANGING}
-        pairs = b"".join(pack(name) + pack(value) for name, value in others.items())
-        constant = _pack_map_header(len(others) + len(CHANGING)) + pairs
         place = (self._keys.namespace, record.session_id)
-        # Of this writer only: others may have committed elsewhere since we last heard of them.
-        self._known[place] = _Known(
-            record, self._keys.record(record.session_id), row, constant, {writer: _Window(window)}, {}
-        )
+        self._known[place] = _Learned(writer, record, packed, window)
         self._known.move_to_end(place)
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
+
+    def _know(self, learned: _Learned) -> _Known:
+        row = unpack(learned.packed)
+        others = {name: value for name, value in row.items() if name not in CHANGING}
+        pairs = b"".join([pack(name) + pack(value) for name, value in others.items()])
+        constant = _pack_map_header(len(others) + len(CHANGING)) + pairs
+        # Of this writer only: others may have committed elsewhere since we last heard of them.
+        windows = {learned.writer: _Window(learned.window)}
+        return _Known(
+            learned.record, self._keys.record(learned.record.session_id), row, constant, windows, {}
+        )
 
     def forget(self, session_id: str) -> None:
         """Something else may lie there now."""
@@ -123,6 +138,10 @@ class KnownSessions:
         known = self._known.get(place)
         if known is None:
             return None
+        if isinstance(known, _Learned):
+            if _only_append(commit, known.record) is None:
+                return None
+            known = self._known[place] = self._know(known)
         identity, record = commit.identity, known.record
         change, window = _only_append(commit, record), known.windows.get(identity.writer)
         if change is None or window is None or identity.counter <= window.newest:
