@@ -76,8 +76,9 @@ def _result(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
-def _scales_and_sizes() -> tuple[Any, Any]:
-    return _result("cluster_scale")["scales"], _result("session_memory")["sizes"]
+def _scales_and_sizes() -> tuple[Any, float, Any]:
+    alone = _result("server_cost")["calls"]["append a turn, one caller"]["cpu"]
+    return _result("cluster_scale")["scales"], alone, _result("session_memory")["sizes"]
 
 
 def _about(name: str) -> str:

@@ -27,48 +27,54 @@ CAPACITY_HEADS = [
 PLANET_HEADS = ["messages a session", "TiB", "shards by memory", "turns/s", "shards by CPU", "shards"]
 
 
-def cpu_by_shards(scales: Sequence[Figures]) -> tuple[float, float]:
-    """Microseconds of all servers a commit: on one shard, and more for each further shard."""
+def cpu_a_commit(scales: Sequence[Figures], alone: float, shards: int) -> float:
+    """Microseconds of a server a commit.
+
+    With more shards for the same callers fewer commits share a write, so it grows as it did where it was
+    measured; but never above what a commit costs that shares its write with none.
+
+    Args:
+        scales: what was measured.
+        alone: microseconds of a commit that shares its write with none.
+        shards: how many.
+    """
+    measured = [scale["server_cpu"] for scale in scales]
     if len(scales) == 1:
-        return scales[0]["server_cpu"], 0.0
-    fit = statistics.linear_regression(
-        [scale["shards"] - 1 for scale in scales], [scale["server_cpu"] for scale in scales]
-    )
+        return float(measured[0])
+    fit = statistics.linear_regression([scale["shards"] - 1 for scale in scales], measured)
     # A server that nobody talks to for others cannot make a commit cheaper.
-    if fit.slope <= 0:
-        return statistics.mean(scale["server_cpu"] for scale in scales), 0.0
-    return fit.intercept, fit.slope
+    grown = fit.intercept + fit.slope * (shards - 1) if fit.slope > 0 else statistics.mean(measured)
+    return min(grown, max(alone, *measured))
 
 
-def commits_a_second(scales: Sequence[Figures], shards: int) -> float:
+def commits_a_second(scales: Sequence[Figures], alone: float, shards: int) -> float:
     """Of so many shards, each with a core of its own that does nothing else."""
-    first, further = cpu_by_shards(scales)
-    return shards * 1e6 / (first + further * (shards - 1))
+    return shards * 1e6 / cpu_a_commit(scales, alone, shards)
 
 
-def capacity_rows(scales: Sequence[Figures], sizes: Sequence[Figures]) -> Iterator[list[str]]:
+def capacity_rows(scales: Sequence[Figures], alone: float, sizes: Sequence[Figures]) -> Iterator[list[str]]:
     """What `CAPACITY_HEADS` name, a number of shards a row; sessions of 100 messages."""
     bytes_a_session = next(size["all"] for size in sizes if size["messages"] == 100)
-    first, further = cpu_by_shards(scales)
     for shards in SHARDS:
-        rate = commits_a_second(scales, shards)
+        rate = commits_a_second(scales, alone, shards)
         yield [
             number(shards),
-            number(first + further * (shards - 1), 1),
+            number(cpu_a_commit(scales, alone, shards), 1),
             number(_round(rate)),
             number(_round(rate / shards)),
             number(_round(shards * SHARD_GIB * GIB / bytes_a_session)),
         ]
 
 
-def planet_rows(scales: Sequence[Figures], sizes: Sequence[Figures]) -> Iterator[list[str]]:
+def planet_rows(scales: Sequence[Figures], alone: float, sizes: Sequence[Figures]) -> Iterator[list[str]]:
     """What `PLANET_HEADS` name, for 10⁹ sessions, a length a row."""
     turns = SESSIONS * ACTIVE / PAUSE
     for size in sizes:
         held = SESSIONS * size["all"]
         by_memory = -(-held // (SHARD_GIB * GIB))
         by_cpu = next(
-            (shards for shards in range(1, 20_000) if commits_a_second(scales, shards) >= turns), None
+            (shards for shards in range(1, 20_000) if commits_a_second(scales, alone, shards) >= turns),
+            None,
         )
         yield [
             number(size["messages"]),
