@@ -54,6 +54,7 @@ class Coding:
         # What writes with a key asks for it each time.
         keep = functools.lru_cache(maxsize=4096)
         self._writer = self._make_writer if codec.bound else keep(self._make_writer)
+        self._log_place = keep(self._make_log_place)
 
     def context(self, session_id: str, field: str) -> Context:
         return Context(self._namespace, "session", session_id, field)
@@ -83,7 +84,7 @@ class Coding:
     def _channel_context(self, channel: str) -> Context:
         return Context(self._namespace, "channel", channel, "message")
 
-    def _log_place(self, session_id: str, log: str) -> Context:
+    def _make_log_place(self, session_id: str, log: str) -> Context:
         return Context(self._namespace, "session", session_id, "entry", log)
 
     def _make_writer(self, session_id: str, log: str, count: int) -> ValueWriter:
