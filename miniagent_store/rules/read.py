@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from miniagent_store.backend import LogRange, ReadPlan, ReadResult, Record, StoredEntry
+from miniagent_store.backend import EntryColumns, LogRange, ReadPlan, ReadResult, Record, StoredEntry
 from miniagent_store.errors import SessionDamagedError, SessionNotFoundError
 from miniagent_store.rules.rows import SessionRows, expired_record, is_expired, live_record
 
@@ -59,7 +59,7 @@ def _entries(rows: SessionRows, record: Record, log: str, low: int, high: int) -
             part=f"log {log!r}",
             problem=f"holds {len(entries)} of the {high - low + 1} entries from {low} to {high}",
         )
-    return entries
+    return entries if isinstance(entries, EntryColumns) else tuple(entries)
 
 
 def touched(

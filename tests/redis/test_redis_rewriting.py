@@ -109,7 +109,8 @@ async def test_a_commit_made_ready_before_a_rewrite_goes_the_general_way(
 
     assert (await another.rewrite(renewal(await whole(another)))).replaced == 3
 
-    assert await backend._append(ready) is None
+    assert not (await backend._executor.write_alone(ready.key, ready.command)).reply
+    backend._known.forget("s")
     record = (await backend.commit(asked)).record
     assert (record.version, record.metadata) == (3, NEW)
     assert record_in(await whole(another)) == record
