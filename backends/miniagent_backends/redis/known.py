@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -41,13 +41,13 @@ class _Window:
         self.stamp, *outcomes = unpack(packed)
         self.newest: int = outcomes[-1][0] if outcomes else 0
         each = [pack(outcome) for outcome in outcomes]
-        self.outcomes, self.lengths = b"".join(each), deque(map(len, each))
+        self.outcomes, self.lengths = b"".join(each), list(map(len, each))
 
     def add(self, counter: int, not_after_ms: int, version: int, sequences: tuple[int, ...]) -> bytes:
         """Take in an outcome; how the window is packed then."""
         self.newest, self.stamp = counter, max(self.stamp, not_after_ms)
         outcome, lengths = _pack((counter, version, sequences, (), ())), self.lengths
-        start = lengths.popleft() if len(lengths) == OUTCOME_WINDOW else 0
+        start = lengths.pop(0) if len(lengths) == OUTCOME_WINDOW else 0
         lengths.append(len(outcome))
         self.outcomes = self.outcomes[start:] + outcome
         packed: bytes = _pack_array_header(len(lengths) + 1) + _pack(self.stamp) + self.outcomes
@@ -61,7 +61,7 @@ class _Known:
     Attributes:
         record: as a value,
         key: its key, and
-        row: it as it was packed when it was learned.
+        parts: how many values, counters and callers' ids the session has.
         constant: of its packed fields, those that no append changes, with the header of all.
         windows: outcomes by writer.
         templates: by log, writer and number of entries, the call of an append.
@@ -69,7 +69,7 @@ class _Known:
 
     record: Record
     key: str
-    row: dict[bytes, Any]
+    parts: tuple[int, int, int]
     constant: bytes
     windows: dict[str, _Window]
     templates: dict[tuple[str, str, int], bytes]
@@ -124,9 +124,11 @@ class KnownSessions:
         constant = _pack_map_header(len(others) + len(CHANGING)) + pairs
         # Of this writer only: others may have committed elsewhere since we last heard of them.
         windows = {learned.writer: _Window(learned.window)}
-        return _Known(
-            learned.record, self._keys.record(learned.record.session_id), row, constant, windows, {}
+        key, parts = (
+            self._keys.record(learned.record.session_id),
+            (row[b"values"], row[b"counters"], row[b"ids"]),
         )
+        return _Known(learned.record, key, parts, constant, windows, {})
 
     def forget(self, session_id: str) -> None:
         """Something else may lie there now."""
@@ -178,7 +180,7 @@ class KnownSessions:
         shape = (log, identity.writer, len(entries))
         template = known.templates.get(shape)
         if template is None:
-            template = known.templates[shape] = self._template(after, known.row, *shape)
+            template = known.templates[shape] = self._template(after, known.parts, *shape)
         # Without its header, which counts these fields alone.
         row = known.constant + changing[1:]
         outcomes = window.add(identity.counter, identity.not_after_ms, version, sequences)
@@ -193,16 +195,18 @@ class KnownSessions:
         result = CommitResult(after, Outcome(version, sequences))
         return FastAppend(known.key, template % tuple(words), result)
 
-    def _template(self, record: Record, row: dict[bytes, Any], log: str, writer: str, count: int) -> bytes:
+    def _template(
+        self, record: Record, held: tuple[int, int, int], log: str, writer: str, count: int
+    ) -> bytes:
         """The call of append.lua without what each append gives it: see there."""
-        begun = call("append", self._keys_of(record, log, row))
+        begun = call("append", self._keys_of(record, log, held))
         channel = self._keys.parts(record.session_id)["notify"]
         after_tokens = (None, None, None, f"w:{writer}", None, None, None, channel, None, None, None)
         return template_of((*begun, *after_tokens, *[None] * count))
 
-    def _keys_of(self, record: Record, log: str, row: dict[bytes, Any]) -> tuple[str, ...]:
+    def _keys_of(self, record: Record, log: str, held: tuple[int, int, int]) -> tuple[str, ...]:
         """The record, the list, and the other parts that are there."""
-        parts = self._keys.parts(record.session_id)
+        parts, (values, counters, ids) = self._keys.parts(record.session_id), held
         lists = {"messages": parts["thread"], "events": parts["events"]}
         keys = [self._keys.record(record.session_id), lists.get(log) or parts["log"] + log]
         keys += [
@@ -210,11 +214,11 @@ class KnownSessions:
             for name, tail in record.logs.items()
             if tail.count and name != log
         ]
-        if row[b"values"]:
+        if values:
             keys += [parts["state"], parts["names"]]
-        if row[b"counters"]:
+        if counters:
             keys.append(parts["count"])
-        if row[b"ids"]:
+        if ids:
             keys.append(parts["ids"])
         return tuple(keys)
 
