@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from miniagent_store.backend import Commit, CommitResult, Create
+from miniagent_store.backend import Commit, Create
 from miniagent_store.store.draft import CommitDraft
 from miniagent_store.store.retrying import FORESEEN
 
@@ -49,21 +49,12 @@ async def append_plainly(
         result = await backend.commit(commit)
         core.retrying.reached = True
     except FORESEEN as error:
-        result = await _again(core, commit, error, started)
+        result = await core.retrying.go_on(
+            "append", session_id, partial(core.bring, commit), error, started, commit_id=str(identity)
+        )
     finally:
         writer.end(session_id, identity)
     core.commits += 1
     if result.created or result.replaced is not None:
         core.tell_committed(result, CommitDraft(session_id))
     return core.coding.session(result.record)
-
-
-async def _again(core: StoreCore, commit: Commit, problem: Exception, started: float) -> CommitResult:
-    async def once(retry: bool) -> CommitResult:
-        await core.writer.in_line(commit.session_id, commit.identity)
-        return await core.backend.commit(replace(commit, retry=True) if retry else commit)
-
-    identity = str(commit.identity)
-    return await core.retrying.go_on(
-        "append", commit.session_id, once, problem, started, commit_id=identity
-    )

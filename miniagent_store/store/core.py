@@ -296,15 +296,12 @@ class StoreCore:
 
     async def send(self, operation: str, commit: Commit, in_doubt: bool) -> CommitResult:
         """Bring a commit to the backend; `in_doubt`: an earlier try with its identity is."""
-
-        first = True
+        again = False
 
         async def once(retry: bool) -> CommitResult:
-            nonlocal first
-            if not first:
-                await self.writer.in_line(commit.session_id, commit.identity)
-            first = False
-            return await self.backend.commit(replace(commit, retry=True) if retry else commit)
+            nonlocal again
+            sent, again = again, True
+            return await self.bring(commit, retry, again=sent)
 
         try:
             if self.limits is not None and not in_doubt and operation not in OWN_OPERATIONS:
@@ -317,6 +314,18 @@ class StoreCore:
             return result
         finally:
             self.writer.end(commit.session_id, commit.identity)
+
+    async def bring(self, commit: Commit, retry: bool, *, again: bool = True) -> CommitResult:
+        """One try of a commit.
+
+        Args:
+            commit: what is brought to the backend.
+            retry: an earlier try is in doubt.
+            again: there was an earlier try: this one keeps its place among the commits of its session.
+        """
+        if again:
+            await self.writer.in_line(commit.session_id, commit.identity)
+        return await self.backend.commit(replace(commit, retry=True) if retry else commit)
 
     async def publish(
         self,

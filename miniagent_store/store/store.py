@@ -261,14 +261,14 @@ class Store(SessionStore):
         if log != MESSAGES:
             check_log(log)
         check_id(session_id)
-        if messages and expected_version is None and fence is None and commit_id is None:
+        if not messages:
+            return await self.get(session_id)
+        if expected_version is None and fence is None and commit_id is None:
             made = self._core.default_create() if create else None
             session = await append_plainly(self._core, session_id, log, messages, made)
             if session is not None:
                 return session
         draft = CommitDraft(session_id, [draft_entry(log, message) for message in messages])
-        if not messages:
-            return await self.get(session_id)
         return await self._commit(
             draft,
             "append",

@@ -124,10 +124,8 @@ class KnownSessions:
         constant = _pack_map_header(len(others) + len(CHANGING)) + pairs
         # Of this writer only: others may have committed elsewhere since we last heard of them.
         windows = {learned.writer: _Window(learned.window)}
-        key, parts = (
-            self._keys.record(learned.record.session_id),
-            (row[b"values"], row[b"counters"], row[b"ids"]),
-        )
+        parts = (row[b"values"], row[b"counters"], row[b"ids"])
+        key = self._keys.record(learned.record.session_id)
         return _Known(learned.record, key, parts, constant, windows, {})
 
     def forget(self, session_id: str) -> None:
@@ -223,6 +221,7 @@ class KnownSessions:
         return tuple(keys)
 
 
+# One for all threads: it is given plain values only, so no other code runs while it packs.
 _packer = msgpack.Packer(use_bin_type=False)
 _pack = _packer.pack
 

@@ -186,25 +186,20 @@ class Connection(asyncio.Protocol):
             NotSent: the connection is gone.
             Busy: too much is queued.
         """
-        if not self.is_open:
-            raise NotSent("the connection is closed")
-        if len(self._queued) >= MOST_QUEUED:
-            raise Busy(f"{MOST_QUEUED} commands wait for the server")
+        self._check_room()
         futures = [self._loop.create_future() for _ in commands]
         self._queue(commands[0] if len(commands) == 1 else b"".join(commands), futures)
         return futures
 
     def look(self, piece: bytes, count: int) -> asyncio.Future[list[Any]]:
-        """Queue packed commands that only read, `count` of them, as one piece; the
-        future of their replies, error replies among them.
+        """Queue packed commands that only read, `count` of them, as one piece.
+
+        The future is of their replies, error replies among them.
 
         Raises:
             NotSent, Busy: as `send`.
         """
-        if not self.is_open:
-            raise NotSent("the connection is closed")
-        if len(self._queued) >= MOST_QUEUED:
-            raise Busy(f"{MOST_QUEUED} commands wait for the server")
+        self._check_room()
         replies = Replies(count, self._loop)
         self._queue(piece, [replies] * count)
         return replies.future
@@ -217,11 +212,7 @@ class Connection(asyncio.Protocol):
         Raises:
             NotSent, Busy: as `send`.
         """
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            raise NotSent("the connection is closed")
-        if len(self._queued) >= MOST_QUEUED:
-            raise Busy(f"{MOST_QUEUED} commands wait for the server")
+        self._check_room()
         future = self._loop.create_future()
         self._queue(command, [future])
         return future
@@ -233,6 +224,13 @@ class Connection(asyncio.Protocol):
                 self._written[at] = outlasting = self._loop.create_future()
                 return outlasting
         return None
+
+    def _check_room(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise NotSent("the connection is closed")
+        if len(self._queued) >= MOST_QUEUED:
+            raise Busy(f"{MOST_QUEUED} commands wait for the server")
 
     def _queue(self, piece: bytes, futures: Sequence[Owed]) -> None:
         now = self._loop.time()
