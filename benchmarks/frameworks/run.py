@@ -2,8 +2,9 @@
 
     python benchmarks/frameworks/run.py [FRAMEWORK ...] [--turns 60] [--record]
 
-With --record the results are kept, and the tables in docs/frameworks/ made anew. Contestants take turns, so that a slow moment of the machine meets all of them alike; the median of the
-turns is shown, in milliseconds. Frameworks that are not installed are left out, and named.
+Contestants take turns, so that a slow moment of the machine meets all of them alike; the median of the
+turns is shown, in milliseconds. Frameworks that are not installed are left out, and named. With --record
+the results are kept, and the tables in docs/frameworks/ made anew.
 """
 
 from __future__ import annotations
