@@ -11,14 +11,15 @@ import atexit
 import concurrent.futures
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from miniagent_store.errors import WrongLoopError
 from miniagent_store.store.protocol import SessionStore
 
 T = TypeVar("T")
+END = object()
 # At exit a server that does not answer must not hold the process.
 LAST_WAIT = 5.0
 
@@ -101,6 +102,37 @@ class BackgroundLoop:
         self._thread.join(LAST_WAIT)
         if not self._thread.is_alive():
             self._loop.close()
+
+
+class DistantIterator(Generic[T]):
+    """An async iterator that is asked for its items in a background loop, one call after the other.
+
+    Who waits for an item may leave before that step has ended, and close at once.
+
+    Args:
+        source: what is iterated.
+    """
+
+    def __init__(self, source: AsyncIterator[T]) -> None:
+        self._items = source
+        self._stepping = asyncio.Lock()  # used in the background loop only
+
+    async def step(self) -> T | Any:
+        """The next item, or `END`."""
+        async with self._stepping:
+            return await anext(self._items, END)
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+        async with self._stepping:
+            await let_go(self._items)
+
+
+async def let_go(source: AsyncIterator[Any]) -> None:
+    """Close an async iterator that can be closed."""
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()
 
 
 async def _begun(work: Callable[[], Awaitable[T]]) -> T:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
 from typing import Any, TypeVar
 
-from miniagent_store.background_loop import BackgroundLoop, background_loop
+from miniagent_store.background_loop import END, BackgroundLoop, DistantIterator, background_loop, let_go
 from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import InvalidArgumentError, StoreClosedError
 from miniagent_store.factory import default_url, open_store
@@ -23,7 +22,6 @@ from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
 Work = Callable[[SessionStore], Awaitable[T]]
-_END = object()
 
 
 class StoreHandle:
@@ -99,7 +97,12 @@ class StoreHandle:
 
         For commits: whether they are stored is known before the caller goes on.
         """
-        return await to_the_end(self.run(work))
+        near = self._near()
+        if near is not None:
+            return await to_the_end(work(near))
+        loop, store = self._far()
+        # A future, not a task: a loop that ends cancels all of its tasks.
+        return await to_the_end(asyncio.wrap_future(loop.submit(lambda: work(store))))
 
     def run_blocking(self, work: Work[T]) -> T:
         """Do `work` in the background loop, and block this thread until it is done.
@@ -118,21 +121,20 @@ class StoreHandle:
         """What an async iterator of the store gives, such as ``lambda store: store.replay(id)``."""
         near = self._near()
         if near is not None:
-            async with aclosing(_generated(source(near))) as items:
+            items = source(near)
+            try:
                 async for item in items:
                     yield item
+            finally:
+                await let_go(items)
             return
         loop, store = self._far()
-        far = _generated(source(store))
-
-        async def step() -> Any:
-            return await anext(far, _END)
-
+        far = DistantIterator(source(store))
         try:
-            while (item := await asyncio.wrap_future(loop.submit(step))) is not _END:
+            while (item := await asyncio.wrap_future(loop.submit(far.step))) is not END:
                 yield item
         finally:
-            await asyncio.wrap_future(loop.submit(far.aclose))
+            await to_the_end(asyncio.wrap_future(loop.submit(far.aclose)))
 
     def background_store(self) -> SessionStore:
         """The store whose calls run in the background loop; made now if there is none."""
@@ -183,7 +185,7 @@ class StoreHandle:
             made = self._made()
             # Two threads may come at once: one of their stores is kept, and the other was not opened yet.
             store = self._distant.setdefault(loop, made)
-            if store is made:
+            if store is made and store is not self._source:
                 loop.adopt(store)
                 weakref.finalize(self, loop.release, store).atexit = False
         return loop, store
@@ -198,6 +200,8 @@ class StoreHandle:
         if self._closed:
             raise StoreClosedError("this handle of a store")
         if isinstance(self._source, Store) and self._source.closed:
+            # It is not opened again, so what was opened beside it is of no more use.
+            self._let_go()
             raise StoreClosedError
 
 
@@ -210,8 +214,3 @@ def _unpickled(
     cls: type[StoreHandle], source: StoreURL | SessionStore, options: dict[str, Any]
 ) -> StoreHandle:
     return cls(source, **options)
-
-
-async def _generated(source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
-    async for item in source:
-        yield item
