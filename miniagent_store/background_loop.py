@@ -92,10 +92,8 @@ class BackgroundLoop:
             store = self._known.get(known_as)
             if store is None:
                 store = make()
-                private = (
-                    isinstance(known_as, StoreURL) and isinstance(store, Store) and store.holds_its_data
-                )
-                if not private:
+                in_it = isinstance(store, Store) and store.holds_its_data
+                if not (in_it and isinstance(known_as, StoreURL)):
                     self._known[known_as] = store
             self._holders[store] += 1
             return store

@@ -39,8 +39,8 @@ class StoreHandle:
 
     Given a `SessionStore` that is open, calls in its own loop go straight to it. All others, and all
     calls of a handle that was given a URL, run in one background loop of the process, on connections of
-    their own that are made when they are first needed. Handles of the same URL or store share them; they are
-    closed with the last of these, or at exit. In a child after a fork they are made anew.
+    their own that are made when they are first needed. Handles of the same URL or store share them, and the
+    last one closes them, at exit at the latest. In a child after a fork they are made anew.
 
     No I/O when it is made. Pickles as URL and options, the URL's password included.
 
