@@ -314,13 +314,14 @@ class Store(SessionStore):
         *,
         expected_version: Version | None = None,
         create: bool = False,
+        kind: str = "session",
         fence: int | Lease | None = None,
         commit_id: str | None = None,
     ) -> Batch:
         return Batch(
             self._core,
             session_id,
-            create=self._core.default_create() if create else None,
+            create=self._core.default_create(kind) if create else None,
             expected=_expected(expected_version),
             fence=_fence(fence),
             commit_id=commit_id,
