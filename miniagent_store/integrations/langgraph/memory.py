@@ -45,7 +45,7 @@ class Seen:
 
 
 class Memory:
-    """The values of channels that were read or written last, up to some bytes; for any thread of the process.
+    """The values of channels that were read or written last, up to some bytes. Any thread may use it.
 
     Args:
         max_bytes: of the values.
@@ -112,7 +112,7 @@ class Memory:
 def known_list(
     blobs: Mapping[str, Blob], namespace: str, channel: str, version: Version
 ) -> KnownList | None:
-    """The list that a channel had at a version; None where it is no list, or a part of it is not in `blobs`."""
+    """The list that a channel had at a version; None: it is no list, or `blobs` lacks a part of it."""
     last = blobs.get(names.blob(namespace, channel, version))
     if not isinstance(last, Part):
         return None

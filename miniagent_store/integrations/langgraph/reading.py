@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph.checkpoint.base import SerializerProtocol
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from miniagent_store.errors import SessionDamagedError, SessionNotFoundError
 from miniagent_store.integrations.langgraph import names
@@ -87,9 +87,9 @@ class Reader:
         blobs = self.memory.blobs(self.session_id, life, wanted)
         missing = [name for name in wanted if name not in blobs]
         try:
-            snapshot, *writes = await asyncio.gather(
+            snapshot, writes = await asyncio.gather(
                 self.store.snapshot(self.session_id, logs=(), state=missing),
-                *(self._writes(row) for row in rows),
+                asyncio.gather(*(self._writes(row) for row in rows)),
             )
             blobs.update(_decoded(snapshot.state))
             if Life.at(snapshot.position) != life:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from miniagent_store.integrations.lacking import requires
 
@@ -17,10 +17,10 @@ with requires("langgraph", extra="langgraph"):
         Checkpoint,
         CheckpointMetadata,
         CheckpointTuple,
-        SerializerProtocol,
         get_checkpoint_id,
         get_checkpoint_metadata,
     )
+    from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from miniagent_store.errors import InvalidArgumentError, SessionNotFoundError
 from miniagent_store.handle import StoreHandle, handle_of
@@ -84,6 +84,12 @@ class MiniAgentSaver(BaseCheckpointSaver[str]):
     def __reduce__(self) -> tuple[Any, ...]:
         writers = "exclusive" if self._exclusive else "shared"
         return _unpickled, (type(self), self._handle, self.serde, writers, self._remembered)
+
+    def __copy__(self) -> Self:
+        # `with_allowlist` copies: what is remembered is the same for both.
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     @property
     def handle(self) -> StoreHandle:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph.checkpoint.base import WRITES_IDX_MAP, SerializerProtocol
+from langgraph.checkpoint.base import WRITES_IDX_MAP
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from miniagent_store.errors import SessionNotFoundError, VersionConflictError
 from miniagent_store.integrations.langgraph import names
