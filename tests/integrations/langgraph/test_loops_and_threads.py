@@ -1,4 +1,4 @@
-"""One saver, called from fresh loops and threads, from inside a running loop, and by name after pickling."""
+"""One saver: from fresh loops and threads, from inside a running loop, and again after pickling."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def run_both(url: str, how: str, turns: int) -> None:
     with ExitStack() as stack:
         both = [stack.enter_context(start(how, url, "thread", name, str(turns))) for name in NAMES]
         for process in both:
-            assert process.stdout is not None and process.stdin is not None
+            assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
         for process in both:
             assert process.stdin is not None
