@@ -91,7 +91,7 @@ def die_once_at(point: str, marker: Path) -> Watch:
 
 
 def main() -> None:
-    """A process of its own: ``crash URL THREAD POINT MARKER``, or ``race`` or ``fork``: ``URL THREAD NAME N``."""
+    """A process of its own: ``crash URL THREAD POINT MARKER``, ``race`` or ``fork URL THREAD NAME N``."""
     what, url, thread, *rest = sys.argv[1:]
     if what == "crash":
         point, marker = rest

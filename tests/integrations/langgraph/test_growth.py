@@ -22,7 +22,9 @@ def test_a_list_is_not_written_again_and_again(url: str) -> None:
     held = blob_bytes(saver, "thread")
     last = saver.get_tuple(config_for("thread"))
     assert last is not None
-    once = sum(len(saver.serde.dumps_typed(each)[1]) for each in last.checkpoint["channel_values"]["messages"])
+    once = sum(
+        len(saver.serde.dumps_typed(each)[1]) for each in last.checkpoint["channel_values"]["messages"]
+    )
     # Stored whole at each version it would be a hundred times as much.
     assert held < 5 * once
     saver.handle.close()
