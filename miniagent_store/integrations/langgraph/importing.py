@@ -103,14 +103,14 @@ class _Import:
     def _put(self, found: CheckpointTuple) -> tuple[Any, ...]:
         named = found.config["configurable"]
         namespace = named.get("checkpoint_ns", "")
-        parent = (found.parent_config or {}).get("configurable", {}).get("checkpoint_id")
+        parent: str | None = (found.parent_config or {}).get("configurable", {}).get("checkpoint_id")
         checkpoint = cast("dict[str, Any]", {**found.checkpoint})
         values: Mapping[str, Any] = checkpoint["channel_values"]
         versions = {
             channel: self._version(version, channel, values)
             for channel, version in checkpoint["channel_versions"].items()
         }
-        before = self._versions.get((namespace, parent), {})
+        before = self._versions.get((namespace, parent or ""), {})
         new = {channel: version for channel, version in versions.items() if before.get(channel) != version}
         checkpoint["channel_versions"] = versions
         checkpoint["versions_seen"] = {

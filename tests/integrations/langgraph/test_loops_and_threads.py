@@ -162,8 +162,8 @@ def test_a_run_that_lost_its_turn_stores_nothing(url: str) -> None:
     graph = build(saver)
 
     async def another_has_it(store: SessionStore) -> None:
-        async with store.batch("langgraph/thread", fence=1_000_000) as batch:
-            batch.state.set("turn", 1_000_000)
+        async with store.batch("langgraph/thread", fence=2**60) as batch:
+            batch.state.set("turn", 2**60)
 
     with saver.turn("thread"):
         graph.invoke(ask("first"), config_for("thread"))
