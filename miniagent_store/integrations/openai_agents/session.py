@@ -20,6 +20,7 @@ from miniagent_store.values import MESSAGES, Entry, Position
 
 with requires("openai-agents", extra="openai-agents"):
     from agents.memory import SessionSettings
+    from agents.memory.session_settings import coerce_session_settings
     from agents.run_context import RunContextWrapper
 
 RunContext = RunContextWrapper[Any]
@@ -56,10 +57,8 @@ class MiniAgentSession(CompactionHooks):
         user_id: str | Callable[[RunContext | None], str | None] | None = None,
         session_settings: SessionSettings | dict[str, Any] | None = None,
     ) -> None:
-        if isinstance(session_settings, dict):
-            session_settings = SessionSettings(**session_settings)
         self.session_id = session_id
-        self.session_settings = session_settings or SessionSettings()
+        self.session_settings = coerce_session_settings(session_settings or SessionSettings())
         self._id = join_id(session_id)
         self._handle, self._owns = handle_of(store), not isinstance(store, StoreHandle)
         self._exclusive, self._wait, self._user_id = exclusive, wait, user_id
