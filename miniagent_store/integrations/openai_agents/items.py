@@ -31,7 +31,8 @@ def as_json(item: Item) -> dict[str, Any]:
         return plain
     # Outside of the except: an error of json may quote what it could not write.
     raise EncodeError(
-        "unsupported type", detail=f"an item must be JSON ({problem}); pass what model_dump(mode='json') gives"
+        "unsupported type",
+        detail=f"an item must be JSON ({problem}); pass what model_dump(mode='json') gives",
     )
 
 

@@ -77,9 +77,7 @@ class MiniAgentSession(CompactionHooks):
 
     # The contract
 
-    async def get_items(
-        self, limit: int | None = None, *, wrapper: RunContext | None = None
-    ) -> list[Item]:
+    async def get_items(self, limit: int | None = None, *, wrapper: RunContext | None = None) -> list[Item]:
         """The latest `limit` items in order; by default as many as the settings say, else all."""
         if limit is None and self.session_settings is not None:
             limit = self.session_settings.limit

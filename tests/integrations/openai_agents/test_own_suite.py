@@ -1,4 +1,4 @@
-"""The SDK's own tests of sessions, compaction and approvals, with `agents.SQLiteSession` replaced by ours."""
+"""The SDK's own tests of sessions, compaction and approvals, with ours in the place of `SQLiteSession`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ ALL = [
     "tests/test_hitl_session_scenario.py",
     "tests/extensions/memory/test_encrypt_session.py",
 ]
+COMPACTION = "TestOpenAIResponsesCompactionSession"
 CONNECTIONS = "looks into the connections, rows or locks of SQLiteSession"
 COMMITS = "replaces the commit of SQLiteSession's connection to fail or to pause it"
 POPPING = "asks for the way of popping that EncryptedSession keeps for SQLiteSession alone"
@@ -45,8 +46,8 @@ LEFT_OUT = {
         "test_sqlite_session_post_commit_cancellation_propagates_after_known_outcome": COMMITS,
     },
     "tests/memory/test_openai_responses_compaction_session.py": {
-        "TestOpenAIResponsesCompactionSession::test_settled_pop_failure_invalidates_response_chain": COMMITS,
-        "TestOpenAIResponsesCompactionSession::test_settled_clear_failure_invalidates_response_chain": COMMITS,
+        f"{COMPACTION}::test_settled_pop_failure_invalidates_response_chain": COMMITS,
+        f"{COMPACTION}::test_settled_clear_failure_invalidates_response_chain": COMMITS,
     },
     "tests/memory/test_compaction_suffix.py": {
         "test_suffix_transaction_rolls_back_failed_insert[sqlite]": COMMITS,

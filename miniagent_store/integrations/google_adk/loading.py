@@ -1,0 +1,117 @@
+"""Records, entries and state of a store as the sessions, events and state of ADK, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from miniagent_store.errors import EncodeError
+from miniagent_store.integrations.google_adk.names import Place, values_by_key
+from miniagent_store.integrations.google_adk.shared import SharedChange
+from miniagent_store.integrations.lacking import requires
+from miniagent_store.values import MESSAGES, Session, Snapshot
+
+with requires("google-adk", extra="google-adk"):
+    from google.adk.events.event import Event
+    from google.adk.sessions.session import Session as AdkSession
+    from google.adk.sessions.state import State
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+METADATA = "google_adk"
+UPDATED, SHARED = "updated", "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Changes of state by what they change, without the prefixes; what is temporary is left out."""
+
+    app: dict[str, Any]
+    user: dict[str, Any]
+    session: dict[str, Any]
+
+    @classmethod
+    def split(cls, changes: Mapping[str, Any]) -> Delta:
+        """`changes`, whose keys carry the prefixes."""
+        delta = cls({}, {}, {})
+        for key, value in changes.items():
+            if key.startswith(State.APP_PREFIX):
+                delta.app[key.removeprefix(State.APP_PREFIX)] = value
+            elif key.startswith(State.USER_PREFIX):
+                delta.user[key.removeprefix(State.USER_PREFIX)] = value
+            elif not key.startswith(State.TEMP_PREFIX):
+                delta.session[key] = value
+        return delta
+
+    def shared(self, event_id: str) -> SharedChange | None:
+        """The part of it that sessions share; None if there is none."""
+        return SharedChange(event_id, self.app, self.user) if self.app or self.user else None
+
+
+def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """State as JSON has it.
+
+    Raises:
+        EncodeError: a value has no JSON.
+    """
+    try:
+        plain: dict[str, Any] = to_jsonable_python(dict(state))
+    except PydanticSerializationError:
+        pass
+    else:
+        return plain
+    raise EncodeError("unsupported type", detail="a value of the state of a session must be JSON")
+
+
+def plain_event(event: Event) -> dict[str, Any]:
+    """An event as ADK's own services store it."""
+    return event.model_dump(mode="json", exclude_none=True)
+
+
+def time_of(timestamp: float) -> datetime:
+    """The aware datetime of seconds since 1970."""
+    return datetime.fromtimestamp(timestamp, UTC)
+
+
+def metadata_of(place: Place, state: Mapping[str, Any], change: SharedChange | None) -> dict[str, Any]:
+    """The metadata of a new record: what is written in the very commit that makes it."""
+    mine = {**place._asdict(), "state": dict(state), "shared": change.to_value() if change else None}
+    return {METADATA: mine}
+
+
+def place_of(record: Session) -> Place | None:
+    """Which session a record is; None if it is none of ADK's."""
+    mine = record.metadata.get(METADATA)
+    return Place(mine["app"], mine["user"], mine["id"]) if mine else None
+
+
+def change_of(snapshot: Snapshot) -> SharedChange | None:
+    """The latest change of what sessions share by this one."""
+    first = snapshot.session.metadata.get(METADATA, {}).get("shared")
+    return SharedChange.from_value(snapshot.state.get(SHARED, first))
+
+
+def updated(snapshot: Snapshot) -> float:
+    """When a session was last changed, in seconds since 1970: exactly its last event's timestamp."""
+    time: float = snapshot.state.get(UPDATED, snapshot.session.created_at.timestamp())
+    return time
+
+
+def session_of(
+    place: Place, snapshot: Snapshot, app: Mapping[str, Any], user: Mapping[str, Any]
+) -> AdkSession:
+    """A session of ADK, with the events that were read and all state merged."""
+    state = dict(snapshot.session.metadata.get(METADATA, {}).get("state", {}))
+    state |= values_by_key(snapshot.state)
+    state |= {State.APP_PREFIX + key: value for key, value in app.items()}
+    state |= {State.USER_PREFIX + key: value for key, value in user.items()}
+    entries = snapshot.logs.get(MESSAGES, ())
+    return AdkSession(
+        app_name=place.app,
+        user_id=place.user,
+        id=place.id,
+        state=state,
+        events=[Event.model_validate(dict(entry.value)) for entry in entries if not entry.redacted],
+        last_update_time=updated(snapshot),
+    )

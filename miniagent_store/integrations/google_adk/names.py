@@ -1,0 +1,53 @@
+"""Where a session of ADK and the states that sessions share stand in a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from miniagent_store.ids import join_id
+from miniagent_store.values import StateItem
+
+VALUES = "v/"
+"""Prefix of the names of an agent's own values, in a session and in what sessions share."""
+
+
+class Place(NamedTuple):
+    """Which session: ids are unique for a user of an app."""
+
+    app: str
+    user: str
+    id: str
+
+    @classmethod
+    def of(cls, app: str, user: str, session_id: str | None) -> Place:
+        """A place, with blanks around the session's id taken off, as ADK's own services do."""
+        return cls(app, user, (session_id or "").strip())
+
+    @property
+    def session_id(self) -> str:
+        """The id of its record."""
+        return join_id(*self)
+
+    @property
+    def app_state_id(self) -> str:
+        """The id of the record of what all sessions of the app share."""
+        # A part more than a session's id has, so that no app or user can be named to meet it.
+        return join_id("google_adk", "state", "app", self.app)
+
+    @property
+    def user_state_id(self) -> str:
+        """The id of the record of what all sessions of the user of the app share."""
+        return join_id("google_adk", "state", "user", self.app, self.user)
+
+
+def value_name(key: str) -> str:
+    """The name under which the value of a key is stored; any text may be a key."""
+    return VALUES + (key if key.isprintable() and "%" not in key else quote(key, safe="/:"))
+
+
+def values_by_key(state: dict[str, Any] | Iterable[StateItem]) -> dict[str, Any]:
+    """The agent's values among those of a record."""
+    pairs = state.items() if isinstance(state, dict) else state
+    return {unquote(name[len(VALUES) :]): value for name, value in pairs if name.startswith(VALUES)}
