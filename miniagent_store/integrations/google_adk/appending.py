@@ -65,11 +65,7 @@ class Appending:
         try:
             new = await self._stored()
         except SessionNotFoundError:
-            missing = True
-        else:
-            missing = False
-        if missing:
-            raise AdkSessionNotFoundError(f"Session {self._place.id} not found.")
+            raise AdkSessionNotFoundError(f"Session {self._place.id} not found.") from None
         if new is None:
             raise StaleSessionError(STALE)
         return new
@@ -126,10 +122,10 @@ class Appending:
         """The record, if all that came after `mark` is this event: the reply to its commit was lost."""
         snapshot = await self._store.snapshot(self._place.session_id, last=2)
         entries = snapshot.logs[MESSAGES]
-        if not entries or dict(entries[-1].value) != self._plain:
+        if len(entries) == 0 or dict(entries[-1].value) != self._plain:
             return None
         then, now = mark.position, snapshot.position
-        before = entries[-2].seq if len(entries) > 1 else entries[-1].seq - 1
+        before = entries[0].seq if len(entries) == 2 else entries[0].seq - 1
         same = (then.incarnation, then.epoch, then.seq(MESSAGES)) == (now.incarnation, now.epoch, before)
         return snapshot.session if same else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, Hashable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 
@@ -17,7 +17,7 @@ class Line:
         self._last: dict[Hashable, Future[None]] = {}
 
     @asynccontextmanager
-    async def place(self, key: Hashable) -> AsyncIterator[None]:
+    async def place(self, key: Hashable) -> AsyncGenerator[None, None]:
         """Wait for those who came before with this key."""
         mine: Future[None] = Future()
         # So that nobody who waits for it, and is cancelled, cancels it for the others.

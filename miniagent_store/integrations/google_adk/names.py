@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from miniagent_store.ids import join_id
-from miniagent_store.values import StateItem
 
 VALUES = "v/"
 """Prefix of the names of an agent's own values, in a session and in what sessions share."""
@@ -47,7 +46,6 @@ def value_name(key: str) -> str:
     return VALUES + (key if key.isprintable() and "%" not in key else quote(key, safe="/:"))
 
 
-def values_by_key(state: dict[str, Any] | Iterable[StateItem]) -> dict[str, Any]:
+def values_by_key(state: Mapping[str, Any]) -> dict[str, Any]:
     """The agent's values among those of a record."""
-    pairs = state.items() if isinstance(state, dict) else state
-    return {unquote(name[len(VALUES) :]): value for name, value in pairs if name.startswith(VALUES)}
+    return {unquote(name[len(VALUES) :]): value for name, value in state.items() if name.startswith(VALUES)}

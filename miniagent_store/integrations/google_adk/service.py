@@ -76,10 +76,10 @@ class MiniAgentSessionService(BaseSessionService):
         return f"<MiniAgentSessionService on {self._handle.url}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_line": None}
+        return {**vars(self), "_line": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _line=Line())
+        vars(self).update(state, _line=Line())
 
     # Sessions
 

@@ -70,10 +70,10 @@ class MiniAgentSession(CompactionHooks):
         return f"<MiniAgentSession {self.session_id!r} in {self._handle.url}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_turn": None, "_known": None, "_lock": None}
+        return {**vars(self), "_turn": None, "_known": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
+        vars(self).update(state, _lock=threading.Lock())
 
     # The contract
 
