@@ -8,6 +8,7 @@ nox -s resolve          whether each extra can be installed, also beside its fra
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -44,6 +45,8 @@ OWN_REDIS = {
     "key-value": "py-key-value-aio[redis]",
     "openai-agents": "openai-agents[redis]",
     "ag2": "ag2[redis]",
+    # Only pre-releases are published; it pins redis below 7.2.1.
+    "agent-framework": "agent-framework-redis>=1.0.0b1",
     "langchain": "langchain-redis",
 }
 
@@ -74,7 +77,26 @@ def oldest(session: nox.Session, framework: str) -> None:
 @nox.session
 @nox.parametrize("framework", FRAMEWORKS)
 def resolve(session: nox.Session, framework: str) -> None:
-    """Whether `pip install 'miniagent-store[redis,NAME]'` finds the newest release."""
-    ours = f".[redis,{framework}]"
-    for beside in ([], [OWN_REDIS[framework]] if framework in OWN_REDIS else []):
-        session.run("pip", "install", "--dry-run", "--quiet", "--report", "-", ours, *beside, silent=True)
+    """Whether `pip install 'miniagent-store[redis,NAME]'` brings the newest release.
+
+    And whether it can be installed beside the framework's own Redis store.
+    """
+    package = EXTRAS[framework][0].partition(">")[0]
+    alone = _resolved(session, package)
+    found = _resolved(session, f".[redis,{framework}]")
+    session.log(f"{framework}: {package} {found[package]}, redis {found['redis']}")
+    if found[package] != alone[package]:
+        session.error(f"without us pip would install {package} {alone[package]}")
+    if framework in OWN_REDIS:
+        beside = _resolved(session, f".[redis,{framework}]", OWN_REDIS[framework])
+        session.log(f"beside {OWN_REDIS[framework]}: {package} {beside[package]}, redis {beside['redis']}")
+
+
+def _resolved(session: nox.Session, *wanted: str) -> dict[str, str]:
+    """What pip would install, by name."""
+    report = Path(session.create_tmp()) / "report.json"
+    session.run("pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--report", report, *wanted)
+    install = json.loads(report.read_text())["install"]
+    return {
+        each["metadata"]["name"].lower().replace("_", "-"): each["metadata"]["version"] for each in install
+    }
