@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from miniagent_store.errors import LockLostError
 from miniagent_store.handle import StoreHandle
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.turn import Turn
@@ -22,7 +23,17 @@ class HeldTurn:
     def __init__(self, handle: StoreHandle, session_id: str, *, wait: float) -> None:
         self._handle, self._session_id, self._wait = handle, session_id, wait
         self._turn: Turn | None = None
-        self.fence = 0
+
+    def fence(self) -> int:
+        """What goes with each commit.
+
+        Raises:
+            LockLostError: it is no longer certain that the turn is held.
+        """
+        # The number, and not the lease: commits may go through other stores of the handle.
+        if self._turn is None or self._turn.lease.lost:
+            raise LockLostError(self._session_id)
+        return self._turn.lease.fence
 
     async def take(self) -> None:
         """Wait for the turn.
@@ -47,7 +58,7 @@ class HeldTurn:
     async def _take(self, store: SessionStore) -> None:
         turn = store.turn(self._session_id, wait=self._wait, last=0, create=True)
         await turn.__aenter__()
-        self._turn, self.fence = turn, turn.lease.fence
+        self._turn = turn
 
     async def _give_back(self, store: SessionStore) -> None:
         if self._turn is not None:

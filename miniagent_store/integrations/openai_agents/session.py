@@ -225,7 +225,7 @@ class MiniAgentSession(CompactionHooks):
 
     def _batch(self, store: SessionStore, *, create: bool = False) -> Any:
         turn = self._turn
-        return store.batch(self._id, create=create, fence=turn.fence if turn else None)
+        return store.batch(self._id, create=create, fence=turn.fence() if turn else None)
 
     def _user(self, wrapper: RunContext | None) -> str | None:
         return self._user_id(wrapper) if callable(self._user_id) else self._user_id

@@ -46,7 +46,8 @@ async def test_exclusive_runs_stand_one_after_the_other(durable_url: str, turns:
         assert [turn for turn in order if turn[0] == name] == [f"{name}{n}" for n in range(1, turns + 1)]
 
 
-@pytest.mark.parametrize("turns", [3, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("turns", [3, 40])
 async def test_runs_that_are_not_exclusive_lose_nothing(durable_url: str, turns: int) -> None:
     both(durable_url, "open", turns)
     session = MiniAgentSession("open", durable_url)
