@@ -57,7 +57,7 @@ class ReadingModel(Model):
                 name="look_up",
                 arguments='{"turn": "%s"}' % turn,
             )
-        return ModelResponse(output=[output], usage=Usage(), response_id=None)
+        return ModelResponse(output=[output], usage=Usage(), response_id=f"response-{turn}")
 
     def stream_response(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
         raise NotImplementedError
