@@ -15,7 +15,7 @@ from miniagent_store.integrations.google_adk.loading import (
 )
 from miniagent_store.integrations.google_adk.marks import Mark
 from miniagent_store.integrations.google_adk.names import Place, value_name
-from miniagent_store.integrations.google_adk.shared import SharedChange, SharedState
+from miniagent_store.integrations.google_adk.shared import SharedState
 from miniagent_store.integrations.lacking import requires
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import MESSAGES
@@ -53,7 +53,7 @@ class Appending:
         self._session, self._event = session, event
         self._plain = plain_event(event)
         self._delta = Delta.split(self._plain.get("actions", {}).get("state_delta") or {})
-        self._change = self._delta.shared(event.id)
+        self._changes = self._delta.shared(event.id)
 
     async def run(self) -> bool:
         """Store the event; whether it is new in the session.
@@ -77,9 +77,8 @@ class Appending:
         if mark is None:
             return None
         if any(each.id == event.id and each == event for each in session.events[-RECENT:]):
-            if self._change is not None:
-                record = await self._store.get(self._place.session_id)
-                await self._apply(self._change, record, None)
+            record = await self._store.get(self._place.session_id)
+            await self._share(record, None)
             return False
         try:
             record = await self._commit(mark)
@@ -88,17 +87,13 @@ class Appending:
             if stored is None:
                 return None
             record = stored
-        change = self._change
         # Now, and not after what follows: if that fails, the object still shows what is stored.
         session.last_update_time = event.timestamp
-        session._storage_update_marker = str(
-            Mark(record.position, change.event_id if change else mark.shared)
-        )
+        session._storage_update_marker = str(mark.after(record.position, self._changes))
         for key, value in event.actions.state_delta.items():
             session.state[key] = value
         session.events.append(event)
-        if change is not None:
-            await self._apply(change, record, mark.shared)
+        await self._share(record, mark)
         return True
 
     async def _commit(self, mark: Mark) -> Record:
@@ -109,14 +104,17 @@ class Appending:
             for key, value in self._delta.session.items():
                 batch.state.set(value_name(key), value)
             batch.state.set(UPDATED, self._event.timestamp)
-            if self._change is not None:
-                batch.state.set(SHARED, self._change.to_value())
+            for scope, change in self._changes.items():
+                batch.state.set(SHARED[scope], change.to_value())
             batch.last_activity = time
         assert batch.result is not None
         return batch.result.session
 
-    async def _apply(self, change: SharedChange, record: Record, before: str | None) -> None:
-        await self._shared.apply(self._store, self._place, change, session_ttl=record.ttl, before=before)
+    async def _share(self, record: Record, mark: Mark | None) -> None:
+        before = mark.shared if mark else None
+        await self._shared.apply(
+            self._store, self._place, self._changes, session_ttl=record.ttl, before=before
+        )
 
     async def _stored_before(self, mark: Mark) -> Record | None:
         """The record, if all that came after `mark` is this event: the reply to its commit was lost."""
@@ -131,7 +129,9 @@ class Appending:
 
     async def _mark_of_stored(self) -> Mark | None:
         """The mark for an object that was not loaded here, if it shows what is stored; else None."""
-        snapshot = await self._store.snapshot(self._place.session_id, last=1, state=(UPDATED, SHARED))
+        snapshot = await self._store.snapshot(
+            self._place.session_id, last=1, state=(UPDATED, *SHARED.values())
+        )
         stored: list[Any] = [entry.value.get("id") for entry in snapshot.logs[MESSAGES]]
         shown = [event.id for event in self._session.events[-1:]]
         if stored != shown and updated(snapshot) > self._session.last_update_time:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from miniagent_store.errors import EncodeError
-from miniagent_store.integrations.google_adk.names import Place, values_by_key
-from miniagent_store.integrations.google_adk.shared import SharedChange
+from miniagent_store.integrations.google_adk.names import SCOPES, Place, Scope, values_by_key
+from miniagent_store.integrations.google_adk.shared import SharedChange, SharedChanges
 from miniagent_store.integrations.lacking import requires
 from miniagent_store.values import MESSAGES, Session, Snapshot
 
@@ -20,7 +20,8 @@ with requires("google-adk", extra="google-adk"):
     from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 METADATA = "google_adk"
-UPDATED, SHARED = "updated", "shared"
+UPDATED = "updated"
+SHARED: dict[Scope, str] = {"app": "shared/app", "user": "shared/user"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,10 @@ class Delta:
                 delta.session[key] = value
         return delta
 
-    def shared(self, event_id: str) -> SharedChange | None:
-        """The part of it that sessions share; None if there is none."""
-        return SharedChange(event_id, self.app, self.user) if self.app or self.user else None
+    def shared(self, event_id: str) -> SharedChanges:
+        """The parts of it that sessions share."""
+        parts: dict[Scope, dict[str, Any]] = {"app": self.app, "user": self.user}
+        return {scope: SharedChange(event_id, values) for scope, values in parts.items() if values}
 
 
 def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,10 +76,10 @@ def time_of(timestamp: float) -> datetime:
     return datetime.fromtimestamp(timestamp, UTC)
 
 
-def metadata_of(place: Place, state: Mapping[str, Any], change: SharedChange | None) -> dict[str, Any]:
+def metadata_of(place: Place, state: Mapping[str, Any], changes: SharedChanges) -> dict[str, Any]:
     """The metadata of a new record: what is written in the very commit that makes it."""
-    mine = {**place._asdict(), "state": dict(state), "shared": change.to_value() if change else None}
-    return {METADATA: mine}
+    shared = {scope: change.to_value() for scope, change in changes.items()}
+    return {METADATA: {**place._asdict(), "state": dict(state), "shared": shared}}
 
 
 def place_of(record: Session) -> Place | None:
@@ -86,10 +88,13 @@ def place_of(record: Session) -> Place | None:
     return Place(mine["app"], mine["user"], mine["id"]) if mine else None
 
 
-def change_of(snapshot: Snapshot) -> SharedChange | None:
-    """The latest change of what sessions share by this one."""
-    first = snapshot.session.metadata.get(METADATA, {}).get("shared")
-    return SharedChange.from_value(snapshot.state.get(SHARED, first))
+def changes_of(snapshot: Snapshot) -> SharedChanges:
+    """The latest changes of what sessions share by this one."""
+    at_first = snapshot.session.metadata.get(METADATA, {}).get("shared", {})
+    found: dict[Scope, Any] = {
+        scope: snapshot.state.get(SHARED[scope], at_first.get(scope)) for scope in SCOPES
+    }
+    return {scope: SharedChange.from_value(value) for scope, value in found.items() if value is not None}
 
 
 def updated(snapshot: Snapshot) -> float:
@@ -98,14 +103,12 @@ def updated(snapshot: Snapshot) -> float:
     return time
 
 
-def session_of(
-    place: Place, snapshot: Snapshot, app: Mapping[str, Any], user: Mapping[str, Any]
-) -> AdkSession:
+def session_of(place: Place, snapshot: Snapshot, shared: Mapping[Scope, Mapping[str, Any]]) -> AdkSession:
     """A session of ADK, with the events that were read and all state merged."""
     state = dict(snapshot.session.metadata.get(METADATA, {}).get("state", {}))
     state |= values_by_key(snapshot.state)
-    state |= {State.APP_PREFIX + key: value for key, value in app.items()}
-    state |= {State.USER_PREFIX + key: value for key, value in user.items()}
+    state |= {State.APP_PREFIX + key: value for key, value in shared["app"].items()}
+    state |= {State.USER_PREFIX + key: value for key, value in shared["user"].items()}
     entries = snapshot.logs.get(MESSAGES, ())
     return AdkSession(
         app_name=place.app,

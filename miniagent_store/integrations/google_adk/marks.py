@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import json
+from dataclasses import dataclass
 
-from miniagent_store.integrations.google_adk.loading import change_of
+from miniagent_store.integrations.google_adk.loading import changes_of
+from miniagent_store.integrations.google_adk.names import Scope
+from miniagent_store.integrations.google_adk.shared import SharedChanges
 from miniagent_store.values import Position, Snapshot
 
 
-class Mark(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Mark:
     """Where a session stood when it was loaded or last appended to.
 
     Attributes:
         position: of its record.
-        shared: the latest event of it that changed what sessions share.
+        shared: its latest events that changed what sessions share.
     """
 
     position: Position
-    shared: str | None
+    shared: dict[Scope, str]
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Mark:
         """The mark of what was just read."""
-        change = change_of(snapshot)
-        return cls(snapshot.position, change.event_id if change else None)
+        return cls(snapshot.position, {}).after(snapshot.position, changes_of(snapshot))
+
+    def after(self, position: Position, changes: SharedChanges) -> Mark:
+        """The mark after a commit."""
+        latest: dict[Scope, str] = {scope: change.event_id for scope, change in changes.items()}
+        return Mark(position, self.shared | latest)
 
     @classmethod
     def parse(cls, text: str | None) -> Mark | None:
         """The mark that `str()` wrote; None for none."""
         if text is None:
             return None
-        position, _, shared = text.partition(".")
-        return cls(Position.parse(position), shared or None)
+        position, shared = json.loads(text)
+        return cls(Position.parse(position), shared)
 
     def __str__(self) -> str:
-        return f"{self.position}.{self.shared or ''}"
+        return json.dumps([str(self.position), self.shared], sort_keys=True)

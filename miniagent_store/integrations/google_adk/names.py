@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote, unquote
 
 from miniagent_store.ids import join_id
 
+Scope: TypeAlias = Literal["app", "user"]
+SCOPES: tuple[Scope, ...] = ("app", "user")
 VALUES = "v/"
 """Prefix of the names of an agent's own values, in a session and in what sessions share."""
 
@@ -29,16 +31,11 @@ class Place(NamedTuple):
         """The id of its record."""
         return join_id(*self)
 
-    @property
-    def app_state_id(self) -> str:
-        """The id of the record of what all sessions of the app share."""
+    def shared_id(self, scope: Scope) -> str:
+        """The id of the record of what all sessions of the app share, or all of the user of the app."""
         # A part more than a session's id has, so that no app or user can be named to meet it.
-        return join_id("google_adk", "state", "app", self.app)
-
-    @property
-    def user_state_id(self) -> str:
-        """The id of the record of what all sessions of the user of the app share."""
-        return join_id("google_adk", "state", "user", self.app, self.user)
+        parts = (self.app,) if scope == "app" else (self.app, self.user)
+        return join_id("google_adk", "state", scope, *parts)
 
 
 def value_name(key: str) -> str:

@@ -16,7 +16,7 @@ from miniagent_store.integrations.google_adk.lining_up import Line
 from miniagent_store.integrations.google_adk.loading import (
     SHARED,
     Delta,
-    change_of,
+    changes_of,
     metadata_of,
     place_of,
     plain_state,
@@ -24,7 +24,7 @@ from miniagent_store.integrations.google_adk.loading import (
     time_of,
 )
 from miniagent_store.integrations.google_adk.marks import Mark
-from miniagent_store.integrations.google_adk.names import Place
+from miniagent_store.integrations.google_adk.names import Place, Scope
 from miniagent_store.integrations.google_adk.shared import SharedState
 from miniagent_store.integrations.lacking import requires
 from miniagent_store.options import TTL
@@ -100,7 +100,7 @@ class MiniAgentSessionService(BaseSessionService):
         place = Place.of(app_name, user_id, session_id)
         place = place if place.id else place._replace(id=str(uuid.uuid4()))
         delta = Delta.split(plain_state(state or {}))
-        change = delta.shared(uuid.uuid4().hex)
+        changes = delta.shared(uuid.uuid4().hex)
 
         async def create(store: SessionStore) -> Session | None:
             try:
@@ -108,12 +108,11 @@ class MiniAgentSessionService(BaseSessionService):
                     place.session_id,
                     user_id=join_id(place.user),
                     agent=join_id(place.app),
-                    metadata=metadata_of(place, delta.session, change),
+                    metadata=metadata_of(place, delta.session, changes),
                 )
             except SessionExistsError:
                 return None
-            if change is not None:
-                await self._shared.apply(store, place, change, session_ttl=record.ttl)
+            await self._shared.apply(store, place, changes, session_ttl=record.ttl)
             return _loaded(place, Snapshot(record, {}, {}), await self._shared.read(store, place))
 
         session = await self._handle.run_to_end(create)
@@ -146,7 +145,8 @@ class MiniAgentSessionService(BaseSessionService):
                 )
             except SessionNotFoundError:
                 return None
-            if await self._repair(store, place, snapshot):
+            changes, ttl = changes_of(snapshot), snapshot.session.ttl
+            if await self._shared.repair(store, place, changes, session_ttl=ttl):
                 shared = await self._shared.read(store, place)
             return _loaded(place, snapshot, shared)
 
@@ -181,21 +181,20 @@ class MiniAgentSessionService(BaseSessionService):
 
         async def delete(store: SessionStore) -> None:
             try:
-                snapshot = await store.snapshot(place.session_id, logs=(), state=(SHARED,))
+                snapshot = await store.snapshot(place.session_id, logs=(), state=SHARED.values())
             except SessionNotFoundError:
                 return
-            await self._repair(store, place, snapshot)
+            changes, ttl = changes_of(snapshot), snapshot.session.ttl
+            await self._shared.repair(store, place, changes, session_ttl=ttl)
             await store.delete(place.session_id)
-            change = change_of(snapshot)
-            if change is not None:
-                await self._shared.forget(store, place, change)
+            await self._shared.forget(store, place, changes)
 
         await self._handle.run_to_end(delete)
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """What all sessions of a user share, without the prefix ``user:``."""
         place = Place.of(app_name, user_id, None)
-        return await self._handle.run(lambda store: self._shared.read_one(store, place.user_state_id))
+        return await self._handle.run(lambda store: self._shared.read_one(store, place, "user"))
 
     # Events
 
@@ -221,24 +220,14 @@ class MiniAgentSessionService(BaseSessionService):
     async def flush(self) -> None:
         """Nothing is held back, so nothing is to be done."""
 
-    # What sessions share
-
-    async def _repair(self, store: SessionStore, place: Place, snapshot: Snapshot) -> bool:
-        """Apply what a process that died has left out; whether there was something."""
-        change = change_of(snapshot)
-        if change is None or await self._shared.applied(store, place, change):
-            return False
-        await self._shared.apply(store, place, change, session_ttl=snapshot.session.ttl)
-        return True
-
     async def _read_states(self, store: SessionStore, app_name: str, places: list[Place]) -> list[Session]:
-        app = await self._shared.read_one(store, Place.of(app_name, "", None).app_state_id)
+        app = await self._shared.read_one(store, Place.of(app_name, "", None), "app")
         users: dict[str, dict[str, Any]] = {}
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def read_user(place: Place) -> None:
             async with limit:
-                users[place.user] = await self._shared.read_one(store, place.user_state_id)
+                users[place.user] = await self._shared.read_one(store, place, "user")
 
         async def read_session(place: Place) -> Session | None:
             async with limit:
@@ -246,7 +235,7 @@ class MiniAgentSessionService(BaseSessionService):
                     snapshot = await store.snapshot(place.session_id, logs=(), state=True)
                 except SessionNotFoundError:
                     return None
-            return _loaded(place, snapshot, (app, users[place.user]))
+            return _loaded(place, snapshot, {"app": app, "user": users[place.user]})
 
         await asyncio.gather(*map(read_user, {place.user: place for place in places}.values()))
         found = await asyncio.gather(*map(read_session, places))
@@ -268,7 +257,7 @@ class MiniAgentSessionService(BaseSessionService):
         await self.close()
 
 
-def _loaded(place: Place, snapshot: Snapshot, shared: tuple[dict[str, Any], dict[str, Any]]) -> Session:
-    session = session_of(place, snapshot, *shared)
+def _loaded(place: Place, snapshot: Snapshot, shared: dict[Scope, dict[str, Any]]) -> Session:
+    session = session_of(place, snapshot, shared)
     session._storage_update_marker = str(Mark.of(snapshot))
     return session

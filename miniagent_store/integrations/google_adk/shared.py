@@ -1,8 +1,8 @@
 """What sessions share: the state of an app, and of a user of an app.
 
-It stands in records of its own, so it cannot change in the same commit as the session whose event changed
-it. The session's commit keeps the change too, until a later one takes its place. If the process dies
-between the two, whoever loads the session next applies it. That an event's change is applied once, and not
+Each stands in a record of its own, so it cannot change in the same commit as the session whose event
+changed it. The session's commit keeps the change too, until a later one takes its place. If the process
+dies between the two, whoever loads the session next applies it. That a change is applied once, and not
 again after a later one, a mark in the record holds: it is set in the same commit as the values.
 """
 
@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from miniagent_store.errors import SessionNotFoundError, VersionConflictError
-from miniagent_store.integrations.google_adk.names import VALUES, Place, value_name, values_by_key
+from miniagent_store.integrations.google_adk.names import (
+    SCOPES,
+    VALUES,
+    Place,
+    Scope,
+    value_name,
+    values_by_key,
+)
 from miniagent_store.options import TTL
 from miniagent_store.store.protocol import SessionStore
 
@@ -25,49 +32,48 @@ REPLACED_MARK_TTL = 3600
 
 @dataclass(frozen=True, slots=True)
 class SharedChange:
-    """A change of what sessions share, by one event of a session.
+    """What one event of a session changes of the state of its app or user.
 
     Attributes:
         event_id: of the event; what makes it be applied once.
-        app: new values of the app's state.
-        user: new values of the user's state.
+        values: the new values.
     """
 
     event_id: str
-    app: Mapping[str, Any]
-    user: Mapping[str, Any]
+    values: Mapping[str, Any]
 
     def to_value(self) -> dict[str, Any]:
         """As it is kept in the session."""
-        return {"event": self.event_id, "app": dict(self.app), "user": dict(self.user)}
+        return {"event": self.event_id, "values": dict(self.values)}
 
     @classmethod
-    def from_value(cls, value: Mapping[str, Any] | None) -> SharedChange | None:
-        """What a session keeps; None for none."""
-        return None if value is None else cls(value["event"], value["app"], value["user"])
+    def from_value(cls, value: Mapping[str, Any]) -> SharedChange:
+        """What a session keeps."""
+        return cls(value["event"], value["values"])
+
+
+SharedChanges = dict[Scope, SharedChange]
 
 
 class SharedState:
     """Reads and changes what sessions share.
 
     Args:
-        ttl: after how many seconds without a change it expires; None for never.
+        ttl: after how long without a change it expires; None for never.
     """
 
     def __init__(self, ttl: TTL | None) -> None:
         self._ttl = ttl
 
-    async def read(self, store: SessionStore, place: Place) -> tuple[dict[str, Any], dict[str, Any]]:
+    async def read(self, store: SessionStore, place: Place) -> dict[Scope, dict[str, Any]]:
         """The values of the app and those of the user."""
-        app, user = await asyncio.gather(
-            self.read_one(store, place.app_state_id), self.read_one(store, place.user_state_id)
-        )
-        return app, user
+        found = await asyncio.gather(*(self.read_one(store, place, scope) for scope in SCOPES))
+        return dict(zip(SCOPES, found, strict=True))
 
-    async def read_one(self, store: SessionStore, record_id: str) -> dict[str, Any]:
+    async def read_one(self, store: SessionStore, place: Place, scope: Scope) -> dict[str, Any]:
         """The values of one of them."""
         try:
-            snapshot = await store.snapshot(record_id, logs=(), state=VALUES)
+            snapshot = await store.snapshot(place.shared_id(scope), logs=(), state=VALUES)
         except SessionNotFoundError:
             return {}
         return values_by_key(snapshot.state)
@@ -76,78 +82,77 @@ class SharedState:
         self,
         store: SessionStore,
         place: Place,
-        change: SharedChange,
+        changes: SharedChanges,
         *,
         session_ttl: float | None,
-        before: str | None = None,
+        before: Mapping[Scope, str] | None = None,
     ) -> None:
-        """Apply a change, unless it was.
+        """Apply changes, but those that were.
 
         Args:
             store: the store.
             place: the session.
-            change: what its event changes.
+            changes: what its event changes.
             session_ttl: seconds after which the session expires, None for never.
-            before: the event of the session whose change was applied before.
+            before: the events of the session whose changes were applied before.
         """
+        # A mark is kept as long as the session can be loaded, and a while more.
+        mark_ttl = None if session_ttl is None else 2 * session_ttl
         await asyncio.gather(
-            self._apply_one(store, place.app_state_id, change.event_id, change.app, session_ttl, before),
-            self._apply_one(store, place.user_state_id, change.event_id, change.user, session_ttl, before),
-        )
-
-    async def applied(self, store: SessionStore, place: Place, change: SharedChange) -> bool:
-        """Whether a change was applied."""
-        mark = _mark(change.event_id)
-
-        async def marked(record_id: str, values: Mapping[str, Any]) -> bool:
-            if not values:
-                return True
-            try:
-                return await store.state(record_id).item(mark) is not None
-            except SessionNotFoundError:
-                return False
-
-        return all(
-            await asyncio.gather(
-                marked(place.app_state_id, change.app), marked(place.user_state_id, change.user)
+            *(
+                self._apply_one(store, place.shared_id(scope), change, mark_ttl, (before or {}).get(scope))
+                for scope, change in changes.items()
             )
         )
 
-    async def forget(self, store: SessionStore, place: Place, change: SharedChange) -> None:
+    async def repair(
+        self, store: SessionStore, place: Place, changes: SharedChanges, *, session_ttl: float | None
+    ) -> bool:
+        """Apply what a process that died has left out; whether there was something."""
+        missing: SharedChanges = {
+            scope: change
+            for scope, change in changes.items()
+            if not await self._was_applied(store, place.shared_id(scope), change)
+        }
+        await self.apply(store, place, missing, session_ttl=session_ttl)
+        return bool(missing)
+
+    async def forget(self, store: SessionStore, place: Place, changes: SharedChanges) -> None:
         """Remove the marks of a session that is no more."""
-        for record_id, values in ((place.app_state_id, change.app), (place.user_state_id, change.user)):
-            if values:
-                try:
-                    await store.state(record_id).delete(_mark(change.event_id))
-                except SessionNotFoundError:
-                    continue
+        for scope, change in changes.items():
+            try:
+                await store.state(place.shared_id(scope)).delete(_mark(change.event_id))
+            except SessionNotFoundError:
+                continue
 
     async def _apply_one(
         self,
         store: SessionStore,
         record_id: str,
-        event_id: str,
-        values: Mapping[str, Any],
-        session_ttl: float | None,
+        change: SharedChange,
+        mark_ttl: float | None,
         before: str | None,
     ) -> None:
-        if not values:
-            return
         while True:
             try:
                 async with store.batch(record_id) as batch:
-                    # Kept as long as the session can be loaded, and a while more.
-                    mark_ttl = None if session_ttl is None else 2 * session_ttl
-                    batch.state.set_if_absent(_mark(event_id), True, ttl=mark_ttl, required=True)
-                    for key, value in values.items():
+                    batch.state.set_if_absent(_mark(change.event_id), True, ttl=mark_ttl, required=True)
+                    for key, value in change.values.items():
                         batch.state.set(value_name(key), value)
                     if before is not None:
                         batch.state.set(_mark(before), True, ttl=REPLACED_MARK_TTL)
                 return
             except VersionConflictError:
+                # The mark is there: someone else was faster.
                 return
             except SessionNotFoundError:
                 await store.create(record_id, kind=KIND, ttl=self._ttl, exist_ok=True)
+
+    async def _was_applied(self, store: SessionStore, record_id: str, change: SharedChange) -> bool:
+        try:
+            return await store.state(record_id).item(_mark(change.event_id)) is not None
+        except SessionNotFoundError:
+            return False
 
 
 def _mark(event_id: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from miniagent_store.integrations.google_adk import MiniAgentSessionService
 
-# ADK warns of what it offers as experimental, such as the resuming of a run, and its libraries of their own.
+# ADK warns of what is experimental, such as the resuming of a run, and its libraries of their own.
 IGNORED = (
     r"ignore:\[EXPERIMENTAL\]:UserWarning",
     "ignore::DeprecationWarning:google",

@@ -105,9 +105,7 @@ async def contend(service: BaseSessionService, session_id: str, name: str, turns
         while True:
             said = types.Content(role="user", parts=[types.Part(text=f"turn {name}{number}")])
             try:
-                async for event in runner.run_async(
-                    user_id=USER, session_id=session_id, new_message=said
-                ):
+                async for event in runner.run_async(user_id=USER, session_id=session_id, new_message=said):
                     stored.append(event.id)
             except StaleSessionError:
                 conflicts += 1

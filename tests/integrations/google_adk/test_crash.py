@@ -67,7 +67,7 @@ async def test_shared_state_of_a_process_that_died_in_between(url: str) -> None:
             async def die(*_: Any) -> None:
                 raise KeyboardInterrupt
 
-            appending._apply = die  # type: ignore[method-assign]
+            appending._share = die  # type: ignore[method-assign]
             with pytest.raises(KeyboardInterrupt):
                 await appending.run()
             assert await service.get_user_state(app_name=APP, user_id=USER) == (

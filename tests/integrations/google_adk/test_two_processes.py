@@ -20,7 +20,18 @@ async def test_no_turn_is_torn_and_no_event_lost(durable_url: str, turns: int) -
         await load(service, "shared")
         started = [
             subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", module, durable_url, "shared", name, str(turns), "contend"],
+                [
+                    sys.executable,
+                    "-W",
+                    "ignore",
+                    "-m",
+                    module,
+                    durable_url,
+                    "shared",
+                    name,
+                    str(turns),
+                    "contend",
+                ],
                 stdout=subprocess.PIPE,
                 text=True,
             )
@@ -32,7 +43,9 @@ async def test_no_turn_is_torn_and_no_event_lost(durable_url: str, turns: int) -
     stored = [event.id for event in session.events]
     for each in told:
         assert [event_id for event_id in stored if event_id in set(each["stored"])] == each["stored"]
-    blocks = [(run, list(events)) for run, events in groupby(session.events, lambda event: event.invocation_id)]
+    blocks = [
+        (run, list(events)) for run, events in groupby(session.events, lambda event: event.invocation_id)
+    ]
     assert len({run for run, _ in blocks}) == len(blocks)
     whole = [events for _, events in blocks if len(events) == 5]
     assert len(whole) == 2 * turns

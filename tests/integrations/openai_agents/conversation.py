@@ -1,13 +1,14 @@
 """Turns with a call of a tool, by the SDK's runner and a model that reads its answers off its input.
 
-As a program: ``python -m tests.integrations.openai_agents.conversation URL SESSION NAME TURNS [POINT]`` holds
-a conversation, and kills itself at a point such as "tool 3", "call 3" (the model asked first) or
-"answer 3" (the model asked after the tool).
+As a program: ``python -m tests.integrations.openai_agents.conversation URL SESSION NAME TURNS [POINT]``
+holds a conversation, and kills itself at a point such as "tool t3", "call t3" (the model asked first) or
+"answer t3" (the model asked after the tool).
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -55,7 +56,7 @@ class ReadingModel(Model):
                 type="function_call",
                 call_id=f"call-{turn}",
                 name="look_up",
-                arguments='{"turn": "%s"}' % turn,
+                arguments=json.dumps({"turn": turn}),
             )
         return ModelResponse(output=[output], usage=Usage(), response_id=f"response-{turn}")
 
@@ -86,7 +87,9 @@ async def resume(session: MiniAgentSession, name: str, turns: int) -> None:
         await take_turn(session, f"{name}{number}")
 
 
-async def main(url: str, session_id: str, name: str, turns: str, point: str = "", exclusive: str = "") -> None:
+async def main(
+    url: str, session_id: str, name: str, turns: str, point: str = "", exclusive: str = ""
+) -> None:
     os.environ["KILL_AT"] = point
     session = MiniAgentSession(session_id, url, exclusive=bool(exclusive), wait=60)
     for number in range(1, int(turns) + 1):

@@ -121,7 +121,8 @@ async def test_nothing_is_replaced_outside_of_an_exclusive_run(store: SessionSto
 async def test_a_subclass_may_store_items_in_its_own_way(store: SessionStore) -> None:
     class Shouting(MiniAgentSession):
         async def add_items(self, items: Any, **more: Any) -> None:
-            await super().add_items([{**item, "content": item["content"].upper()} for item in items], **more)
+            loud = [{**item, "content": item["content"].upper()} for item in items]
+            await super().add_items(loud, **more)
 
     session = Shouting("s", store)
     assert await session._get_compaction_snapshot(3) is None

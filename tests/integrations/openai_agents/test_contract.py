@@ -23,9 +23,9 @@ ITEMS: list[dict[str, Any]] = [
 ]
 AWKWARD = [
     "émoji 🎉 and 中文, \u200b, \u2028",
-    'quotes " and \' and \\ and \n\r\t',
+    "quotes \" and ' and \\ and \n\r\t",
     "NULL; DROP TABLE agent_messages; --",
-    "{\"role\": \"user\"}",
+    '{"role": "user"}',
     "%s {braces} $t __enc__",
     "\x00\x07\x1b",
     "",
@@ -95,7 +95,8 @@ async def test_limits(session: MiniAgentSession) -> None:
 
 async def test_settings_of_the_constructor(url: str) -> None:
     assert MiniAgentSession("s", url).session_settings == SessionSettings()
-    assert MiniAgentSession("s", url, session_settings={"limit": 3}).session_settings == SessionSettings(limit=3)
+    three = SessionSettings(limit=3)
+    assert MiniAgentSession("s", url, session_settings={"limit": 3}).session_settings == three
     with pytest.raises(TypeError, match="limitt"):
         MiniAgentSession("s", url, session_settings={"limitt": 3})
 
