@@ -45,13 +45,15 @@ def events() -> list[Event]:
 
 def contestants(places: Places) -> list[Contestant]:
     @asynccontextmanager
-    async def ours(history: int, url: str, config: GetSessionConfig | None = None) -> AsyncIterator[Turn]:
-        async with open_store(url, namespace=f"adk-{history}-{config is None}") as store:
-            service = MiniAgentSessionService(store)
+    async def ours(
+        history: int, url: str, config: GetSessionConfig | None = None, keep: int = 0
+    ) -> AsyncIterator[Turn]:
+        async with open_store(url, namespace=f"adk-{history}-{config is None}-{keep}") as store:
+            service = MiniAgentSessionService(store, keep_events_of=keep)
             await service.create_session(**NAMES)
-            turns = (history + 3) // 4
-            plain = [event.model_dump(mode="json", exclude_none=True) for _ in range(turns) for event in events()]
-            await store.append("app/ada/s", *plain[:history])
+            made = [event for _ in range((history + 3) // 4) for event in events()][:history]
+            plain = [event.model_dump(mode="json", exclude_none=True) for event in made]
+            await store.append("app/ada/s", *plain)
             yield turns_of(service, config)
 
     @asynccontextmanager
@@ -79,6 +81,8 @@ def contestants(places: Places) -> list[Contestant]:
         Contestant("SqliteSessionService", their_sqlite),
         Contestant("DatabaseSessionService, SQLite", their_database),
         Contestant("ours, Redis", lambda history: ours(history, places.redis)),
+        Contestant("ours, SQLite, events kept", lambda history: ours(history, places.sqlite, keep=1)),
+        Contestant("ours, Redis, events kept", lambda history: ours(history, places.redis, keep=1)),
         Contestant("ours, SQLite, num_recent_events=50", lambda history: ours(history, places.sqlite, FEW)),
         Contestant("SqliteSessionService, 50", lambda history: their_sqlite(history, FEW)),
         Contestant("DatabaseSessionService, SQLite, 50", lambda history: their_database(history, FEW)),

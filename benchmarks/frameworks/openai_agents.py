@@ -19,7 +19,8 @@ TOOL: Any = [
     {"type": "function_call", "call_id": "c", "name": "weather", "arguments": '{"city": "Paris"}'},
     {"type": "function_call_output", "call_id": "c", "output": "sunny, 21 degrees, a light wind"},
 ]
-ANSWER: Any = [{"role": "assistant", "content": [{"type": "output_text", "text": "It is sunny in Paris. " * 8}]}]
+SAID = {"type": "output_text", "text": "It is sunny in Paris. " * 8}
+ANSWER: Any = [{"role": "assistant", "content": [SAID]}]
 FEW = SessionSettings(limit=50)
 
 

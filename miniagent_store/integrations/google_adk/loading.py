@@ -11,7 +11,7 @@ from miniagent_store.errors import EncodeError
 from miniagent_store.integrations.google_adk.names import SCOPES, Place, Scope, values_by_key
 from miniagent_store.integrations.google_adk.shared import SharedChange, SharedChanges
 from miniagent_store.integrations.lacking import requires
-from miniagent_store.values import MESSAGES, Session, Snapshot
+from miniagent_store.values import MESSAGES, Entry, Session, Snapshot
 
 with requires("google-adk", extra="google-adk"):
     from google.adk.events.event import Event
@@ -103,18 +103,34 @@ def updated(snapshot: Snapshot) -> float:
     return time
 
 
-def session_of(place: Place, snapshot: Snapshot, shared: Mapping[Scope, Mapping[str, Any]]) -> AdkSession:
-    """A session of ADK, with the events that were read and all state merged."""
+def event_of(entry: Entry) -> Event:
+    """The event that an entry holds."""
+    return Event.model_validate(dict(entry.value))
+
+
+def events_of(snapshot: Snapshot) -> list[Event]:
+    """The events that were read."""
+    return [event_of(entry) for entry in snapshot.logs.get(MESSAGES, ()) if not entry.redacted]
+
+
+def session_of(
+    place: Place,
+    snapshot: Snapshot,
+    shared: Mapping[Scope, Mapping[str, Any]],
+    events: list[Event] | None = None,
+) -> AdkSession:
+    """A session of ADK with all its state merged, and the events that were read unless others are given."""
     state = dict(snapshot.session.metadata.get(METADATA, {}).get("state", {}))
     state |= values_by_key(snapshot.state)
     state |= {State.APP_PREFIX + key: value for key, value in shared["app"].items()}
     state |= {State.USER_PREFIX + key: value for key, value in shared["user"].items()}
-    entries = snapshot.logs.get(MESSAGES, ())
-    return AdkSession(
+    session = AdkSession(
         app_name=place.app,
         user_id=place.user,
         id=place.id,
         state=state,
-        events=[Event.model_validate(dict(entry.value)) for entry in entries if not entry.redacted],
         last_update_time=updated(snapshot),
     )
+    # Not by the constructor, which would look at each once more.
+    session.events = events_of(snapshot) if events is None else events
+    return session

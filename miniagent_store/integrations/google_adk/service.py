@@ -12,6 +12,7 @@ from miniagent_store.errors import SessionExistsError, SessionNotFoundError
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.ids import join_id
 from miniagent_store.integrations.google_adk.appending import Appending
+from miniagent_store.integrations.google_adk.keeping import Kept, KeptEvents
 from miniagent_store.integrations.google_adk.lining_up import Line
 from miniagent_store.integrations.google_adk.loading import (
     SHARED,
@@ -58,6 +59,9 @@ class MiniAgentSessionService(BaseSessionService):
 
     Args:
         store: a URL, a `SessionStore` or a `StoreHandle`.
+        keep_events_of: of how many sessions, the latest ones loaded, this process keeps the events, so that
+            loading one again reads and builds only what is new. Sessions that are loaded then share their
+            `Event` objects, which must not be changed. 0, none, by default.
         shared_state_ttl: of `app:` and `user:` state, in seconds or as "30d", counted from its last
             change; never by default. A session's own TTL is the store's.
     """
@@ -66,20 +70,22 @@ class MiniAgentSessionService(BaseSessionService):
         self,
         store: str | StoreURL | SessionStore | StoreHandle | None = None,
         *,
+        keep_events_of: int = 0,
         shared_state_ttl: TTL | None = None,
     ) -> None:
         self._handle, self._owns = handle_of(store), not isinstance(store, StoreHandle)
         self._shared = SharedState(shared_state_ttl)
+        self._kept = KeptEvents(keep_events_of)
         self._line = Line()
 
     def __repr__(self) -> str:
         return f"<MiniAgentSessionService on {self._handle.url}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_line": None}
+        return {**vars(self), "_line": None, "_kept": self._kept.limit}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _line=Line())
+        vars(self).update(state, _line=Line(), _kept=KeptEvents(state["_kept"]))
 
     # Sessions
 
@@ -137,18 +143,32 @@ class MiniAgentSessionService(BaseSessionService):
         # Entries know their time in milliseconds.
         after_time = None if after is None else time_of(math.floor(after * 1000) / 1000)
 
+        keeping = self._kept.limit > 0 and last is None and after is None
+        known = self._kept.get(place) if keeping else None
+
         async def get(store: SessionStore) -> Session | None:
             try:
                 snapshot, shared = await asyncio.gather(
-                    store.snapshot(place.session_id, last=last, after_time=after_time, state=True),
+                    store.snapshot(
+                        place.session_id,
+                        last=last,
+                        after=known.position if known else None,
+                        after_time=after_time,
+                        state=True,
+                    ),
                     self._shared.read(store, place),
                 )
             except SessionNotFoundError:
+                self._kept.drop(place)
                 return None
             changes, ttl = changes_of(snapshot), snapshot.session.ttl
             if await self._shared.repair(store, place, changes, session_ttl=ttl):
                 shared = await self._shared.read(store, place)
-            return _loaded(place, snapshot, shared)
+            if not keeping:
+                return _loaded(place, snapshot, shared)
+            kept = (known or Kept(snapshot.position)).after(snapshot)
+            self._kept.put(place, kept)
+            return _loaded(place, snapshot, shared, [*kept.events])
 
         session = await self._handle.run_to_end(get)
         if session is not None and after is not None:
@@ -187,6 +207,7 @@ class MiniAgentSessionService(BaseSessionService):
             changes, ttl = changes_of(snapshot), snapshot.session.ttl
             await self._shared.repair(store, place, changes, session_ttl=ttl)
             await store.delete(place.session_id)
+            self._kept.drop(place)
             await self._shared.forget(store, place, changes)
 
         await self._handle.run_to_end(delete)
@@ -257,7 +278,12 @@ class MiniAgentSessionService(BaseSessionService):
         await self.close()
 
 
-def _loaded(place: Place, snapshot: Snapshot, shared: dict[Scope, dict[str, Any]]) -> Session:
-    session = session_of(place, snapshot, shared)
+def _loaded(
+    place: Place,
+    snapshot: Snapshot,
+    shared: dict[Scope, dict[str, Any]],
+    events: list[Event] | None = None,
+) -> Session:
+    session = session_of(place, snapshot, shared, events)
     session._storage_update_marker = str(Mark.of(snapshot))
     return session

@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.filterwarnings(each))
 
 
-@pytest.fixture
-async def service(url: str) -> AsyncIterator[MiniAgentSessionService]:
-    async with MiniAgentSessionService(url) as service:
+@pytest.fixture(params=[0, 2], ids=["", "kept"])
+async def service(url: str, request: pytest.FixtureRequest) -> AsyncIterator[MiniAgentSessionService]:
+    async with MiniAgentSessionService(url, keep_events_of=request.param) as service:
         yield service

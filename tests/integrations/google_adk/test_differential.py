@@ -117,7 +117,7 @@ class Program:
 async def run(url: str, programs: range, steps: int) -> None:
     for seed in programs:
         named = StoreURL.parse(url).with_options(namespace=uuid.uuid4().hex)
-        async with MiniAgentSessionService(named) as ours:
+        async with MiniAgentSessionService(named, keep_events_of=seed % 3) as ours:
             program = Program(seed, ours)
             for _ in range(steps):
                 await program.step()
