@@ -138,9 +138,10 @@ async def make_room(store: SessionStore, conversation_id: str, beside: str | Non
         target = beside or lives[0]
         family = await read_family(store, target, name)
         if beside is None and family.session is None and target != own_id:
-            # What it was a fork of is gone.
+            # What it was a fork of is gone. The new one is there before anything says so, for a commit to
+            # expect it.
             target = join_id(PREFIX, conversation_id, secrets.token_hex(8))
-            family = Family(target)
+            family = Family(target, await store.create(target))
         # Read after the family: who moves the conversation away marks the family afterwards, so a commit
         # that expects the family as it is here comes before that, and is seen, or fails.
         own = family if target == own_id else await read_family(store, own_id, name)

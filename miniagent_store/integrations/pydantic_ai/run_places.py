@@ -22,11 +22,13 @@ class RunPlace:
 
     Attributes:
         session_id: of the conversation in which it was first seen, else its own.
-        after: its events come after this sequence.
+        after: its events come after this sequence, in this incarnation of the session.
+        incarnation: of the session; "" if it was not there.
     """
 
     session_id: str
-    after: int
+    after: int = 0
+    incarnation: str = ""
 
 
 def session_id_of(conversation_id: str) -> str:
@@ -56,10 +58,10 @@ class RunPlaces:
         place = await self.find(store, run_id)
         while place is None:
             if conversation_id is None:
-                wanted = RunPlace(join_id(PREFIX, "run", run_id), 0)
+                wanted = RunPlace(join_id(PREFIX, "run", run_id))
             else:
                 wanted = await _end_of(store, session_id_of(conversation_id))
-            noted = [wanted.session_id, wanted.after]
+            noted = [wanted.session_id, wanted.after, wanted.incarnation]
             # Whoever was faster has said where.
             await _runs(store).set_if_absent(join_id("at", run_id), noted)
             place = await self.find(store, run_id)
@@ -87,5 +89,5 @@ async def _end_of(store: SessionStore, session_id: str) -> RunPlace:
     try:
         session = await store.get(session_id)
     except SessionNotFoundError:
-        return RunPlace(session_id, 0)
-    return RunPlace(session_id, session.position.seq(EVENTS))
+        return RunPlace(session_id)
+    return RunPlace(session_id, session.position.seq(EVENTS), session.incarnation)

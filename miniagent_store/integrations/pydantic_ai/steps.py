@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from miniagent_store import SessionStore
-from miniagent_store.errors import SessionNotFoundError, VersionConflictError
+from miniagent_store.errors import IdempotencyConflictError, SessionNotFoundError, VersionConflictError
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.ids import join_id
 from miniagent_store.integrations.lacking import requires
@@ -135,7 +135,10 @@ class MiniAgentStepStore:
 
         async def work(store: SessionStore) -> None:
             place = await self._places.take(store, run_id, conversation_id)
-            await store.append(place.session_id, value, log=EVENTS, create=True)
+            try:
+                await store.append(place.session_id, value, log=EVENTS, create=True)
+            except IdempotencyConflictError:
+                pass  # a retry, which has another time in it
 
         await self._handle.run_to_end(work)
 
@@ -147,10 +150,12 @@ class MiniAgentStepStore:
             if place is None:
                 return []
             try:
-                entries = await store.entries(place.session_id, log=EVENTS, after=place.after)
+                read = await store.snapshot(place.session_id, after=place.after, logs=(EVENTS,))
+                if place.after and read.session.incarnation != place.incarnation:
+                    read = await store.snapshot(place.session_id, logs=(EVENTS,))
             except SessionNotFoundError:
                 return []
-            events = [entry.value["event"] for entry in entries if not entry.redacted]
+            events = [entry.value["event"] for entry in read.logs[EVENTS] if not entry.redacted]
             return [event for event in events if event["run_id"] == run_id]
 
         return [EVENT.load(event) for event in await self._handle.run(work)]
