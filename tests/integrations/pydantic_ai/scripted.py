@@ -22,8 +22,13 @@ def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     for part in last.parts:
         if isinstance(part, ToolReturnPart):
             return ModelResponse([TextPart(f"that makes {part.content}")])
-    turn = sum(isinstance(p, UserPromptPart) for m in messages for p in m.parts)
+    turn = prompts(messages)
     return ModelResponse([ToolCallPart("add", {"a": turn, "b": 1}, f"call-{turn}")])
+
+
+def prompts(messages: list[ModelMessage]) -> int:
+    """How many prompts of the user there are."""
+    return sum(isinstance(part, UserPromptPart) for message in messages for part in message.parts)
 
 
 def make_agent(**options: object) -> Agent[None, str]:

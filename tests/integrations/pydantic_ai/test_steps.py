@@ -38,7 +38,8 @@ def history(count: int) -> list[ModelMessage]:
 
 
 def snapshot(run_id: str, count: int, **options: object) -> ContinuableSnapshot:
-    return ContinuableSnapshot(run_id=run_id, step_index=count, messages=history(count), **options)  # type: ignore[arg-type]
+    messages = history(count)
+    return ContinuableSnapshot(run_id=run_id, step_index=count, messages=messages, **options)  # type: ignore[arg-type]
 
 
 async def test_five_turns_with_tools(url: str) -> None:
@@ -70,8 +71,8 @@ async def test_five_turns_with_tools(url: str) -> None:
         effect = await other.get_tool_effect(run_id=runs[-1].run_id, tool_call_id="call-5")
         assert effect is not None
         assert effect.status == "completed"
-        # Ten snapshots of up to twenty messages, each of which is stored once; what a tool returned is first
-        # saved without its time.
+        # Ten snapshots of up to twenty messages, each of which is stored once; what a tool returned is
+        # first saved without its time.
         session = (await near.list()).items[0]
         assert session.message_count == 25
         assert len(await other.list_snapshots(run_id=runs[-1].run_id)) == 2
