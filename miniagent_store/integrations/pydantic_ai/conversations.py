@@ -33,6 +33,7 @@ class MiniAgentConversationStore(ConversationStore):
     """
 
     def __init__(self, store: str | StoreURL | SessionStore | StoreHandle | None = None) -> None:
+        self._is_lent = isinstance(store, StoreHandle)
         self._handle = handle_of(store)
         self._conversations = ConversationLog()
 
@@ -41,6 +42,11 @@ class MiniAgentConversationStore(ConversationStore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._handle.url}>"
+
+    async def aclose(self) -> None:
+        """Let go of what was opened here; a store or handle that was given stays open. Else at exit."""
+        if not self._is_lent:
+            await self._handle.aclose()
 
     async def read_record(self, conversation_id: str) -> ConversationRecord | None:
         """The record of a conversation, or None."""

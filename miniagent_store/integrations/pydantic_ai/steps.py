@@ -47,6 +47,7 @@ class MiniAgentStepStore:
         keep = max_snapshots_per_run
         if keep is not None and (not isinstance(keep, int) or keep < 1):
             raise ValueError("max_snapshots_per_run must be a whole number of at least 1, or None")
+        self._is_lent = isinstance(store, StoreHandle)
         self._handle = handle_of(store)
         self._keep = keep
         self._places = RunPlaces()
@@ -57,6 +58,11 @@ class MiniAgentStepStore:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._handle.url}>"
+
+    async def aclose(self) -> None:
+        """Let go of what was opened here; a store or handle that was given stays open. Else at exit."""
+        if not self._is_lent:
+            await self._handle.aclose()
 
     # Runs
 
