@@ -1,0 +1,208 @@
+"""Strands' `Storage`: bytes under keys, as `SnapshotSessionManager` and others write them."""
+
+from __future__ import annotations
+
+import builtins
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from miniagent_store.errors import SessionNotFoundError, StoreError, VersionConflictError
+from miniagent_store.handle import StoreHandle, handle_of
+from miniagent_store.ids import join_id
+from miniagent_store.integrations.lacking import requires
+from miniagent_store.integrations.strands.keys import (
+    Place,
+    beginning_of,
+    key_of,
+    place_of,
+    place_of_all,
+)
+from miniagent_store.store.protocol import SessionStore
+from miniagent_store.values import Position
+
+with requires("strands-agents", extra="strands"):
+    from strands.storage.storage import Storage, StorageSearchResult
+    from strands.types.exceptions import StorageError
+
+_DATA = "data/"
+_NAME = "name/"  # beside each value, so that listing reads no values
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a key held when it was read: its version (0: nothing) in one incarnation of its session."""
+
+    version: int
+    position: Position | None
+
+
+_ABSENT = _Seen(0, None)
+
+
+class MiniAgentStorage(Storage[str, str]):
+    """Bytes under keys, on any store: pass it as ``storage=``.
+
+    What stands below the first two segments of a key (``session/<session id>``) is the state of one
+    session of the store: one TTL, one place. A value that was read through this object is written only if
+    it is still what was read, so a second writer gets a `StorageError` and overwrites nothing. That
+    memory belongs to this object: give each session manager its own, with one handle for all.
+
+    Args:
+        store: a URL, a `SessionStore` or a `StoreHandle`.
+        prefix: the first part of the ids of its sessions.
+
+    Example:
+        >>> storage = MiniAgentStorage("memory://strands-doc")
+    """
+
+    def __init__(self, store: str | SessionStore | StoreHandle, *, prefix: str = "strands-storage") -> None:
+        self._handle = handle_of(store)
+        self._prefix = prefix
+        self._seen: dict[Place, _Seen] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickled, (type(self), self._handle, self._prefix)
+
+    async def read(self, key: str) -> bytes | None:
+        """The bytes under a key; None if there are none.
+
+        Raises:
+            StorageError: the key is not valid, the store cannot be reached, or something else stands there.
+        """
+        with _as_storage_errors():
+            place = place_of(self._prefix, key)
+            data, seen = await self._handle.run(lambda store: _read(store, place))
+        with self._lock:
+            self._seen[place] = seen
+        return data
+
+    async def write(self, key: str, data: bytes) -> None:
+        """Set the bytes under a key, in one commit.
+
+        Raises:
+            StorageError: as `read`; or the key was read through this object and changed since.
+        """
+        with _as_storage_errors():
+            place = place_of(self._prefix, key)
+            with self._lock:
+                seen = self._seen.get(place)
+            written = await self._handle.run_to_end(lambda store: _write(store, place, bytes(data), seen))
+        if seen is not None:
+            with self._lock:
+                self._seen[place] = written
+
+    async def delete(self, key: str) -> None:
+        """Remove a key, if it is there.
+
+        Raises:
+            StorageError: as `read`.
+        """
+        with _as_storage_errors():
+            place = place_of(self._prefix, key)
+            await self._handle.run_to_end(lambda store: _delete(store, place))
+        with self._lock:
+            self._seen.pop(place, None)
+
+    async def list(self, query: str = "") -> builtins.list[str]:
+        """The keys that start with `query`, in order.
+
+        A query of two segments and a slash or more is one read. A shorter one looks at all sessions of the
+        store.
+
+        Raises:
+            StorageError: as `read`.
+        """
+        with _as_storage_errors():
+            beginning = beginning_of(query)
+            place = place_of_all(self._prefix, beginning)
+            if place is not None:
+                keys = await self._handle.run(lambda store: _keys(store, self._prefix, place))
+            else:
+                keys = await self._handle.run(lambda store: _all_keys(store, self._prefix))
+        return sorted(key for key in keys if key.startswith(beginning))
+
+    async def search(self, query: str) -> builtins.list[StorageSearchResult]:
+        """Keys whose names or values hold words of `query`, best first; reads every value."""
+        # Through another object: what a search reads must not count as read by who writes here.
+        other = MiniAgentStorage(self._handle, prefix=self._prefix)
+        return await super(MiniAgentStorage, other).search(query)
+
+
+def _unpickled(cls: type[MiniAgentStorage], handle: StoreHandle, prefix: str) -> MiniAgentStorage:
+    return cls(handle, prefix=prefix)
+
+
+@contextmanager
+def _as_storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except VersionConflictError as error:
+        raise StorageError(
+            "another writer changed or deleted this value since it was read; nothing was written, "
+            "read it again (build the agent anew) and repeat"
+        ) from error
+    except StoreError as error:
+        raise StorageError(str(error)) from error
+
+
+async def _read(store: SessionStore, place: Place) -> tuple[bytes | None, _Seen]:
+    try:
+        # The record first: should the session be replaced in between, a later write is refused.
+        session = await store.get(place.session_id)
+        item = await store.state(place.session_id).item(_DATA + place.name)
+    except SessionNotFoundError:
+        return None, _ABSENT
+    if item is None:
+        return None, _ABSENT
+    if not isinstance(item.value, bytes):
+        raise StorageError("what stands under this key was not written by a Strands storage")
+    return item.value, _Seen(item.version, session.position)
+
+
+async def _write(store: SessionStore, place: Place, data: bytes, seen: _Seen | None) -> _Seen:
+    async with store.batch(place.session_id, create=True) as batch:
+        batch.state.set(_DATA + place.name, data, if_version=None if seen is None else seen.version)
+        batch.state.set_if_absent(_NAME + place.name, True)
+        if seen is not None and seen.position is not None:
+            # The same numbers come again in a session that was deleted and made anew.
+            batch.expect_tail(seen.position)
+    assert batch.result is not None
+    return _Seen(batch.result.session.version, batch.result.session.position)
+
+
+async def _delete(store: SessionStore, place: Place) -> None:
+    try:
+        async with store.batch(place.session_id) as batch:
+            batch.state.delete(_DATA + place.name)
+            batch.state.delete(_NAME + place.name)
+    except SessionNotFoundError:
+        return
+
+
+async def _keys(store: SessionStore, prefix: str, place: Place) -> builtins.list[str]:
+    try:
+        items = await store.state(place.session_id).scan(_NAME + place.name)
+    except SessionNotFoundError:
+        return []
+    return [key_of(prefix, Place(place.session_id, item.name[len(_NAME) :])) for item in items]
+
+
+async def _all_keys(store: SessionStore, prefix: str) -> builtins.list[str]:
+    root = join_id(prefix)
+    sessions = {each async for each in _all_sessions(store) if f"{each}/".startswith(f"{root}/")}
+    return [key for each in sessions for key in await _keys(store, prefix, Place(each, ""))]
+
+
+async def _all_sessions(store: SessionStore) -> AsyncIterator[str]:
+    cursor: str | None = None
+    while True:
+        # Oldest first: what changes meanwhile comes again at the end, and is not missed.
+        page = await store.list(order="last_activity", cursor=cursor, limit=1000)
+        for session in page:
+            yield session.id
+        cursor = page.next_cursor
+        if cursor is None:
+            return
