@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import copy
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from miniagent_store.errors import SessionNotFoundError, StoreError, VersionConflictError
 from miniagent_store.handle import StoreHandle, handle_of
@@ -23,9 +25,16 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Position
 
 with requires("strands-agents", extra="strands"):
+    from strands.storage import storage as _contract
     from strands.storage.storage import Storage, StorageSearchResult
     from strands.types.exceptions import StorageError
 
+if TYPE_CHECKING:
+    from strands.storage.search.types import SearchStrategy
+
+# Private, and so perhaps not there: how Strands knows a storage whose keys it need not put below its own.
+_NAMESPACED: object = getattr(_contract, "_NAMESPACED", None)
+_NOT_COPIED = {"_seen", "_lock", "_namespaced"}
 _DATA = "data/"
 _NAME = "name/"  # beside each value, so that listing reads no values
 
@@ -52,19 +61,49 @@ class MiniAgentStorage(Storage[str, str]):
     Args:
         store: a URL, a `SessionStore` or a `StoreHandle`.
         prefix: the first part of the ids of its sessions.
-
-    Example:
-        >>> storage = MiniAgentStorage("memory://strands-doc")
+        search_strategy: what indexes each value that is written, and searches; the words of all keys and
+            values by default.
     """
 
-    def __init__(self, store: str | SessionStore | StoreHandle, *, prefix: str = "strands-storage") -> None:
+    def __init__(
+        self,
+        store: str | SessionStore | StoreHandle,
+        *,
+        prefix: str = "strands-storage",
+        search_strategy: SearchStrategy[Any] | None = None,
+    ) -> None:
         self._handle = handle_of(store)
         self._prefix = prefix
+        self._search_strategy = search_strategy
+        self._namespace = ""
+        self._forget()
+
+    def _forget(self) -> None:
         self._seen: dict[Place, _Seen] = {}
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _unpickled, (type(self), self._handle, self._prefix)
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in _NOT_COPIED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+        if self._namespace:
+            self._namespaced = _NAMESPACED
+
+    def namespace(self, prefix: str) -> Self:
+        """The storage of the keys below ``prefix/``, with a memory of its own of what was read.
+
+        Raises:
+            StorageError: the prefix is not valid.
+        """
+        with _as_storage_errors():
+            below = beginning_of(prefix).rstrip("/")
+        scoped = copy.copy(self)
+        if below:
+            scoped._namespace += f"{below}/"
+        scoped._namespaced = _NAMESPACED
+        return scoped
 
     async def read(self, key: str) -> bytes | None:
         """The bytes under a key; None if there are none.
@@ -73,7 +112,7 @@ class MiniAgentStorage(Storage[str, str]):
             StorageError: the key is not valid, the store cannot be reached, or something else stands there.
         """
         with _as_storage_errors():
-            place = place_of(self._prefix, key)
+            place = self._place(key)
             data, seen = await self._handle.run(lambda store: _read(store, place))
         with self._lock:
             self._seen[place] = seen
@@ -86,13 +125,18 @@ class MiniAgentStorage(Storage[str, str]):
             StorageError: as `read`; or the key was read through this object and changed since.
         """
         with _as_storage_errors():
-            place = place_of(self._prefix, key)
+            place = self._place(key)
             with self._lock:
                 seen = self._seen.get(place)
             written = await self._handle.run_to_end(lambda store: _write(store, place, bytes(data), seen))
         if seen is not None:
             with self._lock:
                 self._seen[place] = written
+        if self._search_strategy is not None:
+            try:
+                await self._search_strategy.index(self, beginning_of(key).rstrip("/"), data)
+            except Exception as error:
+                raise StorageError("the value was written, but not indexed") from error
 
     async def delete(self, key: str) -> None:
         """Remove a key, if it is there.
@@ -101,7 +145,7 @@ class MiniAgentStorage(Storage[str, str]):
             StorageError: as `read`.
         """
         with _as_storage_errors():
-            place = place_of(self._prefix, key)
+            place = self._place(key)
             await self._handle.run_to_end(lambda store: _delete(store, place))
         with self._lock:
             self._seen.pop(place, None)
@@ -116,23 +160,29 @@ class MiniAgentStorage(Storage[str, str]):
             StorageError: as `read`.
         """
         with _as_storage_errors():
-            beginning = beginning_of(query)
+            beginning = self._namespace + beginning_of(query)
             place = place_of_all(self._prefix, beginning)
             if place is not None:
                 keys = await self._handle.run(lambda store: _keys(store, self._prefix, place))
             else:
                 keys = await self._handle.run(lambda store: _all_keys(store, self._prefix))
-        return sorted(key for key in keys if key.startswith(beginning))
+        skipped = len(self._namespace)
+        return sorted(key[skipped:] for key in keys if key.startswith(beginning))
 
     async def search(self, query: str) -> builtins.list[StorageSearchResult]:
-        """Keys whose names or values hold words of `query`, best first; reads every value."""
-        # Through another object: what a search reads must not count as read by who writes here.
-        other = MiniAgentStorage(self._handle, prefix=self._prefix)
-        return await super(MiniAgentStorage, other).search(query)
+        """Keys whose names or values hold words of `query`, best first; reads every value.
 
+        With a `search_strategy`, what that finds.
+        """
+        if self._search_strategy is not None:
+            return await self._search_strategy.search(self, query)
+        # Through a copy: what a search reads must not count as read by who writes here.
+        return await super(MiniAgentStorage, copy.copy(self)).search(query)
 
-def _unpickled(cls: type[MiniAgentStorage], handle: StoreHandle, prefix: str) -> MiniAgentStorage:
-    return cls(handle, prefix=prefix)
+    def _place(self, key: str) -> Place:
+        # The key by itself must be valid: a namespace does not make a key of "".
+        place_of(self._prefix, key)
+        return place_of(self._prefix, self._namespace + key)
 
 
 @contextmanager

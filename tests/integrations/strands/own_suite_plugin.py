@@ -6,14 +6,19 @@ The store's URL is that of the variable STRANDS_URL; each test has a namespace o
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 import zlib
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from miniagent_store.handle import StoreHandle
 from miniagent_store.integrations.strands import MiniAgentSessionRepository, MiniAgentStorage
+
+# Its conftest wants it for tests of S3, which are not run.
+sys.modules.setdefault("moto", ModuleType("moto"))
 
 URL = os.environ["STRANDS_URL"]
 _handles: dict[str, StoreHandle] = {}
@@ -42,9 +47,7 @@ class MockedSessionRepository(MiniAgentSessionRepository):
         super().__init__(_handle(uuid.uuid4().hex))
 
 
-_OURS = {
-    each.__name__: each for each in (InMemoryStorage, LocalFileStorage, MockedSessionRepository)
-}
+_OURS = {each.__name__: each for each in (InMemoryStorage, LocalFileStorage, MockedSessionRepository)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
