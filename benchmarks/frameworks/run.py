@@ -3,7 +3,8 @@
     python benchmarks/frameworks/run.py [FRAMEWORK ...] [--turns 60] [--record]
 
 Contestants take turns, so that a slow moment of the machine meets all of them alike; the median of the
-turns is shown, in milliseconds. Frameworks that are not installed are left out, and named.
+turns is shown, in milliseconds. Frameworks that are not installed are left out, and named. With --record
+the results are kept, and the tables in docs/frameworks/ made anew.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import importlib
 import json
+import re
 import statistics
 import sys
 import tempfile
@@ -29,11 +31,16 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.frameworks.contestant import Contestant, Places, Turn
+from benchmarks.recorded import server_version, write
+from benchmarks.text_table import markdown_table
 from miniagent_store.testing.servers import Server
 
 SHORT, LONG = 10, 5_000
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "frameworks.json"
+DOCS = HERE.parents[1] / "docs" / "frameworks"
+HEADS = ("session layer", f"{SHORT} items, ms", f"{LONG:,} items, ms", "ratio")
+_TABLE = re.compile(r"<!-- cost -->\n(?:.*?<!-- /cost -->\n)?", re.DOTALL)
 
 
 async def measure(contestants: list[Contestant], turns: int, progress: Any) -> dict[str, dict[str, float]]:
@@ -72,7 +79,8 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=60, help="timed turns of each contestant")
     parser.add_argument("--record", action="store_true", help=f"write {RESULTS.relative_to(Path.cwd())}")
     options = parser.parse_args()
-    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found: dict[str, Any] = json.loads(RESULTS.read_text())["frameworks"] if RESULTS.exists() else {}
+    kind = ""
     console = Console()
     for name in options.framework or known:
         module = importlib.import_module(f"benchmarks.frameworks.{name}")
@@ -82,6 +90,7 @@ def main() -> None:
             console.print(f"{name}: left out, since {module.PACKAGE} is not installed")
             continue
         with tempfile.TemporaryDirectory() as folder, Server() as server, Progress(transient=True) as bar:
+            kind = server_version(server)
             places = Places(
                 Path(folder),
                 f"sqlite:///{folder}/ours.db",
@@ -94,17 +103,38 @@ def main() -> None:
         console.print(_table(f"{module.PACKAGE} {release}", medians))
         found[name] = {"package": module.PACKAGE, "release": release, "medians": medians}
     if options.record:
-        RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+        write(RESULTS, kind, {"frameworks": dict(sorted(found.items()))})
+        for name, result in found.items():
+            _document(DOCS / f"{name}.md", result)
 
 
 def _table(title: str, medians: dict[str, dict[str, float]]) -> Table:
     table = Table(title=title)
-    for column in ("session layer", f"{SHORT} items, ms", f"{LONG:,} items, ms", "ratio"):
-        table.add_column(column, justify="left" if column == "session layer" else "right")
-    for name, by_history in medians.items():
-        short, long = by_history[str(SHORT)], by_history[str(LONG)]
-        table.add_row(name, f"{short:.2f}", f"{long:.2f}", f"{long / short:.2f}")
+    for column in HEADS:
+        table.add_column(column, justify="left" if column == HEADS[0] else "right")
+    for row in _rows(medians):
+        table.add_row(*row)
     return table
+
+
+def _rows(medians: dict[str, dict[str, float]]) -> list[list[str]]:
+    pairs = {name: (each[str(SHORT)], each[str(LONG)]) for name, each in medians.items()}
+    return [
+        [name, f"{short:.2f}", f"{long:.2f}", f"{long / short:.2f}"]
+        for name, (short, long) in pairs.items()
+    ]
+
+
+def _document(page: Path, result: dict[str, Any]) -> None:
+    """Put the table where the page has a place for it."""
+    if not page.exists():
+        return
+    about = (
+        f"Median milliseconds of the store's calls in one turn, {result['package']} {result['release']}:"
+    )
+    table = markdown_table(HEADS, _rows(result["medians"]))
+    text = f"<!-- cost -->\n{about}\n\n{table}\n<!-- /cost -->\n"
+    page.write_text(_TABLE.sub(lambda _: text, page.read_text()))
 
 
 if __name__ == "__main__":

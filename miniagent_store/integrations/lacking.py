@@ -25,4 +25,6 @@ def requires(package: str, *, extra: str) -> Iterator[None]:
         module = __name__.rpartition(".")[0]
         if error.name is not None and error.name.startswith(module.partition(".")[0]):
             raise
-        raise MissingExtraError(f"{module}.{extra}", package=package, extra=extra) from error
+        raise MissingExtraError(
+            f"{module}.{extra.replace('-', '_')}", package=package, extra=extra
+        ) from error
