@@ -1,17 +1,15 @@
-"""Changes of a session that are made only where nobody else has been since it was read."""
+"""What a repository knows of its sessions, and changes that are made only where that still holds."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from miniagent_store.errors import InvalidArgumentError, SessionNotFoundError, VersionConflictError
+from miniagent_store.integrations.seen import Seen, read_seen, write_seen
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Position
-
-if TYPE_CHECKING:
-    from miniagent_store import Batch
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -20,21 +18,14 @@ _KEPT = 1_000
 
 
 class Conflict(Exception):
-    """Another writer was faster, or what is to be made is there already; nothing was changed."""
+    """Another writer was faster; nothing was changed."""
 
 
-class Known(NamedTuple):
-    """A value of a session's state as it was read or written here.
+class _Known(NamedTuple):
+    """A value of a session's state as it was read or written here."""
 
-    Attributes:
-        incarnation: of its session.
-        version: of the value.
-        value: the value.
-    """
-
-    incarnation: str
-    version: int
     value: dict[str, Any]
+    seen: Seen
 
 
 class GuardedSessions:
@@ -45,22 +36,17 @@ class GuardedSessions:
 
     def __init__(self) -> None:
         self._positions: _Latest[str, Position] = _Latest()
-        self._values: _Latest[tuple[str, str], Known] = _Latest()
+        self._values: _Latest[tuple[str, str], _Known] = _Latest()
 
     # State
 
     async def read(self, store: SessionStore, session_id: str, name: str) -> dict[str, Any] | None:
         """A value; None if it, or the session, is absent."""
-        try:
-            # The record first: should the session be replaced in between, a later write is refused.
-            position = await self._look(store, session_id)
-            item = await store.state(session_id).item(name)
-        except SessionNotFoundError:
+        value, seen = await read_seen(store, session_id, name)
+        if value is None:
             return None
-        if item is None:
-            return None
-        self._values.put((session_id, name), Known(position.incarnation, item.version, item.value))
-        found: dict[str, Any] = item.value
+        self._learn(session_id, name, value, seen)
+        found: dict[str, Any] = value
         return found
 
     async def create(
@@ -80,35 +66,23 @@ class GuardedSessions:
         """
         async with store.batch(session_id, create=new_session) as batch:
             batch.state.set_if_absent(name, value, required=True)
-        self._learn(batch, session_id, name, value)
+        self._learn(session_id, name, value, Seen.after(batch))
 
     async def update(
         self, store: SessionStore, session_id: str, name: str, value: dict[str, Any], *, keep: str
     ) -> Any:
-        """Set a value that is as it was read; `keep` names a field that stays, and is returned.
+        """Set a value that is as it was known; `keep` names a field that stays, and is returned.
 
         Raises:
-            Conflict: it changed, or there is none.
+            VersionConflictError: it changed.
+            SessionNotFoundError: there is none.
         """
         known = await self._known(store, session_id, name)
         kept = known.value.get(keep)
         if keep:
             value[keep] = kept
-        position = self._positions.get(session_id) or await self._look(store, session_id)
-        while position.incarnation == known.incarnation:
-            try:
-                async with store.batch(session_id) as batch:
-                    batch.state.set(name, value, if_version=known.version)
-                    # Versions come again in a session that was deleted and made anew.
-                    batch.expect_tail(position, log=name)
-            except VersionConflictError:
-                before, position = position, await self._look(store, session_id)
-                if position.epoch == before.epoch:
-                    break
-            else:
-                self._learn(batch, session_id, name, value)
-                return kept
-        raise Conflict
+        self._learn(session_id, name, value, await write_seen(store, session_id, name, value, known.seen))
+        return kept
 
     # Logs
 
@@ -118,26 +92,31 @@ class GuardedSessions:
         """Append an entry where `at` entries stand, in the session in which the value `owner` was known.
 
         Raises:
-            Conflict: more or fewer do, or there is no such session or value.
+            Conflict: more or fewer do, or the session was made anew.
+            SessionNotFoundError: there is no such session or value.
         """
-        known = await self._known(store, session_id, owner)
+        known = (await self._known(store, session_id, owner)).seen.position
 
         def fits(position: Position) -> bool:
-            return position.incarnation == known.incarnation and position.seq(log) == at
+            return (
+                known is not None and position.incarnation == known.incarnation and position.seq(log) == at
+            )
 
         position = self._positions.get(session_id)
         if position is None or not fits(position):
-            position = await self._look(store, session_id)
+            position = (await store.get(session_id)).position
         while fits(position):
+            batch = store.batch(session_id)
             try:
-                async with store.batch(session_id) as batch:
+                async with batch:
                     batch.append(entry, log=log, dedupe=False)
                     batch.expect_tail(position, log=log)
             except VersionConflictError:
-                # Another log may have been changed, which is no conflict.
-                position = await self._look(store, session_id)
+                # It may be another log that was changed, which is no conflict.
+                position = (await store.get(session_id)).position
             else:
-                self._learn(batch, session_id)
+                assert batch.result is not None
+                self._positions.put(session_id, batch.result.session.position)
                 return
         raise Conflict
 
@@ -155,13 +134,13 @@ class GuardedSessions:
             old, *rest = snapshot.logs[log] or (None,)
             if old is None or old.seq != at + 1:
                 raise SessionNotFoundError(session_id, hint="there is no such message")
-            if any(each.redacted for each in rest):
+            if any(each is None or each.redacted for each in rest):
                 raise InvalidArgumentError("a message after it was redacted, and cannot be written again")
             entry[keep] = old.value.get(keep, entry.get(keep))
             try:
                 session = await store.replace(
                     session_id,
-                    [entry, *(each.value for each in rest)],
+                    [entry, *(each.value for each in rest if each is not None)],
                     from_seq=old.seq,
                     expected_tail=snapshot.position,
                     log=log,
@@ -173,29 +152,19 @@ class GuardedSessions:
 
     # What is known
 
-    async def _known(self, store: SessionStore, session_id: str, name: str) -> Known:
+    async def _known(self, store: SessionStore, session_id: str, name: str) -> _Known:
         known = self._values.get((session_id, name))
         if known is None:
-            if await self.read(store, session_id, name) is None:
-                raise SessionNotFoundError(session_id, hint="it, or what is to change in it, is missing")
+            await self.read(store, session_id, name)
             known = self._values.get((session_id, name))
-            assert known is not None
+        if known is None:
+            raise SessionNotFoundError(session_id, hint="it, or what is to change in it, is missing")
         return known
 
-    async def _look(self, store: SessionStore, session_id: str) -> Position:
-        position = (await store.get(session_id)).position
-        self._positions.put(session_id, position)
-        return position
-
-    def _learn(
-        self, batch: Batch, session_id: str, name: str | None = None, value: dict[str, Any] | None = None
-    ) -> None:
-        assert batch.result is not None
-        session = batch.result.session
-        self._positions.put(session_id, session.position)
-        if name is not None and value is not None:
-            known = Known(session.position.incarnation, session.version, value)
-            self._values.put((session_id, name), known)
+    def _learn(self, session_id: str, name: str, value: dict[str, Any], seen: Seen) -> None:
+        self._values.put((session_id, name), _Known(value, seen))
+        if seen.position is not None:
+            self._positions.put(session_id, seen.position)
 
 
 class _Latest(Generic[K, V]):

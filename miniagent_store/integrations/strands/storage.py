@@ -7,13 +7,13 @@ import copy
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from miniagent_store.errors import SessionNotFoundError, StoreError, VersionConflictError
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.ids import join_id
 from miniagent_store.integrations.lacking import requires
+from miniagent_store.integrations.seen import Seen, read_seen, write_seen
 from miniagent_store.integrations.strands.keys import (
     Place,
     beginning_of,
@@ -22,7 +22,6 @@ from miniagent_store.integrations.strands.keys import (
     place_of_all,
 )
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.values import Position
 
 with requires("strands-agents", extra="strands"):
     from strands.storage import storage as _contract
@@ -32,22 +31,13 @@ with requires("strands-agents", extra="strands"):
 if TYPE_CHECKING:
     from strands.storage.search.types import SearchStrategy
 
+    from miniagent_store import Batch
+
 # Private, and so perhaps not there: how Strands knows a storage whose keys it need not put below its own.
 _NAMESPACED: object = getattr(_contract, "_NAMESPACED", None)
 _NOT_COPIED = {"_seen", "_lock", "_namespaced"}
 _DATA = "data/"
 _NAME = "name/"  # beside each value, so that listing reads no values
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a key held when it was read: its version (0: nothing) in one incarnation of its session."""
-
-    version: int
-    position: Position | None
-
-
-_ABSENT = _Seen(0, None)
 
 
 class MiniAgentStorage(Storage[str, str]):
@@ -79,7 +69,7 @@ class MiniAgentStorage(Storage[str, str]):
         self._forget()
 
     def _forget(self) -> None:
-        self._seen: dict[Place, _Seen] = {}
+        self._seen: dict[Place, Seen] = {}
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -198,29 +188,25 @@ def _as_storage_errors() -> Iterator[None]:
         raise StorageError(str(error)) from error
 
 
-async def _read(store: SessionStore, place: Place) -> tuple[bytes | None, _Seen]:
-    try:
-        # The record first: should the session be replaced in between, a later write is refused.
-        session = await store.get(place.session_id)
-        item = await store.state(place.session_id).item(_DATA + place.name)
-    except SessionNotFoundError:
-        return None, _ABSENT
-    if item is None:
-        return None, _ABSENT
-    if not isinstance(item.value, bytes):
+async def _read(store: SessionStore, place: Place) -> tuple[bytes | None, Seen]:
+    value, seen = await read_seen(store, place.session_id, _DATA + place.name)
+    if value is not None and not isinstance(value, bytes):
         raise StorageError("what stands under this key was not written by a Strands storage")
-    return item.value, _Seen(item.version, session.position)
+    return value, seen
 
 
-async def _write(store: SessionStore, place: Place, data: bytes, seen: _Seen | None) -> _Seen:
-    async with store.batch(place.session_id, create=True) as batch:
-        batch.state.set(_DATA + place.name, data, if_version=None if seen is None else seen.version)
+async def _write(store: SessionStore, place: Place, data: bytes, seen: Seen | None) -> Seen:
+    name = _DATA + place.name
+
+    def note(batch: Batch) -> None:
         batch.state.set_if_absent(_NAME + place.name, True)
-        if seen is not None and seen.position is not None:
-            # The same numbers come again in a session that was deleted and made anew.
-            batch.expect_tail(seen.position)
-    assert batch.result is not None
-    return _Seen(batch.result.session.version, batch.result.session.position)
+
+    if seen is not None:
+        return await write_seen(store, place.session_id, name, data, seen, create=True, more=note)
+    async with store.batch(place.session_id, create=True) as batch:
+        batch.state.set(name, data)
+        note(batch)
+    return Seen.after(batch)
 
 
 async def _delete(store: SessionStore, place: Place) -> None:
