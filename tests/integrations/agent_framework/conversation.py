@@ -22,6 +22,7 @@ from agent_framework import (
     Agent,
     AgentSession,
     BaseChatClient,
+    ChatMiddlewareLayer,
     ChatResponse,
     Content,
     Executor,
@@ -57,7 +58,7 @@ class Points:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class FakeClient(FunctionInvocationLayer[Any], BaseChatClient[Any]):
+class FakeClient(FunctionInvocationLayer[Any], ChatMiddlewareLayer[Any], BaseChatClient[Any]):
     """Asks for the weather of the city that the user names, then tells it."""
 
     def __init__(self, points: Points) -> None:
