@@ -13,7 +13,7 @@ from agent_framework import AgentSession, Content, InMemoryHistoryProvider, Mess
 from miniagent_store import open_store
 from miniagent_store.handle import StoreHandle
 from miniagent_store.integrations.agent_framework import MiniAgentHistoryProvider
-from tests.integrations.agent_framework.conversation import FakeClient, Points, agent
+from tests.integrations.agent_framework.conversation import Points, agent
 
 
 def as_dicts(messages: list[Message]) -> list[dict[str, Any]]:
@@ -190,7 +190,3 @@ async def test_pickled_and_with_a_ttl(durable_url: str) -> None:
     session = await StoreHandle(durable_url).run(lambda store: store.get("mine/a%2Fb"))
     assert session.ttl == 3600
     assert session.message_count == 1
-
-
-def test_the_fake_is_a_client() -> None:
-    assert FakeClient(Points(None)).points
