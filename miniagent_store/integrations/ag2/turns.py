@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from uuid import UUID
 
-from miniagent_store import SessionStore
 from miniagent_store.handle import StoreHandle
+from miniagent_store.integrations.held_turn import HeldTurn
 from miniagent_store.integrations.lacking import requires
-from miniagent_store.store.turn import Turn
 
 with requires("ag2", extra="ag2"):
     from ag2.annotations import Context
@@ -59,52 +57,3 @@ class _ExclusiveTurn(BaseMiddleware):
         finally:
             del self._fences[context.stream.id]
             await self._turn.give_back()
-
-
-class HeldTurn:
-    """The turn of a session, taken and given back from whichever event loop.
-
-    Args:
-        handle: of the store.
-        session_id: whose turn.
-        wait: seconds to wait for the one before.
-    """
-
-    def __init__(self, handle: StoreHandle, session_id: str, *, wait: float) -> None:
-        self._handle, self._session_id, self._wait = handle, session_id, wait
-        self._turn: Turn | None = None
-        self._taking: asyncio.Event | None = None
-
-    async def take(self) -> int:
-        """Wait for the turn; its fence.
-
-        Raises:
-            LockTimeoutError: someone else kept it.
-        """
-        try:
-            return await self._handle.run(self._take)
-        except BaseException:
-            # It may have been taken just when this was cancelled.
-            await self.give_back()
-            raise
-
-    async def give_back(self) -> None:
-        """Let the next one have it; nothing if it was not taken."""
-        await self._handle.run_to_end(self._give_back)
-
-    async def _take(self, store: SessionStore) -> int:
-        self._taking = asyncio.Event()
-        try:
-            turn = store.turn(self._session_id, wait=self._wait, last=0, create=True)
-            await turn.__aenter__()
-            self._turn = turn
-            return turn.lease.fence
-        finally:
-            self._taking.set()
-
-    async def _give_back(self, store: SessionStore) -> None:
-        if self._taking is not None:
-            await self._taking.wait()
-        turn, self._turn = self._turn, None
-        if turn is not None:
-            await turn.__aexit__(None, None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
 from miniagent_store import SessionStore
@@ -116,6 +117,22 @@ class MiniAgentChatStore(AsyncDBChatStore):
     async def get_keys(self) -> list[str]:
         """The keys of all conversations that have messages."""
         return await self._handle.run(self._conversations.keys)
+
+    def exclusive(self, key: str, *, wait: float = 30) -> AbstractAsyncContextManager[None]:
+        """One turn of a conversation at a time, over all processes that ask for it.
+
+        Without it each commit stands as a whole, but two turns that run at once may take turns to commit:
+        a turn of an agent is two commits, the question and all that was said to it.
+
+        Args:
+            key: the conversation.
+            wait: seconds to wait for the turn before; then `LockTimeoutError`.
+
+        Example:
+            >>> async with chat_store.exclusive("user-123"):
+            ...     await agent.run("Hello", memory=memory)
+        """
+        return self._conversations.exclusive(self._handle, key, wait=wait)
 
     async def aclose(self) -> None:
         """Let go of connections that were opened here; calls afterwards raise."""

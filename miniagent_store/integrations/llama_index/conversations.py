@@ -7,7 +7,8 @@ were added say so themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import unquote_to_bytes
@@ -20,6 +21,8 @@ from miniagent_store import (
     VersionConflictError,
     join_id,
 )
+from miniagent_store.handle import StoreHandle
+from miniagent_store.integrations.held_turn import HeldTurn
 from miniagent_store.integrations.kept_log import KeptLogs
 from miniagent_store.integrations.lacking import requires
 from miniagent_store.integrations.llama_index.messages import STATUS, entry_of, message_of, value_of
@@ -60,6 +63,8 @@ class Conversations:
 
     def __init__(self) -> None:
         self._logs = KeptLogs(value_of, state=(ARCHIVED,))
+        # Of turns that are held, by key.
+        self._fences: dict[str, int] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
@@ -133,7 +138,9 @@ class Conversations:
             if session is None or not chosen:
                 return []
             try:
-                async with store.batch(session.id, expected_version=session) as batch:
+                async with store.batch(
+                    session.id, expected_version=session, fence=self._fences.get(key)
+                ) as batch:
                     batch.state.set(ARCHIVED, chosen[-1].seq)
             except (VersionConflictError, SessionNotFoundError):
                 continue
@@ -150,7 +157,9 @@ class Conversations:
             if session is None or not chosen:
                 return []
             try:
-                async with store.batch(session.id, expected_version=session) as batch:
+                async with store.batch(
+                    session.id, expected_version=session, fence=self._fences.get(key)
+                ) as batch:
                     _remove(batch, items, chosen)
             except (VersionConflictError, SessionNotFoundError):
                 continue
@@ -159,6 +168,19 @@ class Conversations:
     async def delete(self, store: SessionStore, key: str) -> None:
         """Delete the conversation, with all that is known of it."""
         await store.delete(_session_id(key))
+
+    # One at a time
+
+    @asynccontextmanager
+    async def exclusive(self, handle: StoreHandle, key: str, *, wait: float) -> AsyncGenerator[None, None]:
+        """The turn of a conversation, over all processes; commits here carry its fence meanwhile."""
+        turn = HeldTurn(handle, _session_id(key), wait=wait)
+        self._fences[key] = await turn.take()
+        try:
+            yield
+        finally:
+            del self._fences[key]
+            await turn.give_back()
 
     # How
 
@@ -173,12 +195,15 @@ class Conversations:
             for seq, value in read.items
         ]
 
+    def _guarded(self, store: SessionStore, key: str, session: Session) -> Batch:
+        return store.batch(session.id, expected_version=session, fence=self._fences.get(key))
+
     async def _commit(
         self, store: SessionStore, key: str, change: Callable[[Batch], None], *, create: bool = True
     ) -> None:
-        session_id = _session_id(key)
+        session_id, fence = _session_id(key), self._fences.get(key)
         try:
-            async with store.batch(session_id) as batch:
+            async with store.batch(session_id, fence=fence) as batch:
                 change(batch)
         except SessionNotFoundError:
             if not create:
@@ -186,7 +211,7 @@ class Conversations:
         else:
             return
         # Tags only here: later ones may be the user's.
-        async with store.batch(session_id, create=True) as batch:
+        async with store.batch(session_id, create=True, fence=fence) as batch:
             batch.tags = TAGS
             change(batch)
 

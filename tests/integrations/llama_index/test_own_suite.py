@@ -24,7 +24,7 @@ LEFT_OUT = {
         "about a lock in Memory, which the release that is tested may not have"
     ),
     "test_memory_base.py::test_estimate_token_count*": "about counting tokens, no store is asked",
-    "test_simple_chat_store.py::test_add_messages with idx": "not in the contract, `BaseChatStore.add_message`",
+    "test_simple_chat_store.py::test_add_messages, its end": "`idx` is not in the contract",
     "test_simple_chat_store.py::test_persist*, test_simple_kvstore.py::test_kvstore_persist, _dict": (
         "about files of stores in memory"
     ),
