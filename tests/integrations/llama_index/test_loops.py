@@ -30,7 +30,7 @@ def test_a_fresh_loop_for_each_call(url: str) -> None:
     for number in range(1, 10):
         asyncio.run(store.add_message("s", ChatMessage(content=str(number))))
     assert said(asyncio.run(store.get_messages("s"))) == list(map(str, range(10)))
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
 
 def test_threads_with_loops_of_their_own(url: str) -> None:
