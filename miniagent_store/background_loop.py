@@ -11,14 +11,18 @@ import atexit
 import concurrent.futures
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from miniagent_store.errors import WrongLoopError
 from miniagent_store.store.protocol import SessionStore
+from miniagent_store.store.store import Store
+from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
+END = object()
 # At exit a server that does not answer must not hold the process.
 LAST_WAIT = 5.0
 
@@ -29,7 +33,10 @@ class BackgroundLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="miniagent-store", daemon=True)
-        self._stores: set[SessionStore] = set()
+        # Reentrant: a handle may be collected, and let go of its store, while another one is made.
+        self._lock = threading.RLock()
+        self._holders: Counter[SessionStore] = Counter()
+        self._known: dict[Hashable, SessionStore] = {}
         self._pid = os.getpid()
         self._thread.start()
         atexit.register(self.stop)
@@ -74,15 +81,36 @@ class BackgroundLoop:
         """Whether the caller runs in this loop's thread."""
         return threading.current_thread() is self._thread
 
-    def adopt(self, store: SessionStore) -> None:
-        """Close `store` at exit, if nobody has before."""
-        self._stores.add(store)
+    def borrow(self, known_as: Hashable, make: Callable[[], SessionStore]) -> SessionStore:
+        """A store that others may hold too, to be given back; closed at exit if it was not.
 
-    def release(self, store: SessionStore) -> concurrent.futures.Future[None] | None:
-        """Begin to close an adopted store; None if that was done before."""
-        if store not in self._stores:
-            return None
-        self._stores.discard(store)
+        Args:
+            known_as: stores of the same name are one, unless their data lives in them.
+            make: makes it, without I/O, if nobody holds one of that name.
+        """
+        with self._lock:
+            store = self._known.get(known_as)
+            if store is None:
+                store = make()
+                in_it = isinstance(store, Store) and store.holds_its_data
+                if not (in_it and isinstance(known_as, StoreURL)):
+                    self._known[known_as] = store
+            self._holders[store] += 1
+            return store
+
+    def give_back(self, store: SessionStore) -> concurrent.futures.Future[None] | None:
+        """Begin to close a store if nobody else holds it; None where there is nothing to close."""
+        with self._lock:
+            self._holders[store] -= 1
+            if self._holders[store] > 0:
+                return None
+            return self._close(store)
+
+    def _close(self, store: SessionStore) -> concurrent.futures.Future[None] | None:
+        with self._lock:
+            if self._holders.pop(store, None) is None:
+                return None
+            self._known = {name: each for name, each in self._known.items() if each is not store}
         with suppress(WrongLoopError):
             return self.submit(store.close)
         return None
@@ -92,7 +120,7 @@ class BackgroundLoop:
         atexit.unregister(self.stop)
         if not self._loop.is_running():
             return
-        closing = [self.release(store) for store in [*self._stores]]
+        closing = [self._close(store) for store in [*self._holders]]
         concurrent.futures.wait([each for each in closing if each is not None], LAST_WAIT)
         # Who waits for an answer hears that there will be none.
         ending = self.submit(_cancel_all)
@@ -101,6 +129,37 @@ class BackgroundLoop:
         self._thread.join(LAST_WAIT)
         if not self._thread.is_alive():
             self._loop.close()
+
+
+class DistantIterator(Generic[T]):
+    """An async iterator that is asked for its items in a background loop, one call after the other.
+
+    Who waits for an item may leave before that step has ended, and close at once.
+
+    Args:
+        source: what is iterated.
+    """
+
+    def __init__(self, source: AsyncIterator[T]) -> None:
+        self._items = source
+        self._stepping = asyncio.Lock()  # used in the background loop only
+
+    async def step(self) -> T | Any:
+        """The next item, or `END`."""
+        async with self._stepping:
+            return await anext(self._items, END)
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+        async with self._stepping:
+            await let_go(self._items)
+
+
+async def let_go(source: AsyncIterator[Any]) -> None:
+    """Close an async iterator that can be closed."""
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()
 
 
 async def _begun(work: Callable[[], Awaitable[T]]) -> T:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from miniagent_store.background_loop import background_loop
+from miniagent_store.background_loop import END, DistantIterator, background_loop
+from miniagent_store.errors import WrongLoopError
 from miniagent_store.handle import StoreHandle
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
-_END = object()
 
 
 class Caller:
@@ -91,7 +91,7 @@ def _blocking_call(caller: Caller, function: Callable[..., Any]) -> Callable[...
 
 def _face(caller: Caller, value: Any) -> Any:
     if isinstance(value, AsyncIterator):
-        return _iterate(caller, value)
+        return _iterate(value)
     if inspect.isfunction(value):
         return _blocking_call(caller, value)
     if isinstance(value, AbstractAsyncContextManager) or _has_async_methods(type(value)):
@@ -110,17 +110,16 @@ def _has_async_methods(cls: type) -> bool:
     return _known[cls]
 
 
-def _iterate(caller: Caller, source: AsyncIterator[T]) -> Iterator[T]:
-    async def step() -> Any:
-        return await anext(source, _END)
-
+def _iterate(source: AsyncIterator[T]) -> Iterator[T]:
+    loop = background_loop()
+    items = DistantIterator(source)
     try:
-        while (value := caller(step)) is not _END:
+        while (value := loop.wait(items.step)) is not END:
             yield value
     finally:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            caller(close)
+        # Not waited for: this may be the garbage collector, in any thread, or after the loop has ended.
+        with suppress(WrongLoopError):
+            loop.submit(items.aclose)
 
 
 class BlockingStore(BlockingFace):

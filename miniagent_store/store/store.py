@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from miniagent_store.backend import (
+    Backend,
     Clear,
     Create,
     Expected,
@@ -128,6 +129,11 @@ class Store(SessionStore):
     def closed(self) -> bool:
         """Whether `close` was called, here or on the store that this is a view of."""
         return self._core.closed
+
+    @property
+    def holds_its_data(self) -> bool:
+        """Whether what is stored lives in this process, so that its URL may not find it again."""
+        return type(self._core.backend).apart is not Backend.apart
 
     def again(self) -> Store:
         """Another store on the same data and with the same options, for another event loop. No I/O.
