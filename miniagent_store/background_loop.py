@@ -11,6 +11,7 @@ import atexit
 import concurrent.futures
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
@@ -32,6 +33,9 @@ class BackgroundLoop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="miniagent-store", daemon=True)
         self._stores: set[SessionStore] = set()
         self._pid = os.getpid()
+        # Reentrant: the garbage collector may release a store while its thread is in it.
+        self._lock, self._ending = threading.RLock(), False
+        self._closing: set[concurrent.futures.Future[None]] = set()
         self._thread.start()
         atexit.register(self.stop)
 
@@ -43,14 +47,13 @@ class BackgroundLoop:
         """
         if self._pid != os.getpid():
             raise WrongLoopError(whose="the process that this one was forked from")
-        coroutine = _begun(work)
-        try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:
-            coroutine.close()
-            raise WrongLoopError(
-                whose="a loop that has ended with the process", instead="call it earlier"
-            ) from None
+        with self._lock:
+            if not self._ending:
+                return self._submit(work)
+        raise WrongLoopError(whose="a loop that has ended with the process", instead="call it earlier")
+
+    def _submit(self, work: Callable[[], Awaitable[T]]) -> concurrent.futures.Future[T]:
+        return asyncio.run_coroutine_threadsafe(_begun(work), self._loop)
 
     def wait(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run a coroutine in the loop, and block the caller's thread until it is done.
@@ -64,11 +67,16 @@ class BackgroundLoop:
                 whose="the event loop that blocking calls wait for",
                 instead="use the async calls here",
             )
-        future = self.submit(work)
         try:
-            return future.result()
+            future = self.submit(work)
+            try:
+                return future.result()
+            finally:
+                future.cancel()
         except BaseException:
-            future.cancel()
+            if self._ending and threading.current_thread().daemon:
+                # The process ends, and this thread with it, in the middle of whatever it does.
+                time.sleep(LAST_WAIT)
             raise
 
     def is_current(self) -> bool:
@@ -85,19 +93,23 @@ class BackgroundLoop:
             return None
         self._stores.discard(store)
         with suppress(WrongLoopError):
-            return self.submit(store.close)
+            closing = self.submit(store.close)
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            return closing
         return None
 
     def stop(self) -> None:
         """Close what is open and end the thread."""
         atexit.unregister(self.stop)
-        if not self._loop.is_running():
-            return
-        closing = [self.release(store) for store in [*self._stores]]
-        concurrent.futures.wait([each for each in closing if each is not None], LAST_WAIT)
+        with self._lock:
+            if self._ending:
+                return
+            self._ending = True
+        closing = [self._submit(store.close) for store in [*self._stores]]
+        concurrent.futures.wait([*closing, *self._closing], LAST_WAIT)
         # Who waits for an answer hears that there will be none.
-        ending = self.submit(_cancel_all)
-        concurrent.futures.wait([ending], LAST_WAIT)
+        concurrent.futures.wait([self._submit(_cancel_all)], LAST_WAIT)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(LAST_WAIT)
         if not self._thread.is_alive():
@@ -147,7 +159,7 @@ async def _cancel_all() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _current: BackgroundLoop | None = None
 # A child's copies of its parent's loop and connections: to close or to free them would reach into what
 # the parent still uses (an epoll set, SQLite's locks), so they stay as they are.
@@ -165,7 +177,7 @@ def background_loop() -> BackgroundLoop:
 
 def _forget() -> None:
     global _current, _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     if _current is not None:
         atexit.unregister(_current.stop)
         _left_behind.append(_current)
