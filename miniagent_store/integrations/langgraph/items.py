@@ -15,7 +15,7 @@ from miniagent_store.values import StateItem
 with requires("langgraph-checkpoint", extra="langgraph"):
     from langgraph.store.base import Item, SearchItem
 
-# The share of a TTL within which a read does not renew it: what is read all the time is not written as often.
+# The share of a TTL within which a read does not renew it, so that not every read is a write.
 SLACK = 0.01
 
 
@@ -58,7 +58,7 @@ class StoredItem:
 
     def stored(self) -> dict[str, Any]:
         """What is stored under its name."""
-        kept = {"value": self.value, "created": self.created, "updated": self.updated}
+        kept: dict[str, Any] = {"value": self.value, "created": self.created, "updated": self.updated}
         if self.ttl is not None:
             kept["ttl"] = self.ttl
         if self.vectors:

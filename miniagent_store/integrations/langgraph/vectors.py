@@ -88,7 +88,7 @@ def likeness(query: Sequence[float], stored: Iterable[bytes]) -> float | None:
 
 
 def _cosine(query: Sequence[float], length: float, stored: bytes) -> float:
-    vector = struct.unpack(f"<{len(stored) // 4}f", stored)
+    vector: tuple[float, ...] = struct.unpack(f"<{len(stored) // 4}f", stored)
     lengths = length * math.hypot(*vector)
     if not lengths:
         return 0.0
