@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,6 @@ from miniagent_store.ids import join_id
 from miniagent_store.integrations.lacking import requires
 
 with requires("py-key-value-aio", extra="key-value"):
-    from key_value.aio.errors import SerializationError
     from key_value.aio.stores.base import ManagedEntry
 
 # A longer one is hashed, so that what it is a part of is no longer than an id may be.
@@ -37,7 +37,7 @@ def dumped(key: str, entry: ManagedEntry) -> dict[str, Any]:
     Raises:
         SerializationError: the value holds what JSON cannot.
     """
-    kept: dict[str, Any] = {"key": key, "value": _plain(entry.value)}
+    kept: dict[str, Any] = {"key": key, "value": entry.value_as_json}
     if entry.created_at is not None:
         kept["created"] = entry.created_at.isoformat()
     if entry.expires_at is not None:
@@ -48,7 +48,9 @@ def dumped(key: str, entry: ManagedEntry) -> dict[str, Any]:
 def loaded(kept: Mapping[str, Any]) -> ManagedEntry:
     """The entry that was stored."""
     return ManagedEntry(
-        value=kept["value"], created_at=_time(kept.get("created")), expires_at=_time(kept.get("expires"))
+        value=json.loads(kept["value"]),
+        created_at=_time(kept.get("created")),
+        expires_at=_time(kept.get("expires")),
     )
 
 
@@ -61,14 +63,3 @@ def seconds_left(entry: ManagedEntry) -> float | None:
 
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON would bring it back, so that all of py-key-value's stores return the same."""
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _plain(each) for key, each in value.items()}
-    raise SerializationError(f"a {type(value).__name__} cannot be written as JSON")

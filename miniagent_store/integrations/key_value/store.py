@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, SupportsFloat
 
 from miniagent_store.errors import VersionConflictError
@@ -17,6 +18,7 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
 
 with requires("py-key-value-aio", extra="key-value"):
+    from key_value.aio.errors import InvalidTTLError
     from key_value.aio.stores.base import (
         BaseCullStore,
         BaseDestroyCollectionStore,
@@ -38,7 +40,8 @@ class MiniAgentKeyValueStore(
 ):
     """Keeps py-key-value's entries in collections of a session store, each over several shards.
 
-    Any text is a key or a collection. Beyond the protocol it has `compare_and_set`.
+    Any text is a key or a collection. Beyond the protocol it has `put_if_absent` and
+    `compare_and_set`.
 
     Args:
         store: a URL, a `SessionStore`, or a handle.
@@ -60,6 +63,20 @@ class MiniAgentKeyValueStore(
         # Collections that this object has noted down as there.
         self._noted: set[str] = set()
         super().__init__(default_collection=default_collection, stable_api=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        remade = partial(
+            type(self), name=self._name, shards=self._shards, default_collection=self.default_collection
+        )
+        return remade, (self._handle,)
+
+    # What is written first makes a collection. Releases before 0.5 keep locks here that belong to a loop.
+
+    async def setup(self) -> None:
+        """Nothing is to be set up."""
+
+    async def setup_collection(self, *, collection: str) -> None:
+        """Nothing is to be set up."""
 
     # Entries
 
@@ -115,9 +132,19 @@ class MiniAgentKeyValueStore(
     ) -> tuple[dict[str, Any] | None, int]:
         """A value and its version; None and 0 if it is absent."""
         chosen = collection or self.default_collection
-        await self.setup_collection(collection=chosen)
         item = await self._handle.run(lambda store: self._entries(store, chosen).item(name_of(key)))
         return (None, 0) if item is None else (dict(loaded(item.value).value), item.version)
+
+    async def put_if_absent(
+        self,
+        key: str,
+        value: Mapping[str, Any],
+        *,
+        collection: str | None = None,
+        ttl: SupportsFloat | None = None,
+    ) -> bool:
+        """Set a value unless there is one; whether it was set."""
+        return await self.compare_and_set(key, value, version=0, collection=collection, ttl=ttl) is not None
 
     async def compare_and_set(
         self,
@@ -139,10 +166,15 @@ class MiniAgentKeyValueStore(
 
         Returns:
             The new version; None if another one was there, and nothing was set.
+
+        Raises:
+            SerializationError: the value cannot be written as JSON.
+            InvalidTTLError: the TTL is not above zero.
         """
         chosen = collection or self.default_collection
-        await self.setup_collection(collection=chosen)
         seconds = None if ttl is None else float(ttl)
+        if seconds is not None and not seconds > 0:
+            raise InvalidTTLError(ttl=seconds)
         now = datetime.now(UTC)
         expires_at = None if seconds is None else now + timedelta(seconds=seconds)
         kept = dumped(key, ManagedEntry(value=value, created_at=now, expires_at=expires_at))
@@ -168,19 +200,22 @@ class MiniAgentKeyValueStore(
         return [item.value for item in items]
 
     async def _delete_collection(self, *, collection: str) -> bool:
-        return await self._handle.run_to_end(lambda store: self._destroy(store, collection))
+        # The note of it stays, since another process may just write to it: listings may show empty ones.
+        async def work(store: SessionStore) -> bool:
+            entries = self._entries(store, collection)
+            was_there = bool(await entries.scan(limit=1))
+            await entries.clear()
+            return was_there
+
+        return await self._handle.run_to_end(work)
 
     async def _delete_store(self) -> bool:
         async def work(store: SessionStore) -> bool:
             names = [item.value for item in await self._collections(store).scan()]
-            await asyncio.gather(*(self._destroy(store, name) for name in names))
+            await asyncio.gather(*(self._entries(store, name).clear() for name in names))
             return True
 
         return await self._handle.run_to_end(work)
-
-    async def _destroy(self, store: SessionStore, collection: str) -> bool:
-        # The note of it stays, since another process may just write to it: listings may show empty ones.
-        return await _clear(self._entries(store, collection))
 
     async def _cull(self) -> None:
         await self._handle.run_to_end(lambda store: store.sweep())
@@ -202,3 +237,8 @@ class MiniAgentKeyValueStore(
         if collection not in self._noted:
             await self._collections(store).set_if_absent(name_of(collection), collection)
             self._noted.add(collection)
+
+
+async def _delete(entries: KeyValue, names: Iterable[str]) -> int:
+    """Remove entries; how many were there."""
+    return sum(await asyncio.gather(*map(entries.delete, names)))
