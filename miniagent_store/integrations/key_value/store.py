@@ -59,7 +59,7 @@ class MiniAgentKeyValueStore(
         shards: int = SHARDS,
         default_collection: str | None = None,
     ) -> None:
-        self._handle, self._name, self._shards = handle_of(store), name, shards
+        self.handle, self._name, self._shards = handle_of(store), name, shards
         # Collections that this object has noted down as there.
         self._noted: set[str] = set()
         super().__init__(default_collection=default_collection, stable_api=True)
@@ -68,7 +68,7 @@ class MiniAgentKeyValueStore(
         remade = partial(
             type(self), name=self._name, shards=self._shards, default_collection=self.default_collection
         )
-        return remade, (self._handle,)
+        return remade, (self.handle,)
 
     # What is written first makes a collection. Releases before 0.5 keep locks here that belong to a loop.
 
@@ -88,7 +88,7 @@ class MiniAgentKeyValueStore(
         self, *, collection: str, keys: Sequence[str]
     ) -> list[ManagedEntry | None]:
         names = [name_of(key) for key in keys]
-        found = await self._handle.run(lambda store: self._entries(store, collection).get_many(names))
+        found = await self.handle.run(lambda store: self._entries(store, collection).get_many(names))
         return [loaded(found[name]) if name in found else None for name in names]
 
     async def _put_managed_entry(self, *, collection: str, key: str, managed_entry: ManagedEntry) -> None:
@@ -116,14 +116,14 @@ class MiniAgentKeyValueStore(
             else:
                 await self._entries(store, collection).set_many(values, ttl=ttl)
 
-        await self._handle.run_to_end(work)
+        await self.handle.run_to_end(work)
 
     async def _delete_managed_entry(self, *, key: str, collection: str) -> bool:
         return await self._delete_managed_entries(keys=[key], collection=collection) > 0
 
     async def _delete_managed_entries(self, *, keys: Sequence[str], collection: str) -> int:
         names = dict.fromkeys(map(name_of, keys))
-        return await self._handle.run_to_end(lambda store: _delete(self._entries(store, collection), names))
+        return await self.handle.run_to_end(lambda store: _delete(self._entries(store, collection), names))
 
     # Compare and set
 
@@ -132,7 +132,7 @@ class MiniAgentKeyValueStore(
     ) -> tuple[dict[str, Any] | None, int]:
         """A value and its version; None and 0 if it is absent."""
         chosen = collection or self.default_collection
-        item = await self._handle.run(lambda store: self._entries(store, chosen).item(name_of(key)))
+        item = await self.handle.run(lambda store: self._entries(store, chosen).item(name_of(key)))
         return (None, 0) if item is None else (dict(loaded(item.value).value), item.version)
 
     async def put_if_absent(
@@ -187,16 +187,16 @@ class MiniAgentKeyValueStore(
             except VersionConflictError:
                 return None
 
-        return await self._handle.run_to_end(work)
+        return await self.handle.run_to_end(work)
 
     # Enumerating and destroying
 
     async def _get_collection_keys(self, *, collection: str, limit: int | None = None) -> list[str]:
-        items = await self._handle.run(lambda store: self._entries(store, collection).scan(limit=limit))
+        items = await self.handle.run(lambda store: self._entries(store, collection).scan(limit=limit))
         return [item.value["key"] for item in items]
 
     async def _get_collection_names(self, *, limit: int | None = None) -> list[str]:
-        items = await self._handle.run(lambda store: self._collections(store).scan(limit=limit))
+        items = await self.handle.run(lambda store: self._collections(store).scan(limit=limit))
         return [item.value for item in items]
 
     async def _delete_collection(self, *, collection: str) -> bool:
@@ -207,7 +207,7 @@ class MiniAgentKeyValueStore(
             await entries.clear()
             return was_there
 
-        return await self._handle.run_to_end(work)
+        return await self.handle.run_to_end(work)
 
     async def _delete_store(self) -> bool:
         async def work(store: SessionStore) -> bool:
@@ -215,10 +215,10 @@ class MiniAgentKeyValueStore(
             await asyncio.gather(*(self._entries(store, name).clear() for name in names))
             return True
 
-        return await self._handle.run_to_end(work)
+        return await self.handle.run_to_end(work)
 
     async def _cull(self) -> None:
-        await self._handle.run_to_end(lambda store: store.sweep())
+        await self.handle.run_to_end(lambda store: store.sweep())
 
     # Where they are
 

@@ -42,7 +42,7 @@ class MiniAgentChatMessageHistory(BaseChatMessageHistory):
     ) -> None:
         super().__init__()
         self.session_id = session_id
-        self._id, self._handle = join_id(session_id), handle_of(store)
+        self._id, self.handle = join_id(session_id), handle_of(store)
         self._known: tuple[list[BaseMessage], Position | None] = ([], None)
         self._is_current = False
         # Of this object: what was read before one of them is not current.
@@ -51,11 +51,11 @@ class MiniAgentChatMessageHistory(BaseChatMessageHistory):
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """The messages, in order; a list of the caller's own."""
-        return list(self._known[0]) if self._is_current else self._handle.run_blocking(self._read)
+        return list(self._known[0]) if self._is_current else self.handle.run_blocking(self._read)
 
     async def aget_messages(self) -> list[BaseMessage]:
         """As `messages`."""
-        return list(self._known[0]) if self._is_current else await self._handle.run(self._read)
+        return list(self._known[0]) if self._is_current else await self.handle.run(self._read)
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages in one commit; the chunks of a streamed message as one. None: nothing happens.
@@ -66,21 +66,21 @@ class MiniAgentChatMessageHistory(BaseChatMessageHistory):
         """
         entries = _entries(messages)
         if entries:
-            self._handle.run_blocking(lambda store: self._add(store, entries))
+            self.handle.run_blocking(lambda store: self._add(store, entries))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """As `add_messages`; ends even if it is cancelled."""
         entries = _entries(messages)
         if entries:
-            await self._handle.run_to_end(lambda store: self._add(store, entries))
+            await self.handle.run_to_end(lambda store: self._add(store, entries))
 
     def clear(self) -> None:
         """Remove all messages; the session stays."""
-        self._handle.run_blocking(self._clear)
+        self.handle.run_blocking(self._clear)
 
     async def aclear(self) -> None:
         """As `clear`."""
-        await self._handle.run_to_end(self._clear)
+        await self.handle.run_to_end(self._clear)
 
     async def _read(self, store: SessionStore) -> list[BaseMessage]:
         changes, (messages, position) = self._changes, self._known

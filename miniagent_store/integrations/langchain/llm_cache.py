@@ -41,15 +41,15 @@ class MiniAgentLLMCache(BaseCache):
         ttl: TTL | None = None,
         namespace: str = "langchain-llm",
     ) -> None:
-        self._handle, self._ttl, self._namespace = handle_of(store), ttl, namespace
+        self.handle, self._ttl, self._namespace = handle_of(store), ttl, namespace
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """The answers to a prompt of a model as it is set up; None if there are none."""
-        return self._handle.run_blocking(lambda store: self._lookup(store, prompt, llm_string))
+        return self.handle.run_blocking(lambda store: self._lookup(store, prompt, llm_string))
 
     async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """As `lookup`."""
-        return await self._handle.run(lambda store: self._lookup(store, prompt, llm_string))
+        return await self.handle.run(lambda store: self._lookup(store, prompt, llm_string))
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Keep the answers to a prompt.
@@ -59,12 +59,12 @@ class MiniAgentLLMCache(BaseCache):
             SerializationError: they hold what cannot be stored.
         """
         answers = [_dumped(each) for each in return_val]
-        self._handle.run_blocking(lambda store: self._update(store, prompt, llm_string, answers))
+        self.handle.run_blocking(lambda store: self._update(store, prompt, llm_string, answers))
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """As `update`."""
         answers = [_dumped(each) for each in return_val]
-        await self._handle.run_to_end(lambda store: self._update(store, prompt, llm_string, answers))
+        await self.handle.run_to_end(lambda store: self._update(store, prompt, llm_string, answers))
 
     def clear(self, **kwargs: Any) -> None:
         """Forget all answers.
@@ -72,11 +72,11 @@ class MiniAgentLLMCache(BaseCache):
         Raises:
             BackendUnavailableError: they may still be there.
         """
-        self._handle.run_blocking(self._clear)
+        self.handle.run_blocking(self._clear)
 
     async def aclear(self, **kwargs: Any) -> None:
         """As `clear`."""
-        await self._handle.run_to_end(self._clear)
+        await self.handle.run_to_end(self._clear)
 
     async def _lookup(self, store: SessionStore, prompt: str, llm_string: str) -> list[Generation] | None:
         key = await store.cache.key(prompt, llm_string)

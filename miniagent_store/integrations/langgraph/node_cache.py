@@ -36,25 +36,25 @@ class MiniAgentNodeCache(BaseCache[ValueT]):
         namespace: str = "langgraph-nodes",
     ) -> None:
         super().__init__(serde=serde)
-        self._handle, self._namespace = handle_of(store), namespace
+        self.handle, self._namespace = handle_of(store), namespace
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         """The values that are there, in one round trip."""
-        return self._loaded(self._handle.run_blocking(lambda store: self._get(store, keys)))
+        return self._loaded(self.handle.run_blocking(lambda store: self._get(store, keys)))
 
     async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         """As `get`."""
-        return self._loaded(await self._handle.run(lambda store: self._get(store, keys)))
+        return self._loaded(await self.handle.run(lambda store: self._get(store, keys)))
 
     def set(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
         """Keep values, each for so many seconds; None for as long as there is room."""
         dumped = self._dumped(pairs)
-        self._handle.run_blocking(lambda store: self._set(store, dumped))
+        self.handle.run_blocking(lambda store: self._set(store, dumped))
 
     async def aset(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
         """As `set`."""
         dumped = self._dumped(pairs)
-        await self._handle.run_to_end(lambda store: self._set(store, dumped))
+        await self.handle.run_to_end(lambda store: self._set(store, dumped))
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
         """Forget the values of LangGraph's namespaces, each exactly; of all if none are given.
@@ -62,11 +62,11 @@ class MiniAgentNodeCache(BaseCache[ValueT]):
         Raises:
             BackendUnavailableError: they may still be there.
         """
-        self._handle.run_blocking(lambda store: self._clear(store, namespaces))
+        self.handle.run_blocking(lambda store: self._clear(store, namespaces))
 
     async def aclear(self, namespaces: Sequence[Namespace] | None = None) -> None:
         """As `clear`."""
-        await self._handle.run_to_end(lambda store: self._clear(store, namespaces))
+        await self.handle.run_to_end(lambda store: self._clear(store, namespaces))
 
     async def _get(self, store: SessionStore, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
         named = {await _key(store, key): key for key in keys}

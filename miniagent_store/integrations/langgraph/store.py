@@ -67,7 +67,7 @@ class MiniAgentStore(BaseStore):
         index: IndexConfig | None = None,
         ttl: TTLConfig | None = None,
     ) -> None:
-        self._handle, self._name = handle_of(store), name
+        self.handle, self._name = handle_of(store), name
         self.index_config, self.ttl_config = index, ttl
         self._index = None if index is None else VectorIndex(index)
         self.embeddings = None if self._index is None else self._index.embeddings
@@ -88,10 +88,10 @@ class MiniAgentStore(BaseStore):
         batch = _Batch(ops, self._index, self._name)
         if self._index is not None:
             batch.embedded = self._index.embed(batch.ops)
-        self._handle.run_blocking(batch.read)
+        self.handle.run_blocking(batch.read)
         results = batch.results()
         if batch.writes:
-            self._handle.run_blocking(batch.write)
+            self.handle.run_blocking(batch.write)
         return results
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -99,11 +99,11 @@ class MiniAgentStore(BaseStore):
         batch = _Batch(ops, self._index, self._name)
         if self._index is not None:
             batch.embedded = await self._index.aembed(batch.ops)
-        await self._handle.run(batch.read)
+        await self.handle.run(batch.read)
         # Many vectors take long to compare.
         results = await asyncio.to_thread(batch.results) if batch.embedded.queries else batch.results()
         if batch.writes:
-            await self._handle.run_to_end(batch.write)
+            await self.handle.run_to_end(batch.write)
         return results
 
 
