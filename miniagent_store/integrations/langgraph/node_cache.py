@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from miniagent_store.handle import StoreHandle, handle_of
@@ -37,6 +38,11 @@ class MiniAgentNodeCache(BaseCache[ValueT]):
     ) -> None:
         super().__init__(serde=serde)
         self.handle, self._namespace = handle_of(store), namespace
+        self._given = serde
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # LangGraph's own serializer does not pickle.
+        return partial(type(self), serde=self._given, namespace=self._namespace), (self.handle,)
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         """The values that are there, in one round trip."""
