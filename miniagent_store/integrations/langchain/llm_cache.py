@@ -98,11 +98,11 @@ def _dumped(answer: Generation) -> dict[str, Any]:
     name = next((each for each, known in _CLASSES.items() if type(answer) is known), None)
     if name is None:
         raise InvalidArgumentError(f"a {type(answer).__name__} cannot be cached")
-    kept: dict[str, Any] = {"class": name, "text": answer.text, "info": answer.generation_info}
+    kept: dict[str, Any] = {"class": name, "info": answer.generation_info}
     message = getattr(answer, "message", None)
     if isinstance(message, BaseMessage):
-        kept["message"] = message_to_dict(message)
-    return kept
+        return {**kept, "message": message_to_dict(message)}
+    return {**kept, "text": answer.text}
 
 
 def _loaded(kept: Mapping[str, Any]) -> Generation:

@@ -20,7 +20,7 @@ LEFT_OUT = {
     "tests/test_store.py::test_namespace_match_pattern": INSIDE,
     "tests/test_store.py::test_list_namespaces_prefix_uses_indexable_condition": INSIDE,
     "tests/test_store.py::test_sql_injection_vulnerability": "any text is a field here, and finds nothing",
-    "tests/test_ttl.py::test_ttl_override_default": "reads renew unless they are told not to, as LangGraph says",
+    "tests/test_ttl.py::test_ttl_override_default": "here reads renew by default, as LangGraph says",
     "tests/test_async_store.py::test_no_running_loop": "blocking calls work here while a loop runs",
 }
 # Thousands of calls at once, or seconds of waiting.
