@@ -32,7 +32,7 @@ class StoredRecord:
 
     record: ConversationRecord
     plain: Mapping[str, Any]
-    places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
 
     @property
     def conversation_id(self) -> str:
