@@ -24,7 +24,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+# In the place of this folder, whose modules are named as the frameworks are.
+sys.path[0] = str(Path(__file__).parents[2])
 
 from rich.console import Console
 from rich.progress import Progress
