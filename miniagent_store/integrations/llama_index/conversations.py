@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import unquote_to_bytes
 
 from miniagent_store import (
@@ -25,7 +24,7 @@ from miniagent_store.handle import StoreHandle
 from miniagent_store.integrations.held_turn import HeldTurn
 from miniagent_store.integrations.kept_log import KeptLogs
 from miniagent_store.integrations.lacking import requires
-from miniagent_store.integrations.llama_index.messages import STATUS, entry_of, message_of, value_of
+from miniagent_store.integrations.llama_index.messages import entry_of, kept_of, message_of
 from miniagent_store.store.batch import Batch
 
 with requires("llama-index-core", extra="llama-index"):
@@ -37,18 +36,17 @@ TAGS = {"framework": "llama-index"}
 ARCHIVED = "archived"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A message that stands in a conversation.
 
     Attributes:
         seq: its sequence in the log.
-        value: as it is stored; not to be changed.
+        json: as it is stored.
         status: active or archived.
     """
 
     seq: int
-    value: dict[str, Any]
+    json: str
     status: MessageStatus
 
 
@@ -62,7 +60,7 @@ class Conversations:
     """
 
     def __init__(self) -> None:
-        self._logs = KeptLogs(value_of, state=(ARCHIVED,))
+        self._logs = KeptLogs(kept_of, state=(ARCHIVED,))
         # Of turns that are held, by key.
         self._fences: dict[str, int] = {}
 
@@ -191,8 +189,8 @@ class Conversations:
         through = read.state.get(ARCHIVED, 0)
         active, archived = MessageStatus.ACTIVE, MessageStatus.ARCHIVED
         return read.session, [
-            Item(seq, value, archived if seq <= through or STATUS in value else active)
-            for seq, value in read.items
+            Item(seq, json, archived if seq <= through or marked else active)
+            for seq, (json, marked) in read.items
         ]
 
     def _guarded(self, store: SessionStore, key: str, session: Session) -> Batch:
@@ -260,7 +258,8 @@ def _remove(batch: Batch, items: list[Item], chosen: Sequence[Item]) -> None:
 
 
 def _messages(key: str, items: Sequence[Item]) -> list[ChatMessage]:
-    return [message_of(item.value, _session_id(key), item.seq) for item in items]
+    context = f"session {_session_id(key)!r}"
+    return [message_of(item.json, context) for item in items]
 
 
 def _session_id(key: str) -> str:
