@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
@@ -26,35 +27,45 @@ ANSWER = [
 ]
 # By bulk, within what SQLite takes for one statement.
 CHUNK = 1000
+ACTIVE = 10
 
 
 def contestants(places: Places) -> list[Contestant]:
     """Ours, and those of LlamaIndex that are installed."""
     host, port = places.redis_address
     database = f"sqlite+aiosqlite:///{places.folder}/theirs.db"
-    found = [
-        Contestant("ours, SQLite", _of_memory(lambda: MiniAgentChatStore(places.sqlite))),
-        Contestant("ours, Redis", _of_memory(lambda: MiniAgentChatStore(places.redis))),
-        Contestant(
-            "SQLAlchemyChatStore, SQLite",
-            _of_memory(lambda: SQLAlchemyChatStore(table_name="t", async_database_uri=database)),
+    stores: dict[str, Callable[[], AsyncDBChatStore]] = {
+        "ours, SQLite": lambda: MiniAgentChatStore(places.sqlite),
+        "ours, Redis": lambda: MiniAgentChatStore(places.redis),
+        "SQLAlchemyChatStore, SQLite": lambda: SQLAlchemyChatStore(
+            table_name="t", async_database_uri=database
         ),
-    ]
+    }
+    found = [Contestant(name, _of_memory(make, active=ACTIVE)) for name, make in stores.items()]
+    found += [Contestant(f"{name}; all active", _of_memory(make)) for name, make in stores.items()]
     try:
         from llama_index.storage.chat_store.redis import RedisChatStore
     except ImportError:
         return found
-    return [*found, Contestant("RedisChatStore", _of_buffer(RedisChatStore, f"redis://{host}:{port}/1"))]
+    make_legacy = partial(RedisChatStore, redis_url=f"redis://{host}:{port}/1")
+    return [*found, Contestant("RedisChatStore; all active", _of_buffer(make_legacy))]
 
 
-def _of_memory(make: Callable[[], AsyncDBChatStore]) -> Any:
-    """A turn over `Memory`: 2 writes and 5 reads."""
+def _of_memory(make: Callable[[], AsyncDBChatStore], active: int | None = None) -> Any:
+    """A turn over `Memory`: 2 writes and 5 reads.
+
+    Args:
+        make: the store.
+        active: how many messages Memory has not archived, since they are within its limit of tokens.
+    """
 
     @asynccontextmanager
     async def prepare(history: int) -> AsyncIterator[Turn]:
         store, key = make(), uuid.uuid4().hex
         for begin in range(0, history, CHUNK):
             await store.add_messages(key, _history(min(CHUNK, history - begin)))
+        if active is not None:
+            await store.archive_oldest_messages(key, history - active)
 
         async def turn() -> None:
             await store.add_message(key, QUESTION)
@@ -71,12 +82,12 @@ def _of_memory(make: Callable[[], AsyncDBChatStore]) -> Any:
     return prepare
 
 
-def _of_buffer(make: Callable[..., Any], url: str) -> Any:
+def _of_buffer(make: Callable[[], Any]) -> Any:
     """A turn over `ChatMemoryBuffer`, which the older kind of store needs: 4 writes and 3 reads."""
 
     @asynccontextmanager
     async def prepare(history: int) -> AsyncIterator[Turn]:
-        store, key = make(redis_url=url), uuid.uuid4().hex
+        store, key = make(), uuid.uuid4().hex
         await store.aset_messages(key, _history(history))
 
         async def turn() -> None:

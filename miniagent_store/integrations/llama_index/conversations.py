@@ -7,8 +7,11 @@ were added say so themselves.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
+from operator import itemgetter
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote_to_bytes
 
@@ -83,15 +86,14 @@ class Conversations:
         """Messages of a status (None: all) in order, each a new object."""
         if min(limit or 0, offset or 0) < 0:
             raise InvalidArgumentError("limit and offset are whole numbers from 0 on")
-        _, items = await self._read(store, key)
-        chosen = [item for item in items if status is None or item.status is status]
+        _, chosen = await self._read(store, key, status)
         begin = offset or 0
         return _messages(key, chosen[begin : None if limit is None else begin + limit])
 
     async def count(self, store: SessionStore, key: str, status: MessageStatus | None) -> int:
         """How many messages of a status (None: all) there are."""
-        _, items = await self._read(store, key)
-        return sum(status is None or item.status is status for item in items)
+        _, items = await self._read(store, key, status)
+        return len(items)
 
     async def keys(self, store: SessionStore) -> list[str]:
         """The keys of all conversations that have messages; the one that was used last comes last."""
@@ -131,8 +133,8 @@ class Conversations:
     async def archive_oldest(self, store: SessionStore, key: str, n: int) -> list[ChatMessage]:
         """Archive the first `n` active messages in one commit, and return them."""
         while True:
-            session, items = await self._read(store, key)
-            chosen = _active(items)[: max(n, 0)]
+            session, active = await self._read(store, key, MessageStatus.ACTIVE)
+            chosen = active[: max(n, 0)]
             if session is None or not chosen:
                 return []
             try:
@@ -182,16 +184,22 @@ class Conversations:
 
     # How
 
-    async def _read(self, store: SessionStore, key: str) -> tuple[Session | None, list[Item]]:
+    async def _read(
+        self, store: SessionStore, key: str, status: MessageStatus | None = None
+    ) -> tuple[Session | None, list[Item]]:
         read = await self._logs.read(store, _session_id(key))
         if read is None:
             return None, []
         through = read.state.get(ARCHIVED, 0)
-        active, archived = MessageStatus.ACTIVE, MessageStatus.ARCHIVED
-        return read.session, [
-            Item(seq, json, archived if seq <= through or marked else active)
-            for seq, (json, marked) in read.items
+        # Most of a long conversation is archived, and what is asked for is what is not.
+        begin = 0
+        if status is MessageStatus.ACTIVE:
+            begin = bisect_right(read.items, through, key=itemgetter(0))
+        items = [
+            Item(seq, json, MessageStatus.ARCHIVED if seq <= through or marked else MessageStatus.ACTIVE)
+            for seq, (json, marked) in islice(read.items, begin, None)
         ]
+        return read.session, [item for item in items if status is None or item.status is status]
 
     def _guarded(self, store: SessionStore, key: str, session: Session) -> Batch:
         return store.batch(session.id, expected_version=session, fence=self._fences.get(key))
