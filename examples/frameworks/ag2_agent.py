@@ -11,7 +11,7 @@ import tempfile
 from uuid import uuid4
 
 from ag2 import Agent, MemoryStream
-from ag2.events import BaseEvent, ToolCallEvent, ToolCallsEvent, ToolResultEvent
+from ag2.events import ToolCallEvent, ToolCallsEvent, ToolResultEvent
 from ag2.testing import TestConfig
 from ag2.tools import tool
 
@@ -30,10 +30,6 @@ async def weather(city: str) -> str:
     if FIRST:
         await asyncio.sleep(3600)
     return f"snow in {city}"
-
-
-def shown(event: BaseEvent) -> str:
-    return f"  {type(event).__name__:<17} {str(event)[:80]}"
 
 
 async def main(url: str) -> None:
@@ -55,7 +51,7 @@ async def main(url: str) -> None:
     storage, FIRST = MiniAgentStorage(url), False
     stream = MemoryStream(storage, id=stream_id)
     events = list(await stream.history.get_events())
-    print("It had saved", *map(shown, events), sep="\n")
+    print("It had saved", ", ".join(type(event).__name__ for event in events))
     last = max(number for number, event in enumerate(events) if isinstance(event, ToolCallsEvent))
     # The model has said its first line already.
     again = Agent(
