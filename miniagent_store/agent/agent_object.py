@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import fields
 from typing import Any
@@ -60,6 +60,7 @@ class AgentResponder:
             taken = accepted(agent, {name: value for name, value in offered.items() if value is not None})
             agent, tools = agent(**taken), None if "tools" in taken else tools
         self.name, self.reads_thread = type(agent).__name__, True
+        self.schemas: Sequence[Mapping[str, Any]] = []
         if tools:
             raise ConfigurationError(
                 f"tools= are not for {self.name}, which has its own; give them to it, "
@@ -71,6 +72,11 @@ class AgentResponder:
     async def respond(self, request: ModelRequest) -> tuple[str, ThreadChanges]:
         """Run the agent on a thread of this session."""
         thread = await request.read_thread()
+        prompting = request.prompting
+        if prompting.window is None:
+            thread.messages = visible(thread.messages)
+        else:
+            thread.messages = prompting.past(Message.user(request.user_input))
         given = self._thread_for(thread)
         before = list(given.messages), list(given.events), copy.deepcopy(given.metadata)
         heard: list[str] = []
@@ -112,8 +118,7 @@ class AgentResponder:
         """Nothing is held here; the agent is its owner's."""
 
     def _thread_for(self, thread: SessionThread) -> Any:
-        """A thread as the agent knows it, without tombstones."""
-        thread.messages = visible(thread.messages)
+        """A thread as the agent knows it."""
         made = self._thread_class
         if made is None or issubclass(made, SessionThread) or not hasattr(made, "add_message"):
             return thread
