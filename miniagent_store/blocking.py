@@ -1,83 +1,40 @@
 """The blocking face of a store: derived from the async one, not copied.
 
-One daemon thread owns an event loop and the store's connections. Every call is handed to that loop and
-waited for, so any thread may call, with a loop of its own or without.
+Every call is handed to the background loop of the process and waited for, so any thread may call, with a
+loop of its own or without.
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import functools
 import inspect
-import os
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from miniagent_store.errors import StoreClosedError, StoreError, WrongLoopError
+from miniagent_store.background_loop import END, DistantIterator, background_loop
+from miniagent_store.errors import WrongLoopError
+from miniagent_store.handle import StoreHandle
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
-_END = object()
 
 
-class LoopThread:
-    """A daemon thread with an event loop, started on first need."""
+class Caller:
+    """Runs coroutines in the background loop, and holds the handle of the store that they belong to.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
+    Args:
+        handle: what is closed when nothing refers to it any more.
+    """
 
-    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine in the thread's loop and wait for it.
+    def __init__(self, handle: StoreHandle) -> None:
+        self._handle = handle
 
-        Raises:
-            WrongLoopError: called from that loop itself, which would wait for ever, or after a fork.
-        """
-        loop = self._running()
-        if threading.current_thread() is self._thread:
-            raise WrongLoopError("this blocking store, called from its own thread,")
-        future = asyncio.run_coroutine_threadsafe(_called(work), loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        if self._pid != os.getpid():
-            raise WrongLoopError("this blocking store was opened before a fork and")
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="miniagent-store", daemon=True
-                )
-                self._thread.start()
-            return self._loop
-
-    def stop(self) -> None:
-        """End the thread; may be called twice."""
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is None or thread is None or self._pid != os.getpid():
-            return
-        # Not run_until_complete after the thread has ended: this thread may have a loop that is running.
-        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _called(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    return await work()
+    def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run `work` to its end and give what it returns or raises."""
+        return background_loop().wait(work)
 
 
 class BlockingFace:
@@ -87,16 +44,16 @@ class BlockingFace:
     handles (state, kv, cache, batch, turn) become faces like this one.
     """
 
-    def __init__(self, thread: LoopThread, target: Any) -> None:
-        self._thread, self._target = thread, target
+    def __init__(self, caller: Caller, target: Any) -> None:
+        self._caller, self._target = caller, target
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         value = getattr(self._target, name)
         if inspect.isroutine(value) or inspect.isfunction(value):
-            return _blocking_call(self._thread, value)
-        return _face(self._thread, value)
+            return _blocking_call(self._caller, value)
+        return _face(self._caller, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_"):
@@ -111,34 +68,34 @@ class BlockingFace:
         return f"<blocking {self._target!r}>"
 
     def __enter__(self) -> Self:
-        entered = self._thread.run(self._target.__aenter__)
-        return self if entered is self._target else _face(self._thread, entered)
+        entered = self._caller(self._target.__aenter__)
+        return self if entered is self._target else _face(self._caller, entered)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.run(lambda: self._target.__aexit__(kind, error, trace))
+        self._caller(lambda: self._target.__aexit__(kind, error, trace))
 
 
-def _blocking_call(thread: LoopThread, function: Callable[..., Any]) -> Callable[..., Any]:
+def _blocking_call(caller: Caller, function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         async def work() -> Any:
             result = function(*args, **kwargs)
             return await result if inspect.isawaitable(result) else result
 
-        return _face(thread, thread.run(work))
+        return _face(caller, caller(work))
 
     return call
 
 
-def _face(thread: LoopThread, value: Any) -> Any:
+def _face(caller: Caller, value: Any) -> Any:
     if isinstance(value, AsyncIterator):
-        return _iterate(thread, value)
+        return _iterate(value)
     if inspect.isfunction(value):
-        return _blocking_call(thread, value)
+        return _blocking_call(caller, value)
     if isinstance(value, AbstractAsyncContextManager) or _has_async_methods(type(value)):
-        return BlockingFace(thread, value)
+        return BlockingFace(caller, value)
     return value
 
 
@@ -153,34 +110,43 @@ def _has_async_methods(cls: type) -> bool:
     return _known[cls]
 
 
-def _iterate(thread: LoopThread, source: AsyncIterator[T]) -> Iterator[T]:
-    async def step() -> Any:
-        return await anext(source, _END)
-
+def _iterate(source: AsyncIterator[T]) -> Iterator[T]:
+    loop = background_loop()
+    items = DistantIterator(source)
     try:
-        while (value := thread.run(step)) is not _END:
+        while (value := loop.wait(items.step)) is not END:
             yield value
     finally:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            thread.run(close)
+        # Not waited for: this may be the garbage collector, in any thread, or after the loop has ended.
+        with suppress(WrongLoopError):
+            loop.submit(items.aclose)
 
 
 class BlockingStore(BlockingFace):
     """A store without async: the calls of `SessionStore`, each of which blocks.
 
-    Use it in a ``with``, or call `close`; what is left open is closed at exit.
+    Use it in a ``with``, or call `close`; what is left open is closed at exit. May be shared by threads,
+    used on in a child after a fork, and pickled; handles such as `state` and `kv` belong to the process
+    that asked for them.
+
+    Args:
+        handle: brings calls to the store.
     """
 
-    def __init__(self, store: SessionStore) -> None:
-        super().__init__(LoopThread(), store)
-        self._closed = False
-        atexit.register(self._close_quietly)
+    def __init__(self, handle: StoreHandle) -> None:
+        object.__setattr__(self, "_handle", handle)
+        object.__setattr__(self, "_caller", Caller(handle))
 
-    def __getattr__(self, name: str) -> Any:
-        if self._closed and not name.startswith("_"):
-            raise StoreClosedError("this blocking store")
-        return super().__getattr__(name)
+    @property
+    def _target(self) -> SessionStore:
+        handle: StoreHandle = self._handle
+        return handle.background_store()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BlockingStore, (self._handle,)
+
+    def __repr__(self) -> str:
+        return f"<blocking store {self._handle.url}>"
 
     def __enter__(self) -> Self:
         return self.open()
@@ -192,26 +158,12 @@ class BlockingStore(BlockingFace):
 
     def open(self) -> Self:
         """Connect now; otherwise the first call does."""
-        self._thread.run(self._target.open)
+        self._caller(self._target.open)
         return self
 
     def close(self) -> None:
         """Let go of everything; may be called twice."""
-        if self._closed:
-            return
-        object.__setattr__(self, "_closed", True)
-        atexit.unregister(self._close_quietly)
-        try:
-            self._thread.run(self._target.close)
-        finally:
-            self._thread.stop()
-
-    def _close_quietly(self) -> None:
-        try:
-            self.close()
-        except StoreError:
-            # At exit there is no one left to tell; what was acknowledged is stored.
-            return
+        self._handle.close()
 
 
 def open_store_sync(url: str | StoreURL | None = None, **options: Any) -> BlockingStore:
@@ -226,6 +178,4 @@ def open_store_sync(url: str | StoreURL | None = None, **options: Any) -> Blocki
         ...     store.history(session.id)
         [Message(role='user', content='Hello')]
     """
-    from miniagent_store.factory import open_store
-
-    return BlockingStore(open_store(url, **options))
+    return BlockingStore(StoreHandle(url, **options))

@@ -438,13 +438,16 @@ class ContextTooLargeError(StoreError):
 
 
 class WrongLoopError(StoreError):
-    """The store was opened in another event loop (or before a fork)."""
+    """The store was opened in another event loop, or before a fork."""
 
-    def __init__(self, what: str = "this store") -> None:
-        super().__init__(
-            f"{what} belongs to another event loop; open one store per loop, "
-            "or use open_store_sync() from threads without a loop"
-        )
+    def __init__(
+        self,
+        what: str = "this store",
+        *,
+        whose: str = "another event loop",
+        instead: str = "open one store per loop, or use open_store_sync() from threads without a loop",
+    ) -> None:
+        super().__init__(f"{what} belongs to {whose}; {instead}")
 
 
 class AccessDeniedError(StoreError):

@@ -27,6 +27,7 @@ from miniagent_store.store.cache_place import PATIENCE
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
+from miniagent_store.store.tenant_limits import TenantLimits
 from miniagent_store.store.tenants import Tenants, ViewOptions
 from miniagent_store.url import StoreURL
 
@@ -154,6 +155,15 @@ class _Opening:
                 backend = parent.backend.within(options.namespace)
                 return StoreCore(backend, codec, options, self.plugins, parent=parent)
         return StoreCore(_backend(url, options, extra, self.plugins), codec, options, self.plugins)
+
+    def again(self, limits: TenantLimits | None, backend: Backend | None = None) -> Store:
+        """Another store that is opened in the same way. No I/O."""
+        codec, keys = self.codec()
+        place = self.place(codec)
+        backend = backend or self.backend()
+        return self.store(
+            StoreCore(backend, codec, self.options, self.plugins, keys, limits=limits, place=place)
+        )
 
     # Views of tenants
 

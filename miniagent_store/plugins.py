@@ -61,6 +61,10 @@ class Plugins:
             self._add_entry_point(point)
         for plugin in extra:
             self._add(plugin, getattr(plugin, "__name__", type(plugin).__name__), "")
+        self._extra = extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Plugins, (self._extra,)) if self._extra else (shared_plugins, ())
 
     def _add_entry_point(self, point: EntryPoint) -> None:
         distribution = f"{point.dist.name} {point.dist.version}" if point.dist else ""

@@ -302,6 +302,16 @@ class Backend(ABC):
         """
         raise NotImplementedError
 
+    def apart(self) -> Backend:
+        """A backend on the same data and namespace for another event loop, sharing no connection. No I/O.
+
+        For those whose data lives in the object, and no URL would find it again.
+
+        Raises:
+            NotImplementedError: the URL finds the data; another one of it is opened instead.
+        """
+        raise NotImplementedError
+
     async def settle(self) -> None:
         """Write what is held back for a moment, such as notes for listings. Nothing by default."""
         return

@@ -141,6 +141,19 @@ class StoreCore:
             and asyncio.get_running_loop() is self._loop
         )
 
+    def is_home(self) -> bool:
+        """Whether the loop that runs now is the one in which this store was opened."""
+        above = self if self._loop is not None or self.parent is None else self.parent
+        return (
+            above._loop is not None
+            and above._pid == os.getpid()
+            and asyncio.get_running_loop() is above._loop
+        )
+
+    def is_forked(self) -> bool:
+        """Whether this is a child's copy of a store that its parent made."""
+        return self._pid != os.getpid()
+
     @property
     def closed(self) -> bool:
         """Whether `close` was called, here or on a parent."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from miniagent_store.backend import (
+    Backend,
     Clear,
     Create,
     Expected,
@@ -58,7 +59,7 @@ from miniagent_store.store.state import StateHandle
 from miniagent_store.store.sweeper import Sweeper
 from miniagent_store.store.sweeping import sweep
 from miniagent_store.store.tenant_limits import TenantLimits
-from miniagent_store.store.tenants import TenantDeletion, Tenants
+from miniagent_store.store.tenants import TenantDeletion, Tenants, ViewMaker
 from miniagent_store.store.turn import Turn
 from miniagent_store.store.usage_reading import read_usage
 from miniagent_store.store.watching import watch
@@ -119,6 +120,35 @@ class Store(SessionStore):
         # A view of a tenant is everybody's who asks for that tenant: leaving a block closes it for none.
         if self._core.parent is None:
             await self.close()
+
+    def is_home(self) -> bool:
+        """Whether the event loop that runs now is the one in which this store was opened."""
+        return self._core.is_home()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called, here or on the store that this is a view of."""
+        return self._core.closed
+
+    @property
+    def holds_its_data(self) -> bool:
+        """Whether what is stored lives in this process, so that its URL may not find it again."""
+        return type(self._core.backend).apart is not Backend.apart
+
+    def again(self) -> Store:
+        """Another store on the same data and with the same options, for another event loop. No I/O.
+
+        It shares no connection with this one, and is its caller's to close.
+
+        Raises:
+            StoreClosedError: this one is closed.
+            WrongLoopError: after a fork, where the data was in the process that was forked.
+        """
+        return self._tenants.again()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As how it was opened, secrets of the URL included; what is unpickled is not open yet.
+        return _opened_again, (self._tenants.maker, self._tenants.limits)
 
     @property
     def url(self) -> str:
@@ -626,3 +656,7 @@ def _fence(fence: int | Lease | None) -> Fence | None:
     if fence.lost:
         raise LockLostError(fence.name)
     return Fence(fence.fence)
+
+
+def _opened_again(maker: ViewMaker, limits: TenantLimits | None) -> Store:
+    return maker.again(limits)

@@ -67,10 +67,13 @@ class LimitGuard:
         backend: counts what is held.
         tenant: its namespace, for messages.
         limits: to be held.
+
+    Attributes:
+        limits: as given.
     """
 
     def __init__(self, backend: Backend, tenant: str, limits: TenantLimits) -> None:
-        self._backend, self._tenant, self._limits = backend, tenant, limits
+        self._backend, self._tenant, self.limits = backend, tenant, limits
         self._size_limit = limits.size if isinstance(limits.size, int) else None
         self._sessions = self._size = 0
         self._counted_until = 0.0
@@ -101,7 +104,7 @@ class LimitGuard:
             self._sessions += result.created and result.record.kind == "session"
 
     async def _check_held(self, added: int, new_session: str | None) -> None:
-        if self._limits.sessions is None and self._size_limit is None:
+        if self.limits.sessions is None and self._size_limit is None:
             return
         creates = new_session is not None
         if time.monotonic() >= self._counted_until:
@@ -120,7 +123,7 @@ class LimitGuard:
         return (await self._backend.read(ReadPlan(session_id))).record is not None
 
     def _problem(self, added: int, *, creates: bool) -> TenantLimitError | None:
-        sessions, size = self._limits.sessions, self._size_limit
+        sessions, size = self.limits.sessions, self._size_limit
         if creates and sessions is not None and self._sessions >= sessions:
             return TenantLimitError(self._tenant, limit="sessions", allowed=sessions, used=self._sessions)
         if added and size is not None and self._size + added > size:
@@ -133,9 +136,9 @@ class LimitGuard:
         self._counted_until = time.monotonic() + COUNTED_SECONDS
 
     async def _check_rate(self) -> None:
-        if self._limits.commits is None:
+        if self.limits.commits is None:
             return
-        limit, period = self._limits.commits
+        limit, period = self.limits.commits
         step = RateStep(COMMITS_KEY, "sliding", limit, int(parse_duration(period) * 1000))
         result = await self._backend.rate_limit(step)
         if not result.allowed:

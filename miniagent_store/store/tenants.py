@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakSet
 
-from miniagent_store.errors import ConfigurationError, StoreClosedError
+from miniagent_store.errors import ConfigurationError, StoreClosedError, WrongLoopError
 from miniagent_store.ids import tenant_namespace
 from miniagent_store.rules.namespaces import start_of_tenants
 
 if TYPE_CHECKING:
+    from miniagent_store.backend import Backend
     from miniagent_store.keys.keyring import Keyring
     from miniagent_store.keys.provider import KeyProvider
     from miniagent_store.options import StoreOptions
@@ -89,6 +90,10 @@ class ViewMaker(Protocol):
         """A view, and whether it shares the parent's connections. No I/O."""
         ...
 
+    def again(self, limits: TenantLimits | None, backend: Backend | None = None) -> Store:
+        """Another store that is opened in the same way, on `backend` if one is given. No I/O."""
+        ...
+
 
 class Tenants:
     """The views of one store.
@@ -96,10 +101,13 @@ class Tenants:
     Args:
         core: of the store.
         maker: makes them.
+
+    Attributes:
+        maker: as given; it knows how the store was opened.
     """
 
     def __init__(self, core: StoreCore, maker: ViewMaker) -> None:
-        self._core, self._maker = core, maker
+        self._core, self.maker = core, maker
         self._known: OrderedDict[Hashable, Store] = OrderedDict()
         self._living: WeakSet[Store] = WeakSet()
         # Those that have connections of their own are kept until these are closed.
@@ -117,7 +125,7 @@ class Tenants:
         if self._core.closed:
             raise StoreClosedError
         namespace = tenant_namespace(self._core.options.namespace, name)
-        wanted = ViewOptions(self._maker.read(namespace, options), keyring, limits)
+        wanted = ViewOptions(self.maker.read(namespace, options), keyring, limits)
         # Keys by identity: a key service need not be hashable. The view holds it, and so its id.
         known_as = (wanted.options, id(keyring), limits)
         try:
@@ -132,12 +140,32 @@ class Tenants:
         return known
 
     def _make(self, wanted: ViewOptions) -> Store:
-        view, shares = self._maker.make(self._core, wanted)
+        view, shares = self.maker.make(self._core, wanted)
         self._living.add(view)
         if not shares:
             self._apart = [each for each in self._apart if not each._core.closed]
             self._apart.append(view)
         return view
+
+    def again(self) -> Store:
+        """Another store on the same data, for another event loop."""
+        if self._core.closed:
+            raise StoreClosedError
+        backend = None
+        with suppress(NotImplementedError):
+            backend = self._core.backend.apart()
+            if self._core.is_forked():
+                raise WrongLoopError(
+                    "what is in memory",
+                    whose="the process that this one was forked from",
+                    instead="use a place that processes share, such as sqlite:///sessions.db",
+                )
+        return self.maker.again(self.limits, backend)
+
+    @property
+    def limits(self) -> TenantLimits | None:
+        """Those of this store, where it is a tenant's."""
+        return None if self._core.limits is None else self._core.limits.limits
 
     async def close(self) -> None:
         """Close all views."""

@@ -437,6 +437,9 @@ class MemoryBackend(Backend):
 
     # Running it
 
+    def apart(self) -> Backend:
+        return MemoryBackend(self._place, self._namespace, cache_max_size=self._growth.limit)
+
     async def ping(self) -> dict[str, Any]:
         with self._step() as space:
             return {"sessions": len(space.sessions), "durable": False}

@@ -1,0 +1,102 @@
+"""The integrations with other frameworks, each where its framework is installed.
+
+nox                     all of them with the newest releases, in one environment; then their types
+nox -s oldest           each with the oldest release that it claims to work with
+nox -s newest -- -m slow    the full counts
+nox -s resolve          whether each extra can be installed, also beside its framework's own Redis store
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["newest"]
+nox.options.error_on_missing_interpreters = True
+
+EXTRAS = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+FRAMEWORKS = sorted(
+    {
+        "openai-agents",
+        "langgraph",
+        "google-adk",
+        "pydantic-ai",
+        "strands",
+        "agent-framework",
+        "llama-index",
+        "ag2",
+        "key-value",
+        "langchain",
+    }
+)
+# What the tests of an integration need besides: its framework's own kit, a server, a client.
+TESTING = {
+    "langchain": ["langchain-tests"],
+    "langgraph": ["langgraph-checkpoint-conformance", "langgraph-checkpoint-sqlite"],
+    "serving": ["fastapi", "httpx", "uvicorn"],
+}
+# Frameworks' own Redis stores, which people have installed when they come to ours.
+OWN_REDIS = {
+    "langgraph": "langgraph-checkpoint-redis",
+    "llama-index": "llama-index-storage-chat-store-redis",
+    "key-value": "py-key-value-aio[redis]",
+    "openai-agents": "openai-agents[redis]",
+    "ag2": "ag2[redis]",
+    # Only pre-releases are published; it pins redis below 7.2.1.
+    "agent-framework": "agent-framework-redis>=1.0.0b1",
+    "langchain": "langchain-redis",
+}
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """All integrations with the newest releases of their frameworks, and their types."""
+    session.install("-e", ".[dev,frameworks]", *(each for some in TESTING.values() for each in some))
+    # Where one is not installed, its tests must fail, not be left out.
+    session.env["INTEGRATIONS"] = "all"
+    session.run("pytest", "tests/integrations", "-n", "auto", "--dist", "loadfile", *session.posargs)
+    modules = sorted(map(str, Path("miniagent_store/integrations").rglob("*.py")))
+    session.run("mypy", *modules)
+    session.run("pyright", *modules)
+
+
+@nox.session
+@nox.parametrize("framework", FRAMEWORKS)
+def oldest(session: nox.Session, framework: str) -> None:
+    """One integration with the oldest release of its framework."""
+    pins = [each.replace(">=", "==").split(",")[0] for each in EXTRAS[framework]]
+    session.install("-e", f".[dev,{framework}]", *pins, *TESTING.get(framework, []))
+    folder = framework.replace("-", "_")
+    session.env["INTEGRATIONS"] = folder
+    session.run("pytest", f"tests/integrations/{folder}", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("framework", FRAMEWORKS)
+def resolve(session: nox.Session, framework: str) -> None:
+    """Whether `pip install 'miniagent-store[redis,NAME]'` brings the newest release.
+
+    And whether it can be installed beside the framework's own Redis store.
+    """
+    package = EXTRAS[framework][0].partition(">")[0]
+    alone = _resolved(session, package)
+    found = _resolved(session, f".[redis,{framework}]")
+    session.log(f"{framework}: {package} {found[package]}, redis {found['redis']}")
+    if found[package] != alone[package]:
+        session.error(f"without us pip would install {package} {alone[package]}")
+    if framework in OWN_REDIS:
+        beside = _resolved(session, f".[redis,{framework}]", OWN_REDIS[framework])
+        session.log(f"beside {OWN_REDIS[framework]}: {package} {beside[package]}, redis {beside['redis']}")
+
+
+def _resolved(session: nox.Session, *wanted: str) -> dict[str, str]:
+    """What pip would install, by name."""
+    report = Path(session.create_tmp()) / "report.json"
+    session.run("pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--report", report, *wanted)
+    install = json.loads(report.read_text())["install"]
+    return {
+        each["metadata"]["name"].lower().replace("_", "-"): each["metadata"]["version"] for each in install
+    }
