@@ -100,7 +100,7 @@ class Tool:
         """
         if self._hints is None:
             return dict(given)
-        check_names(given, self._hints, self.parameters["required"], "the arguments")
+        check_names(given, self._hints, self.parameters["required"], "the call")
         return {name: value(self._hints[name], each, name) for name, each in given.items()}
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> Any:

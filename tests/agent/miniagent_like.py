@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class EventType(Enum):
     USER_INPUT = "user_input"
+    TOOL_CALL = "tool_call"
+    TOOL_RESULT = "tool_result"
     LLM_RESPONSE = "llm_response"
     STREAM_CHUNK = "stream_chunk"
     SESSION_CREATED = "session_created"
@@ -26,14 +29,55 @@ class Event:
 
 class StreamCallback:
     def __init__(self) -> None:
-        self.handlers: dict[EventType, Callable[[Event], None]] = {}
+        self.handlers: dict[EventType, Callable[[Event], Any]] = {}
+        self.any: list[Callable[[Event], Any]] = []
 
-    def on(self, event_type: EventType, handler: Callable[[Event], None]) -> None:
+    def on(self, event_type: EventType, handler: Callable[[Event], Any]) -> None:
         self.handlers[event_type] = handler
 
+    def on_any(self, handler: Callable[[Event], Any]) -> None:
+        self.any.append(handler)
+
     async def emit(self, event: Event) -> None:
-        if handler := self.handlers.get(event.type):
-            handler(event)
+        for handler in (*filter(None, [self.handlers.get(event.type)]), *self.any):
+            with suppress(Exception):
+                told = handler(event)
+                if asyncio.iscoroutine(told):
+                    await told
+
+
+@dataclass
+class ToolResult:
+    success: bool
+    data: Any = None
+    error: str | None = None
+    llm_content: str | None = None
+
+
+class Lookup:
+    """A tool with the shape of MiniAgent's."""
+
+    name = "lookup"
+    description = "How long a word is."
+    parameters: ClassVar = {
+        "type": "object",
+        "properties": {"word": {"type": "string"}},
+        "required": ["word"],
+    }
+
+    async def execute(self, **arguments: Any) -> ToolResult:
+        word = arguments["word"]
+        if len(word) < 2:
+            return ToolResult(False, error="too short")
+        return ToolResult(True, {"letters": len(word)}, llm_content=f"{len(word)} letters")
+
+
+class ToolRegistry:
+    def __init__(self) -> None:
+        self.tools: dict[str, Any] = {}
+
+    def register(self, tool: Any) -> None:
+        self.tools[tool.name] = tool
 
 
 @dataclass

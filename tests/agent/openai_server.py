@@ -44,7 +44,9 @@ class OpenAIServer:
             assert head[0] == "POST /v1/chat/completions HTTP/1.1"
             if self.status != 200 or self.failures > 0:
                 self.failures -= 1
-                self._reply(writer, {"error": {"message": "no"}}, 503 if self.status == 200 else self.status)
+                self._reply(
+                    writer, {"error": {"message": "no"}}, 503 if self.status == 200 else self.status
+                )
                 return
             calls = self._calls(body)
             words = ["Let me ", "see."] if calls else self.words

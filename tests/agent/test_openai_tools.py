@@ -50,9 +50,7 @@ async def test_a_turn_with_tools_is_one_commit_in_its_order(
     told: list[tuple[str, Any]] = []
     callbacks = Callbacks().on_any(lambda event: told.append((str(event.type), event.data)))
     tools = [weather, clock]
-    async with SessionAgent(
-        tools=tools, callbacks=callbacks, store=store, model="openai:tiny"
-    ) as agent:
+    async with SessionAgent(tools=tools, callbacks=callbacks, store=store, model="openai:tiny") as agent:
         session_id = await agent.create_session()
         version = (await store.get(session_id)).version
 
@@ -130,7 +128,7 @@ async def test_a_silent_endpoint_is_given_up(server: OpenAIServer, store: Sessio
     async with SessionAgent(config, store=store, model="openai:tiny") as agent:
         session_id = await agent.create_session()
 
-        with pytest.raises(Exception, match="(?i)time"):
+        with pytest.raises(Exception, match=r"(?i)time"):
             await agent.run_session(session_id, "Hi", stream=True)
 
     server.pause.set()
