@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from miniagent_store.agent.messages import text_of
 from miniagent_store.agent.summarizer import ModelSummarizer
 from miniagent_store.agent.token_counting import TokenCounter, estimate_tokens
 from miniagent_store.errors import InvalidArgumentError
@@ -193,6 +194,7 @@ async def _chunk(
         for entry in entries:
             message = entry.message
             if not entry.redacted and not skip(message):
+                message = _no_larger_than(limit, message, counter)
                 tokens += counter(message)
                 if chunk and tokens > limit:
                     return chunk, after
@@ -201,6 +203,13 @@ async def _chunk(
         if len(entries) < PAGE:
             break
     return chunk, upto
+
+
+def _no_larger_than(limit: int, message: Message, counter: TokenCounter) -> Message:
+    """The message, or as much of its text as fits."""
+    if counter(message) <= limit:
+        return message
+    return Message(message.role, _cut(text_of(message.content), limit, counter), name=message.name)
 
 
 def _cut(text: str, tokens: int, counter: TokenCounter) -> str:

@@ -55,7 +55,7 @@ class OpenAIServer:
                 wants_usage = body.get("stream_options", {}).get("include_usage", False)
                 await self._stream(writer, words, calls, reason, wants_usage)
             else:
-                message = {"role": "assistant", "content": "".join(words)}
+                message: dict[str, Any] = {"role": "assistant", "content": "".join(words)}
                 message |= {"tool_calls": calls} if calls else {}
                 answer = _completion("chat.completion", message=message, finish_reason=reason)
                 self._reply(writer, {**answer, "usage": USAGE})

@@ -62,7 +62,7 @@ def test_of_a_turn_the_oldest_rounds_give_way_before_the_latest() -> None:
         *question,
         *rounds[2:],
     ]
-    with pytest.raises(ContextTooLargeError, match="7 tokens.*holds 6") as refused:
+    with pytest.raises(ContextTooLargeError, match=r"7 tokens.*holds 6") as refused:
         window.choose([], question=question, rounds=rounds[:2], overhead=4)
     assert (refused.value.needed, refused.value.tokens) == (7, 6)
 
@@ -120,9 +120,9 @@ def test_the_estimate_counts_text_calls_and_other_parts() -> None:
 
 
 def test_wrong_windows_are_refused() -> None:
-    for wrong in ({}, {"messages": 0}, {"tokens": -1}):
+    for messages, tokens in ((None, None), (0, None), (None, -1)):
         with pytest.raises(InvalidArgumentError):
-            ContextWindow(**wrong)
+            ContextWindow(messages, tokens)
     with pytest.raises(ConfigurationError, match="needs window"):
         SessionAgent(store="memory://", compaction=Compaction("echo"))
 
