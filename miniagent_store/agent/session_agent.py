@@ -91,7 +91,12 @@ class SessionAgent:
         self._emitter = emitter_of(callbacks)
         self.callbacks: Any = self._emitter if callbacks is None else callbacks
         self._responder = resolve_model(
-            model, config=config, tools=tools, tell=self._emitter.emit, plugins=shared_plugins()
+            model,
+            config=config,
+            tools=tools,
+            tell=self._emitter.emit,
+            callbacks=callbacks,
+            plugins=shared_plugins(),
         )
         if compaction is not None and window is None:
             raise ConfigurationError("compaction= needs window=, which says what has to be summarised")

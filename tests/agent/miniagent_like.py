@@ -123,11 +123,12 @@ class Agent:
     def __init__(
         self,
         config: AgentConfig | None = None,
-        tools: list[Any] | None = None,
+        tools: Any = None,
         callbacks: StreamCallback | None = None,
     ) -> None:
         assert config is None or isinstance(config, AgentConfig)
         self.config, self.tools = config, tools
+        self.max_iterations: list[int] = []
         self.callbacks = callbacks or StreamCallback()
 
     async def run(
@@ -143,7 +144,10 @@ class Agent:
         assert all(isinstance(event, Event) for event in thread.events)
         if len(thread.events) > 3:
             thread.events = thread.events[-1:]
+        self.max_iterations.append(max_iterations)
         thread.add_message(Message("user", user_input))
+        if user_input.startswith("look up ") and isinstance(self.tools, ToolRegistry):
+            await self._look_up(user_input.removeprefix("look up "), thread)
         thread.metadata["runs"] = thread.metadata.get("runs", 0) + 1
         answer = f"{len(thread.messages)} messages, run {thread.metadata['runs']}"
         if stream:
@@ -152,3 +156,12 @@ class Agent:
                 await self.callbacks.emit(Event(EventType.STREAM_CHUNK, f"{word} "))
         thread.add_message(Message("assistant", answer))
         return answer
+
+    async def _look_up(self, word: str, thread: Thread) -> None:
+        call = {"id": "c1", "type": "function", "function": {"name": "lookup", "arguments": word}}
+        thread.add_message(Message("assistant", "", tool_calls=[call]))
+        await self.callbacks.emit(Event(EventType.TOOL_CALL, {"tool": "lookup", "arguments": word}))
+        assert self.tools is not None
+        result = await self.tools.tools["lookup"].execute(word=word)
+        await self.callbacks.emit(Event(EventType.TOOL_RESULT, {"tool": "lookup", "result": result.data}))
+        thread.add_message(Message("tool", result.llm_content, tool_call_id="c1", name="lookup"))
