@@ -114,14 +114,13 @@ class ToolRunner:
             known = ", ".join(self._tools) or "none"
             return _failed(call, "UnknownTool", f"there is no tool {call.name!r}; there are: {known}")
         limit = self._timeout if tool.timeout is None else tool.timeout
+        time = asyncio.timeout(limit)
         try:
-            async with asyncio.timeout(limit) as time:
+            async with time:
                 return _answered(call, await self._called(tool, call))
-        except TimeoutError as error:
-            if time.expired():
-                return _failed(call, "TimeoutError", f"no result within {limit:g} s")
-            return _failed(call, type(error).__name__, str(error))
         except Exception as error:
+            if isinstance(error, TimeoutError) and time.expired():
+                return _failed(call, "TimeoutError", f"no result within {limit:g} s")
             logger.warning("the tool %r failed with %s", call.name, type(error).__name__)
             logger.debug("the tool %r failed", call.name, exc_info=True)
             return _failed(call, type(error).__name__, str(error))

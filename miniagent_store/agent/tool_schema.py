@@ -131,8 +131,8 @@ def _schema_of_class(hint: type) -> dict[str, Any] | None:
             "additionalProperties": False,
         }
     if callable(made := getattr(hint, "model_json_schema", None)):  # pydantic
-        described: dict[str, Any] = made()
-        return described
+        described: Any = made()
+        return dict(described)
     return None
 
 
@@ -171,7 +171,7 @@ def value(hint: Any, given: Any, where: str) -> Any:
         items = [each for each in parts if each is not Ellipsis]
         if len(items) == 1:
             given = [value(items[0], each, f"{where}[{at}]") for at, each in enumerate(given)]
-        made = origin or hint
+        made: Any = origin or hint
         return given if made in (list, Sequence) else made(given)
     if (origin or hint) in (dict, Mapping):
         if not isinstance(given, dict):
@@ -201,13 +201,13 @@ def _one_of(parts: tuple[Any, ...], given: Any, where: str) -> Any:
     if given is None and type(None) in parts:
         return None
     wanted = [each for each in parts if each is not type(None)]
+    if len(wanted) == 1:
+        return value(wanted[0], given, where)
     for hint in wanted:
         try:
             return value(hint, given, where)
-        except InvalidArgumentError as error:
-            wrong = error
-    if len(wanted) == 1:
-        raise wrong
+        except InvalidArgumentError:
+            continue
     raise InvalidArgumentError(f"{where} is of none of the types that it may be")
 
 
@@ -227,8 +227,8 @@ def _object(hint: Any, given: Any, where: str) -> Any:
     if not isinstance(given, dict):
         raise InvalidArgumentError(f"{where} must be an object")
     check_names(given, parts, _required(hint), where)
-    made = {name: value(parts[name], each, f"{where}.{name}") for name, each in given.items()}
-    return made if is_typeddict(hint) else hint(**made)
+    made: Any = dict if is_typeddict(hint) else hint
+    return made(**{name: value(parts[name], each, f"{where}.{name}") for name, each in given.items()})
 
 
 def check_names(
