@@ -22,7 +22,7 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("example", "told"), zip(EXAMPLES, TOLD, strict=True))
+@pytest.mark.parametrize(("example", "told"), list(zip(EXAMPLES, TOLD, strict=True)))
 def test_the_examples_run(example: str, told: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", example],
