@@ -16,7 +16,7 @@ from miniagent_store.agent.observing import TurnObserver
 from miniagent_store.agent.prompting import Prompting, tokens_of_schemas
 from miniagent_store.agent.session_thread import SessionThread
 from miniagent_store.agent.thread_changes import METADATA_PREFIX, ThreadChanges
-from miniagent_store.agent.window_reading import read_window
+from miniagent_store.agent.window_reading import FIRST_PAGE, read_window
 from miniagent_store.errors import LockLostError, SessionNotFoundError
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.turn import Turn
@@ -34,6 +34,11 @@ def conversation(session: Session | None, session_id: str) -> Session:
     if session is None or session.kind != "session":
         raise SessionNotFoundError(session_id)
     return session
+
+
+def thread_limit(config: AgentConfig, window: ContextWindow | None) -> int | None:
+    """How many of the last messages and events are read into a thread; None for all."""
+    return config.history_limit if window is None else max(window.messages or 0, FIRST_PAGE)
 
 
 async def read_thread(
@@ -130,9 +135,8 @@ class Answering:
         return thread
 
     async def _read_thread(self) -> SessionThread:
-        thread, self._snapshot = await read_thread(
-            self.store, self.turn.session_id, self.config.history_limit
-        )
+        last = thread_limit(self.config, self.window)
+        thread, self._snapshot = await read_thread(self.store, self.turn.session_id, last)
         return thread
 
     def _check(self) -> None:

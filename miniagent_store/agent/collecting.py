@@ -144,7 +144,11 @@ class Collected:
         for call in message.tool_calls or ():
             function = call.get("function", call)
             self._tool_names[call.get("id")] = function.get("name")
-            data = {"tool": function.get("name"), "arguments": function.get("arguments")}
+            data = {
+                "tool": function.get("name"),
+                "tool_call_id": call.get("id"),
+                "arguments": function.get("arguments"),
+            }
             self._request.observer.tool_called(call.get("id"), data["tool"], data["arguments"])
             await self._request.emit(Event(EventType.TOOL_CALL, data))
 

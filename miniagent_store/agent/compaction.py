@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +13,6 @@ from miniagent_store.agent.messages import text_of
 from miniagent_store.agent.summarizer import ModelSummarizer
 from miniagent_store.agent.token_counting import TokenCounter, estimate_tokens
 from miniagent_store.errors import InvalidArgumentError
-from miniagent_store.ids import join_id
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import MESSAGES, Message, Position
 
@@ -65,6 +66,8 @@ class Compaction:
         chunk_tokens: at most so many tokens of messages are summarised at once. By default half of the
             window's.
         timeout: seconds that a summary may take.
+        pause: seconds after a failure in which no turn tries again, so that a summarizer that is away does
+            not hold up each of them.
 
     Raises:
         InvalidArgumentError: an argument is out of range.
@@ -79,6 +82,7 @@ class Compaction:
         max_tokens: int = 500,
         chunk_tokens: int | None = None,
         timeout: float = 60,
+        pause: float = 30,
     ) -> None:
         if not 0 <= keep < 1:
             raise InvalidArgumentError(f"keep must be from 0 to below 1, not {keep!r}")
@@ -89,6 +93,16 @@ class Compaction:
             ModelSummarizer(summarize, max_tokens=max_tokens) if isinstance(summarize, str) else summarize
         )
         self._chunk_tokens, self._timeout = chunk_tokens, timeout
+        self._pause, self._failed_at = pause, float("-inf")
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it failed a short time ago, in a turn of this process."""
+        return time.monotonic() < self._failed_at + self._pause
+
+    def note_failure(self) -> None:
+        """Begin a pause."""
+        self._failed_at = time.monotonic()
 
     async def read(self, store: SessionStore, session_id: str) -> Summary | None:
         """The summary that a session has, if what it covers still stands.
@@ -128,7 +142,7 @@ class Compaction:
         """
         limit = self._chunk_tokens or chunk_tokens
         wait = 2 * self._timeout + 10
-        async with store.lock(join_id("agent.compaction", session_id), wait=wait):
+        async with store.lock(_lock_name(session_id), wait=wait):
             summary, position = await self._read(store, session_id)
             upto = min(upto, position.seq())
             while (covered := summary.upto if summary is not None else 0) < upto:
@@ -175,6 +189,11 @@ async def first_change(
         return None
     snapshot = await store.snapshot(session_id, after=position, last=0)
     return snapshot.resets.get(MESSAGES)
+
+
+def _lock_name(session_id: str) -> str:
+    """Of a session; its id may be as long as a name may be, so it is not a part of it."""
+    return f"agent.compaction/{hashlib.sha256(session_id.encode()).hexdigest()}"
 
 
 async def _chunk(

@@ -96,8 +96,9 @@ class OpenAIModel:
             # The package ends its iterator in silence where the stream was cut, and half an answer
             # would be stored as if it were a whole one.
             raise ConnectionError(f"the answer of {self._model!r} broke off before it was finished")
-        for _, call in sorted(calls.items()):
-            yield ToolCall(call.id, call.name, "".join(call.arguments))
+        for index, call in sorted(calls.items()):
+            # Some endpoints give no ids; the results have to name the calls all the same.
+            yield ToolCall(call.id or f"call-{index}", call.name, "".join(call.arguments))
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from miniagent_store.agent.answering import Answering, StreamTo, conversation, read_thread
+from miniagent_store.agent.answering import Answering, StreamTo, conversation, read_thread, thread_limit
 from miniagent_store.agent.compaction import Compaction
 from miniagent_store.agent.config import AgentConfig
 from miniagent_store.agent.context_window import ContextWindow
@@ -340,7 +340,8 @@ class SessionAgent:
 
     async def _load(self, session_id: str) -> SessionThread:
         await self.sessions.save(session_id)
-        return (await read_thread(self._store, session_id, self.config.history_limit))[0]
+        last = thread_limit(self.config, self._window)
+        return (await read_thread(self._store, session_id, last))[0]
 
     async def _resumed(self, session_id: str, session: Session | None = None) -> None:
         """Tell that a session is taken up that this agent did not have at hand."""

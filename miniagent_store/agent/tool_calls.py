@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
@@ -43,8 +44,14 @@ class ToolCall:
 
     @classmethod
     def from_dict(cls, call: Mapping[str, Any]) -> ToolCall:
-        """Of a message's ``tool_calls``, in whichever of the usual forms."""
+        """Of a message's ``tool_calls``, in whichever of the usual forms.
+
+        Raises:
+            InvalidArgumentError: it has no id, or no name.
+        """
         function = call.get("function", call)
+        if not call.get("id") or not function.get("name"):
+            raise InvalidArgumentError("a call of a tool needs an id, and the tool's name")
         return cls(str(call.get("id")), str(function.get("name")), function.get("arguments") or "")
 
     def parsed(self) -> dict[str, Any]:
@@ -114,7 +121,7 @@ class ToolRunner:
             known = ", ".join(self._tools) or "none"
             return _failed(call, "UnknownTool", f"there is no tool {call.name!r}; there are: {known}")
         limit = self._timeout if tool.timeout is None else tool.timeout
-        time = asyncio.timeout(limit)
+        time = asyncio.timeout(None if limit == math.inf else limit)
         try:
             async with time:
                 return _answered(call, await self._called(tool, call))

@@ -79,8 +79,8 @@ async def read_window(
     Args:
         store, session_id: the session.
         window: what the model may see.
-        compaction: how what it may not see is summarised. One that fails is logged, and tried again in the
-            next turn.
+        compaction: how what it may not see is summarised. A failure is logged, and it is tried again in a
+            later turn.
         taken: tokens of the window that the prompts and the question take.
 
     Raises:
@@ -95,12 +95,13 @@ async def read_window(
         summary = await standing_summary(store, session_id, snapshot.state, position)
     reading = _Reading(store, session_id, window, pinned, taken, tail)
     overflows = await reading.extend(summary, beyond=compaction is not None)
-    if compaction is not None and overflows:
+    if compaction is not None and overflows and not compaction.is_paused:
         try:
             summary = await reading.compact(compaction, summary)
         except Exception:
             # The turn goes on with what fits; nothing is lost but the memory of what does not.
-            logger.warning("a summary failed, and will be tried again in the next turn", exc_info=True)
+            compaction.note_failure()
+            logger.warning("a summary failed, and will be tried again in a later turn", exc_info=True)
     covered = summary.upto if summary is not None else 0
     return WindowView(
         snapshot,
@@ -164,6 +165,8 @@ class _Reading:
         room, limit = self.room(summary), self.window.messages
         if room is not None and summary is None:
             room -= compaction.max_tokens
+        if room is not None and room <= 0:
+            return summary  # whatever is summarised, it would not be seen
         covered = summary.upto if summary is not None else 0
         entries = self.unpinned(covered)
         kept, tokens = len(entries), 0

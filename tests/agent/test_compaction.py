@@ -75,6 +75,14 @@ async def test_it_covers_the_log_in_chunks_and_goes_on_from_the_one_before(store
 
 
 async def test_one_instance_computes_and_the_others_find_it(url: str) -> None:
+    await computed_once(url)
+
+
+async def test_one_instance_computes_on_a_real_server(redis_url: str) -> None:
+    await computed_once(redis_url)
+
+
+async def computed_once(url: str) -> None:
     summing = Summing()
     async with open_store(url) as one, open_store(url) as two:
         await fill(one, "s", 1, 30)
@@ -299,6 +307,8 @@ async def test_a_summary_that_fails_never_costs_a_turn(
                     await agent.run_session(session_id, str(2 * turn + 1))
         assert model.seen[-1] == ["3", "4", "5", "6", "7"]
         assert await store.count(session_id) == 8
+        assert compaction.is_paused
+    assert len(summing.calls) == 1
 
     summing.error = None
     async with SessionAgent(
