@@ -11,7 +11,7 @@ from typing import Any
 
 from miniagent_store.agent.messages import text_of
 from miniagent_store.agent.summarizer import ModelSummarizer
-from miniagent_store.agent.token_counting import TokenCounter, estimate_tokens
+from miniagent_store.agent.token_counting import TokenCounter, cut_text, estimate_tokens
 from miniagent_store.errors import InvalidArgumentError
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import MESSAGES, Message, Position
@@ -65,7 +65,7 @@ class Compaction:
         max_tokens: a summary that is longer is cut.
         chunk_tokens: at most so many tokens of messages are summarised at once. By default half of the
             window's.
-        timeout: seconds that a summary may take.
+        timeout: seconds that the summary of a chunk may take, and that a turn waits for all of them.
         pause: seconds after a failure in which no turn tries again, so that a summarizer that is away does
             not hold up each of them.
 
@@ -88,11 +88,11 @@ class Compaction:
             raise InvalidArgumentError(f"keep must be from 0 to below 1, not {keep!r}")
         if max_tokens < 1 or (chunk_tokens is not None and chunk_tokens < 1):
             raise InvalidArgumentError("max_tokens and chunk_tokens must be above 0")
-        self.keep, self.max_tokens = keep, max_tokens
+        self.keep, self.max_tokens, self.timeout = keep, max_tokens, timeout
         self._summarize: Summarizer = (
             ModelSummarizer(summarize, max_tokens=max_tokens) if isinstance(summarize, str) else summarize
         )
-        self._chunk_tokens, self._timeout = chunk_tokens, timeout
+        self._chunk_tokens = chunk_tokens
         self._pause, self._failed_at = pause, float("-inf")
 
     @property
@@ -141,7 +141,7 @@ class Compaction:
             Exception: whatever the summarizer raised.
         """
         limit = self._chunk_tokens or chunk_tokens
-        wait = 2 * self._timeout + 10
+        wait = 2 * self.timeout + 10
         async with store.lock(_lock_name(session_id), wait=wait):
             summary, position = await self._read(store, session_id)
             upto = min(upto, position.seq())
@@ -149,11 +149,11 @@ class Compaction:
                 chunk, last = await _chunk(store, session_id, covered, upto, counter, limit, skip)
                 text = summary.text if summary is not None else None
                 if chunk:
-                    async with asyncio.timeout(self._timeout):
+                    async with asyncio.timeout(self.timeout):
                         text = await self._summarize(chunk, text)
                     if not isinstance(text, str):
                         raise InvalidArgumentError(f"a summary is a text, not {type(text).__name__}")
-                    text = _cut(text, self.max_tokens, counter)
+                    text = cut_text(text, self.max_tokens, counter)
                 summary = Summary(text or "", last, position)
                 async with store.batch(session_id) as batch:
                     batch.state.set(SUMMARY, summary.to_dict())
@@ -228,12 +228,4 @@ def _no_larger_than(limit: int, message: Message, counter: TokenCounter) -> Mess
     """The message, or as much of its text as fits."""
     if counter(message) <= limit:
         return message
-    return Message(message.role, _cut(text_of(message.content), limit, counter), name=message.name)
-
-
-def _cut(text: str, tokens: int, counter: TokenCounter) -> str:
-    """A text that takes at most so many tokens, cut where it must be."""
-    while text and (taken := counter(Message.user(text))) > tokens:
-        shorter = text[: max(min(len(text) - 2, len(text) * tokens // taken), 0)].rstrip()
-        text = f"{shorter}…" if shorter else ""
-    return text
+    return Message(message.role, cut_text(text_of(message.content), limit, counter), name=message.name)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from miniagent_store.agent.messages import exchanges
-from miniagent_store.agent.token_counting import TokenCounter, estimate_tokens
+from miniagent_store.agent.messages import exchanges, text_of
+from miniagent_store.agent.token_counting import TokenCounter, cut_text, estimate_tokens
 from miniagent_store.errors import ContextTooLargeError, InvalidArgumentError
 from miniagent_store.values import Message
+
+# Where not even so many tokens are left for a result, it is not cut but an error.
+LEAST_OF_A_RESULT = 32
+_EMPTY = Message.user("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,9 @@ class ContextWindow:
     """Chooses the latest of a conversation that fits; the log itself stays whole.
 
     Always seen are the prompts, the pinned messages, and of the turn under way the question and the latest
-    round of calls of tools. Then come the summary, if there is a compaction, and the latest messages. Calls
-    and their results are seen together or not at all. Only what the window needs is read from the store.
+    round of calls of tools, whose results are cut if they are too large. Then come the summary, if there is
+    a compaction, and the latest messages. Calls and their results are seen together or not at all. Only
+    what the window needs is read from the store.
 
     Args:
         messages: at most so many of the last messages of the history, not counting those always seen.
@@ -82,6 +87,7 @@ class ContextWindow:
             ContextTooLargeError: what must be seen does not fit.
         """
         earlier, latest = _split_off_the_last(exchanges(rounds))
+        latest = self._cut_to_size(latest, overhead + self.count([*always, *question]))
         required = overhead + self.count([*always, *question, *latest])
         if self.tokens is not None and required > self.tokens:
             raise ContextTooLargeError(needed=required, tokens=self.tokens)
@@ -91,6 +97,23 @@ class ContextWindow:
         seen_summary, room = self._last_that_fit([summary] if summary and whole else [], room, None)
         seen_history, _ = self._last_that_fit(exchanges(history) if whole else [], room, self.messages)
         return [*always, *seen_summary, *seen_history, *question, *seen_rounds, *latest]
+
+    def _cut_to_size(self, latest: list[Message], taken: int) -> list[Message]:
+        """The latest round, where it does not fit with the largest results of tools cut."""
+        if self.tokens is None or taken + self.count(latest) <= self.tokens:
+            return latest
+        results = sorted((each for each in latest if each.role == "tool"), key=self.counter)
+        room = self.tokens - taken - self.count(each for each in latest if each.role != "tool")
+        cut: dict[int, Message] = {}
+        for left, result in zip(range(len(results), 0, -1), results, strict=True):
+            if (share := room // left) < LEAST_OF_A_RESULT:
+                return latest
+            if self.counter(result) > share:
+                bare = self.counter(Message.from_dict({**result, "content": ""})) - self.counter(_EMPTY)
+                text = cut_text(text_of(result.content), share - bare, self.counter)
+                cut[id(result)] = result = Message.from_dict({**result, "content": text})
+            room -= self.counter(result)
+        return [cut.get(id(each), each) for each in latest]
 
     def _last_that_fit(
         self, groups: Sequence[Sequence[Message]], room: int | None, limit: int | None

@@ -35,6 +35,14 @@ def estimate_tokens(message: Message) -> int:
     return TOKENS_AROUND_A_MESSAGE + -(-size // BYTES_PER_TOKEN) + others * TOKENS_OF_ANOTHER_PART
 
 
+def cut_text(text: str, tokens: int, counter: TokenCounter) -> str:
+    """A text that takes at most so many tokens, cut where it must be."""
+    while text and (taken := counter(Message.user(text))) > tokens:
+        shorter = text[: max(min(len(text) - 2, len(text) * tokens // taken), 0)].rstrip()
+        text = f"{shorter}…" if shorter else ""
+    return text
+
+
 def _size(content: Any) -> tuple[int, int]:
     """Bytes of the texts in a content, and how many parts are something else."""
     if content is None:

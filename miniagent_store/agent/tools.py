@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, overload
@@ -15,6 +16,7 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Session
 
 DEFAULT_TTL = 300.0
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Tool:
             limit. A sync function cannot be stopped: its thread goes on, and its result is dropped.
 
     Raises:
-        ConfigurationError: a type has no JSON schema here, or a cacheable tool takes a `ToolContext`.
+        ConfigurationError: endpoints would refuse the name, a type has no JSON schema here, or a cacheable
+            tool takes a `ToolContext`.
     """
 
     def __init__(
@@ -64,6 +67,11 @@ class Tool:
         parse_ttl_ms(ttl)
         self.function = function
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        if not _NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                "a tool's name is of 1 to 64 letters, digits, '_', '-' and '.', "
+                f"not {self.name!r}; give it name="
+            )
         self.description = summary(inspect.getdoc(function) or "") if description is None else description
         self.cacheable, self.ttl, self.timeout = cacheable, ttl, timeout
         self._hints: dict[str, Any] | None = None

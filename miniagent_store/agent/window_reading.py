@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,7 +98,8 @@ async def read_window(
     overflows = await reading.extend(summary, beyond=compaction is not None)
     if compaction is not None and overflows and not compaction.is_paused:
         try:
-            summary = await reading.compact(compaction, summary)
+            async with asyncio.timeout(compaction.timeout):
+                summary = await reading.compact(compaction, summary)
         except Exception:
             # The turn goes on with what fits; nothing is lost but the memory of what does not.
             compaction.note_failure()

@@ -253,6 +253,22 @@ async def test_the_tools_schemas_and_rounds_count(store: SessionStore) -> None:
     assert len(await store.history("s")) == 100 + 2 + 8
 
 
+def test_the_results_of_the_latest_round_are_cut_where_they_are_too_large() -> None:
+    window = ContextWindow(tokens=400)
+    small, large = result("a"), Message.tool("tick " * 1000, tool_call_id="b", name="clock")
+    question, calls = [Message.user("?")], called("a", "b")
+
+    seen = window.choose([Message.user("1")] * 9, question=question, rounds=[calls, small, large])
+
+    assert seen[:3] == [*question, calls, small]
+    assert seen[3].tool_call_id == "b"
+    assert seen[3].content.startswith("tick tick")
+    assert seen[3].content.endswith("…")
+    assert 300 < window.count(seen) <= 400
+    with pytest.raises(ContextTooLargeError):
+        ContextWindow(tokens=60).choose([], question=question, rounds=[calls, small, large])
+
+
 async def test_agents_of_other_frameworks_look_through_the_window_too(store: SessionStore) -> None:
     await fill(store, "s", 50)
     window = ContextWindow(messages=4)

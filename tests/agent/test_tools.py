@@ -196,6 +196,7 @@ def test_what_cannot_be_a_tool_is_refused_at_once() -> None:
         (odd, "has no JSON schema"),
         (Tool(forecast, name="odd"), "two tools are called 'odd'"),
         ("hammer", "not str"),
+        (lambda: None, "give it name="),
     ):
         with pytest.raises(ConfigurationError, match=problem):
             SessionAgent(tools=[tool(parameters={})(odd), wrong], store="memory://", model=Calls())
@@ -353,7 +354,7 @@ async def test_text_and_calls_that_come_together_are_one_message(store: SessionS
         if messages[-1].role == "user":
             yield ToolCall("1", "clock")
 
-    async with SessionAgent(tools=[lambda: "noon"], store=store, model=model) as agent:
+    async with SessionAgent(tools=[tool(name="watch")(lambda: "noon")], store=store, model=model) as agent:
         session_id = await agent.create_session()
         await agent.run_session(session_id, "Hi")
 
@@ -362,7 +363,7 @@ async def test_text_and_calls_that_come_together_are_one_message(store: SessionS
     ] == [
         ("user", "Hi", False),
         ("assistant", "Let me see.", True),
-        ("tool", "Error: UnknownTool: there is no tool 'clock'; there are: <lambda>", False),
+        ("tool", "Error: UnknownTool: there is no tool 'clock'; there are: watch", False),
         ("assistant", "Let me see.", False),
     ]
 
