@@ -12,12 +12,15 @@ import concurrent.futures
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from miniagent_store.errors import WrongLoopError
 from miniagent_store.store.protocol import SessionStore
+from miniagent_store.store.store import Store
+from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
 END = object()
@@ -31,10 +34,11 @@ class BackgroundLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="miniagent-store", daemon=True)
-        self._stores: set[SessionStore] = set()
-        self._pid = os.getpid()
-        # Reentrant: the garbage collector may release a store while its thread is in it.
+        # Reentrant: a handle may be collected, and give back its store, in a thread that has the lock.
         self._lock, self._ending = threading.RLock(), False
+        self._holders: Counter[SessionStore] = Counter()
+        self._known: dict[Hashable, SessionStore] = {}
+        self._pid = os.getpid()
         self._closing: set[concurrent.futures.Future[None]] = set()
         self._thread.start()
         atexit.register(self.stop)
@@ -83,15 +87,36 @@ class BackgroundLoop:
         """Whether the caller runs in this loop's thread."""
         return threading.current_thread() is self._thread
 
-    def adopt(self, store: SessionStore) -> None:
-        """Close `store` at exit, if nobody has before."""
-        self._stores.add(store)
+    def borrow(self, known_as: Hashable, make: Callable[[], SessionStore]) -> SessionStore:
+        """A store that others may hold too, to be given back; closed at exit if it was not.
 
-    def release(self, store: SessionStore) -> concurrent.futures.Future[None] | None:
-        """Begin to close an adopted store; None if that was done before."""
-        if store not in self._stores:
-            return None
-        self._stores.discard(store)
+        Args:
+            known_as: stores of the same name are one, unless their data lives in them.
+            make: makes it, without I/O, if nobody holds one of that name.
+        """
+        with self._lock:
+            store = self._known.get(known_as)
+            if store is None:
+                store = make()
+                in_it = isinstance(store, Store) and store.holds_its_data
+                if not (in_it and isinstance(known_as, StoreURL)):
+                    self._known[known_as] = store
+            self._holders[store] += 1
+            return store
+
+    def give_back(self, store: SessionStore) -> concurrent.futures.Future[None] | None:
+        """Begin to close a store if nobody else holds it; None where there is nothing to close."""
+        with self._lock:
+            self._holders[store] -= 1
+            if self._holders[store] > 0:
+                return None
+            return self._close(store)
+
+    def _close(self, store: SessionStore) -> concurrent.futures.Future[None] | None:
+        with self._lock:
+            if self._holders.pop(store, None) is None:
+                return None
+            self._known = {name: each for name, each in self._known.items() if each is not store}
         with suppress(WrongLoopError):
             closing = self.submit(store.close)
             self._closing.add(closing)
@@ -106,7 +131,7 @@ class BackgroundLoop:
             if self._ending:
                 return
             self._ending = True
-        closing = [self._submit(store.close) for store in [*self._stores]]
+        closing = [self._submit(store.close) for store in [*self._holders]]
         concurrent.futures.wait([*closing, *self._closing], LAST_WAIT)
         # Who waits for an answer hears that there will be none.
         concurrent.futures.wait([self._submit(_cancel_all)], LAST_WAIT)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from miniagent_store.background_loop import END, BackgroundLoop, DistantIterator, background_loop, let_go
@@ -24,13 +26,21 @@ T = TypeVar("T")
 Work = Callable[[SessionStore], Awaitable[T]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Borrowed:
+    """A store in the background loop, and how to give it back; to do so again does nothing."""
+
+    store: SessionStore
+    give_back: Callable[[], Future[None] | None]
+
+
 class StoreHandle:
     """Brings calls to a store, from any event loop and any thread.
 
     Given a `SessionStore` that is open, calls in its own loop go straight to it. All others, and all
     calls of a handle that was given a URL, run in one background loop of the process, on connections of
-    their own that are made when they are first needed, closed by `close`, and at exit at the latest. In a
-    child after a fork they are made anew.
+    their own that are made when they are first needed. Handles of the same URL or store share them, and the
+    last one closes them, at exit at the latest. In a child after a fork they are made anew.
 
     No I/O when it is made. Pickles as URL and options, the URL's password included.
 
@@ -59,7 +69,7 @@ class StoreHandle:
         self._options: dict[str, Any] = options
         self._closed = False
         # One; after a fork also the parent's, which stay as they are.
-        self._distant: dict[BackgroundLoop, SessionStore] = {}
+        self._distant: dict[BackgroundLoop, _Borrowed] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (type(self), self._source, self._options)
@@ -160,9 +170,8 @@ class StoreHandle:
             await asyncio.wrap_future(closing)
 
     def _let_go(self) -> Any:
-        loop = background_loop()
-        store = self._distant.get(loop)
-        return None if store is None else loop.release(store)
+        borrowed = self._distant.get(background_loop())
+        return None if borrowed is None else borrowed.give_back()
 
     # Which store
 
@@ -180,21 +189,32 @@ class StoreHandle:
         """The background loop of this process and the store in it."""
         self._check()
         loop = background_loop()
-        store = self._distant.get(loop)
-        if store is None:
-            made = self._made()
-            # Two threads may come at once: one of their stores is kept, and the other was not opened yet.
-            store = self._distant.setdefault(loop, made)
-            if store is made and store is not self._source:
-                loop.adopt(store)
-                weakref.finalize(self, loop.release, store).atexit = False
-        return loop, store
+        borrowed = self._distant.get(loop)
+        if borrowed is None:
+            made = self._borrow(loop)
+            # Two threads may come at once.
+            borrowed = self._distant.setdefault(loop, made)
+            if borrowed is not made:
+                made.give_back()
+        return loop, borrowed.store
+
+    def _borrow(self, loop: BackgroundLoop) -> _Borrowed:
+        source = self._source
+        if isinstance(source, SessionStore) and not isinstance(source, Store):
+            return _Borrowed(source, lambda: None)
+        # Those that were told more than a URL are their own.
+        known_as = object() if self._options else source
+        store = loop.borrow(known_as, self._made)
+        giving_back = weakref.finalize(self, loop.give_back, store)
+        giving_back.atexit = False
+        return _Borrowed(store, giving_back)
 
     def _made(self) -> SessionStore:
-        before = next(iter(self._distant.values()), self._source)
+        before = next((each.store for each in self._distant.values()), self._source)
         if isinstance(before, StoreURL):
             return open_store(before, **self._options)
-        return before.again() if isinstance(before, Store) else before
+        assert isinstance(before, Store)
+        return before.again()
 
     def _check(self) -> None:
         if self._closed:

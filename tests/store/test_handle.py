@@ -26,6 +26,7 @@ from miniagent_store import (
 )
 from miniagent_store.background_loop import background_loop
 from miniagent_store.handle import StoreHandle, handle_of
+from miniagent_store.store.store import Store
 from miniagent_store.testing.waiting import wait_until
 
 
@@ -496,3 +497,29 @@ def test_a_store_of_another_class_that_was_given_is_not_closed() -> None:
     background_loop().wait(lambda: asyncio.sleep(0))
     assert not store.closed  # type: ignore[attr-defined]
     background_loop().wait(store.inner.close)  # type: ignore[attr-defined]
+
+
+def test_handles_of_one_url_share_its_store(place: str) -> None:
+    first, second = StoreHandle(place), StoreHandle(place)
+    told_more = StoreHandle(place, ttl="1h")
+
+    store = first.background_store()
+    assert second.background_store() is store
+    assert told_more.background_store() is not store
+
+    first.close()
+    first.close()
+    second.run_blocking(lambda store: store.append("s", Message.user("hello"), create=True))
+    assert second.run_blocking(lambda store: store.count("s")) == 1
+    second.close()
+    assert isinstance(store, Store)
+    assert store.closed
+
+
+def test_private_memory_is_not_shared() -> None:
+    first, second = StoreHandle("memory://"), StoreHandle("memory://")
+
+    first.run_blocking(lambda store: store.append("s", Message.user("hello"), create=True))
+    assert first.background_store() is not second.background_store()
+    with pytest.raises(SessionNotFoundError):
+        second.run_blocking(lambda store: store.get("s"))

@@ -1,0 +1,1 @@
+"""Moving sessions over from the SDK's own SQLite file and Redis keys."""
