@@ -1,9 +1,9 @@
 """The integrations with other frameworks, each where its framework is installed.
 
-nox                     all of them with the newest releases, in one environment; then their types
-nox -s oldest           each with the oldest release that it claims to work with
+nox                         all of them with the newest releases; then their types
+nox -s oldest               each with the oldest release that it claims to work with
 nox -s newest -- -m slow    the full counts
-nox -s resolve          whether each extra can be installed, also beside its framework's own Redis store
+nox -s resolve              whether each extra can be installed, also beside its framework's own Redis store
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["newest"]
+nox.options.sessions = ["newest", "harness"]
 nox.options.error_on_missing_interpreters = True
 
 EXTRAS = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -24,6 +24,7 @@ FRAMEWORKS = sorted(
         "langgraph",
         "google-adk",
         "pydantic-ai",
+        "pydantic-ai-harness",
         "strands",
         "agent-framework",
         "llama-index",
@@ -64,12 +65,22 @@ def newest(session: nox.Session) -> None:
 
 
 @nox.session
+def harness(session: nox.Session) -> None:
+    """The integration that needs another release of pydantic-ai than `newest` has."""
+    session.install("-e", ".[dev,pydantic-ai-harness]")
+    session.env["INTEGRATIONS"] = "pydantic_ai"
+    session.run("pytest", "tests/integrations/pydantic_ai", *session.posargs)
+    modules = Path("miniagent_store/integrations/pydantic_ai").glob("*.py")
+    session.run("mypy", *sorted(map(str, modules)))
+
+
+@nox.session
 @nox.parametrize("framework", FRAMEWORKS)
 def oldest(session: nox.Session, framework: str) -> None:
     """One integration with the oldest release of its framework."""
     pins = [each.replace(">=", "==").split(",")[0] for each in EXTRAS[framework]]
     session.install("-e", f".[dev,{framework}]", *pins, *TESTING.get(framework, []))
-    folder = framework.replace("-", "_")
+    folder = framework.removesuffix("-harness").replace("-", "_")
     session.env["INTEGRATIONS"] = folder
     session.run("pytest", f"tests/integrations/{folder}", *session.posargs)
 
