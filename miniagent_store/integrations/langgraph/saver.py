@@ -156,12 +156,15 @@ class MiniAgentSaver(BaseCheckpointSaver[str]):
             if iterator is not None:
                 await iterator.aclose()
 
+        page: Page | None = []
         try:
             while (page := self._handle.run_blocking(step)) is not None:
                 for thread_id, found in page:
                     yield tuple_of(found, self.serde, thread_id)
         finally:
-            self._handle.run_blocking(end)
+            # The caller may have stopped in the middle.
+            if page is not None and not self._handle.closed:
+                self._handle.run_blocking(end)
 
     async def alist(
         self,

@@ -81,7 +81,7 @@ class Program(RuleBasedStateMachine):
     def put_writes(self, data: st.DataObject, who: int, task: str, path: str) -> None:
         config = self.config(*data.draw(st.sampled_from(self.known)))
         channels = st.sampled_from([*CHANNELS, "__error__", "__interrupt__", "__resume__"])
-        writes = data.draw(st.lists(st.tuples(channels, st.integers()), min_size=1, max_size=3))
+        writes = data.draw(st.lists(st.tuples(channels, st.integers(0, 9)), min_size=1, max_size=3))
         self.ours[who].put_writes(config, writes, task, path)
         self.theirs.put_writes(config, writes, task, path)
 

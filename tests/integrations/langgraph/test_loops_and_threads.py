@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from miniagent_store import InvalidArgumentError, StoreClosedError, open_store
+from miniagent_store import FencedError, InvalidArgumentError, SessionStore, StoreClosedError, open_store
 from miniagent_store.integrations.langgraph import MiniAgentSaver
 
 from .graphs import build, config_for, question
@@ -138,6 +138,41 @@ async def test_turns_of_tasks(url: str) -> None:
 
     assert len((await graph.aget_state(config_for("thread"))).values["messages"]) == 9 * 4
     await saver.handle.aclose()
+
+
+async def test_who_gives_up_waiting_leaves_no_turn_behind(url: str) -> None:
+    saver = MiniAgentSaver(url, writers="exclusive")
+    async with saver.turn("thread"):
+        waiting = [asyncio.create_task(saver.turn("thread").__aenter__()) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        for task in waiting:
+            task.cancel()
+        assert all(
+            isinstance(outcome, asyncio.CancelledError)
+            for outcome in await asyncio.gather(*waiting, return_exceptions=True)
+        )
+
+    async with saver.turn("thread", wait=5):
+        pass
+    await saver.handle.aclose()
+
+
+def test_a_run_that_lost_its_turn_stores_nothing(url: str) -> None:
+    saver = MiniAgentSaver(url, writers="exclusive")
+    graph = build(saver)
+
+    async def another_has_it(store: SessionStore) -> None:
+        async with store.batch("langgraph/thread", fence=1_000_000) as batch:
+            batch.state.set("turn", 1_000_000)
+
+    with saver.turn("thread"):
+        graph.invoke(ask("first"), config_for("thread"))
+        saver.handle.run_blocking(another_has_it)
+        with pytest.raises(FencedError):
+            graph.invoke(ask("second"), config_for("thread"), durability="sync")
+
+    assert count(graph) == 4
+    saver.handle.close()
 
 
 @pytest.mark.parametrize("wrong", ["", "both"])
