@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -24,7 +25,7 @@ from langchain_core.messages import (
 from miniagent_store import open_store
 from miniagent_store.errors import SerializationError
 from miniagent_store.handle import StoreHandle
-from miniagent_store.integrations.langchain import MiniAgentChatMessageHistory
+from miniagent_store.integrations.langchain import MiniAgentChatMessageHistory, MiniAgentLLMCache
 from miniagent_store.testing.servers import Server
 from tests.integrations.conftest import Encrypted
 from tests.integrations.langchain.conversation import chain_on
@@ -111,6 +112,15 @@ async def test_chunks_of_one_message_are_one(url: str) -> None:
         AIMessage("and warm", id="run-2"),
     ]
     await history.handle.aclose()
+
+
+async def test_an_answer_from_a_cache_is_read_again(url: str) -> None:
+    handle = StoreHandle(url)
+    model = FakeListChatModel(responses=["sunny"], cache=MiniAgentLLMCache(handle))
+    history = MiniAgentChatMessageHistory("s", handle)
+    await history.aadd_messages([await model.ainvoke("?"), await model.ainvoke("?")])
+    assert [each.content for each in await history.aget_messages()] == ["sunny", "sunny"]
+    await handle.aclose()
 
 
 async def test_errors_quote_no_payload() -> None:
