@@ -9,6 +9,7 @@ from miniagent_store.errors import SessionNotFoundError
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.ids import join_id
 from miniagent_store.integrations.lacking import requires
+from miniagent_store.integrations.langchain.messages import dumped
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
 from miniagent_store.values import MESSAGES, Position, Snapshot
@@ -19,7 +20,6 @@ with requires("langchain-core", extra="langchain"):
         BaseMessage,
         BaseMessageChunk,
         message_chunk_to_message,
-        message_to_dict,
         messages_from_dict,
     )
 
@@ -131,7 +131,7 @@ def _entries(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
             whole[-1] = before + message
         else:
             whole.append(message)
-    return [message_to_dict(message_chunk_to_message(each)) for each in whole]
+    return [dumped(message_chunk_to_message(each)) for each in whole]
 
 
 def _goes_on(before: BaseMessageChunk, message: BaseMessage) -> bool:

@@ -8,13 +8,14 @@ from typing import Any
 from miniagent_store.errors import InvalidArgumentError
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.integrations.lacking import requires
+from miniagent_store.integrations.langchain.messages import dumped
 from miniagent_store.options import TTL
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
 
 with requires("langchain-core", extra="langchain"):
     from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
-    from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
+    from langchain_core.messages import BaseMessage, messages_from_dict
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
 
 _CLASSES: dict[str, type[Generation]] = {
@@ -101,7 +102,7 @@ def _dumped(answer: Generation) -> dict[str, Any]:
     kept: dict[str, Any] = {"class": name, "info": answer.generation_info}
     message = getattr(answer, "message", None)
     if isinstance(message, BaseMessage):
-        return {**kept, "message": message_to_dict(message)}
+        return {**kept, "message": dumped(message)}
     return {**kept, "text": answer.text}
 
 
