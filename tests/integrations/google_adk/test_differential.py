@@ -55,7 +55,7 @@ class Program:
         kind = self.random.choice(["create", "get", "list", "user", "delete", *["append"] * 6])
         if kind == "create":
             answers = await self.both(
-                "create_session", **names, session_id=session_id, state=self.state() or None
+                "create_session", **names, session_id=f" {session_id}", state=self.state() or None
             )
             self.compare(*answers, timed=False)
             if isinstance(answers[0], Session):
