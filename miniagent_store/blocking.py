@@ -9,17 +9,17 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from miniagent_store.background_loop import background_loop
+from miniagent_store.background_loop import END, DistantIterator, background_loop
+from miniagent_store.errors import WrongLoopError
 from miniagent_store.handle import StoreHandle
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
-_END = object()
 
 
 class Caller:
@@ -67,7 +67,7 @@ class BlockingFace:
     def __repr__(self) -> str:
         return f"<blocking {self._target!r}>"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Any:
         entered = self._caller(self._target.__aenter__)
         return self if entered is self._target else _face(self._caller, entered)
 
@@ -81,7 +81,8 @@ def _blocking_call(caller: Caller, function: Callable[..., Any]) -> Callable[...
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         async def work() -> Any:
-            result = function(*args, **kwargs)
+            named = {name: _behind(value) for name, value in kwargs.items()}
+            result = function(*map(_behind, args), **named)
             return await result if inspect.isawaitable(result) else result
 
         return _face(caller, caller(work))
@@ -89,9 +90,14 @@ def _blocking_call(caller: Caller, function: Callable[..., Any]) -> Callable[...
     return call
 
 
+def _behind(value: Any) -> Any:
+    """What the async face takes, such as the lease behind a face of it."""
+    return value._target if isinstance(value, BlockingFace) else value
+
+
 def _face(caller: Caller, value: Any) -> Any:
     if isinstance(value, AsyncIterator):
-        return _iterate(caller, value)
+        return _iterate(value)
     if inspect.isfunction(value):
         return _blocking_call(caller, value)
     if isinstance(value, AbstractAsyncContextManager) or _has_async_methods(type(value)):
@@ -110,20 +116,26 @@ def _has_async_methods(cls: type) -> bool:
     return _known[cls]
 
 
-def _iterate(caller: Caller, source: AsyncIterator[T]) -> Iterator[T]:
-    async def step() -> Any:
-        return await anext(source, _END)
-
+def _iterate(source: AsyncIterator[T]) -> Iterator[T]:
+    loop = background_loop()
+    items = DistantIterator(source)
     try:
-        while (value := caller(step)) is not _END:
+        while (value := loop.wait(items.step)) is not END:
             yield value
     finally:
-        close = getattr(source, "aclose", None)
-        if close is not None:
-            caller(close)
+        # Not waited for: this may be the garbage collector, in any thread, or after the loop has ended.
+        with suppress(WrongLoopError):
+            loop.submit(items.aclose)
 
 
-class BlockingStore(BlockingFace):
+if TYPE_CHECKING:
+    # Derived from the async face by tests/store/blocking_stub.py.
+    from miniagent_store.blocking_calls import StoreCalls  # pyright: ignore[reportMissingModuleSource]
+else:
+    StoreCalls = BlockingFace
+
+
+class BlockingStore(StoreCalls):
     """A store without async: the calls of `SessionStore`, each of which blocks.
 
     Use it in a ``with``, or call `close`; what is left open is closed at exit. May be shared by threads,

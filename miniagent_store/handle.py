@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from miniagent_store.background_loop import BackgroundLoop, background_loop
+from miniagent_store.background_loop import END, BackgroundLoop, DistantIterator, background_loop, let_go
 from miniagent_store.cancellation import to_the_end
 from miniagent_store.errors import InvalidArgumentError, StoreClosedError
 from miniagent_store.factory import default_url, open_store
@@ -23,7 +24,14 @@ from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
 Work = Callable[[SessionStore], Awaitable[T]]
-_END = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Borrowed:
+    """A store in the background loop, and how to give it back; to do so again does nothing."""
+
+    store: SessionStore
+    give_back: Callable[[], Future[None] | None]
 
 
 class StoreHandle:
@@ -31,8 +39,8 @@ class StoreHandle:
 
     Given a `SessionStore` that is open, calls in its own loop go straight to it. All others, and all
     calls of a handle that was given a URL, run in one background loop of the process, on connections of
-    their own that are made when they are first needed, closed by `close`, and at exit at the latest. In a
-    child after a fork they are made anew.
+    their own that are made when they are first needed. Handles of the same URL or store share them, and the
+    last one closes them, at exit at the latest. In a child after a fork they are made anew.
 
     No I/O when it is made. Pickles as URL and options, the URL's password included.
 
@@ -61,7 +69,7 @@ class StoreHandle:
         self._options: dict[str, Any] = options
         self._closed = False
         # One; after a fork also the parent's, which stay as they are.
-        self._distant: dict[BackgroundLoop, SessionStore] = {}
+        self._distant: dict[BackgroundLoop, _Borrowed] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (type(self), self._source, self._options)
@@ -99,7 +107,12 @@ class StoreHandle:
 
         For commits: whether they are stored is known before the caller goes on.
         """
-        return await to_the_end(self.run(work))
+        near = self._near()
+        if near is not None:
+            return await to_the_end(work(near))
+        loop, store = self._far()
+        # A future, not a task: a loop that ends cancels all of its tasks.
+        return await to_the_end(asyncio.wrap_future(loop.submit(lambda: work(store))))
 
     def run_blocking(self, work: Work[T]) -> T:
         """Do `work` in the background loop, and block this thread until it is done.
@@ -118,21 +131,20 @@ class StoreHandle:
         """What an async iterator of the store gives, such as ``lambda store: store.replay(id)``."""
         near = self._near()
         if near is not None:
-            async with aclosing(_generated(source(near))) as items:
+            items = source(near)
+            try:
                 async for item in items:
                     yield item
+            finally:
+                await let_go(items)
             return
         loop, store = self._far()
-        far = _generated(source(store))
-
-        async def step() -> Any:
-            return await anext(far, _END)
-
+        far = DistantIterator(source(store))
         try:
-            while (item := await asyncio.wrap_future(loop.submit(step))) is not _END:
+            while (item := await asyncio.wrap_future(loop.submit(far.step))) is not END:
                 yield item
         finally:
-            await asyncio.wrap_future(loop.submit(far.aclose))
+            await to_the_end(asyncio.wrap_future(loop.submit(far.aclose)))
 
     def background_store(self) -> SessionStore:
         """The store whose calls run in the background loop; made now if there is none."""
@@ -158,9 +170,8 @@ class StoreHandle:
             await asyncio.wrap_future(closing)
 
     def _let_go(self) -> Any:
-        loop = background_loop()
-        store = self._distant.get(loop)
-        return None if store is None else loop.release(store)
+        borrowed = self._distant.get(background_loop())
+        return None if borrowed is None else borrowed.give_back()
 
     # Which store
 
@@ -178,26 +189,39 @@ class StoreHandle:
         """The background loop of this process and the store in it."""
         self._check()
         loop = background_loop()
-        store = self._distant.get(loop)
-        if store is None:
-            made = self._made()
-            # Two threads may come at once: one of their stores is kept, and the other was not opened yet.
-            store = self._distant.setdefault(loop, made)
-            if store is made:
-                loop.adopt(store)
-                weakref.finalize(self, loop.release, store).atexit = False
-        return loop, store
+        borrowed = self._distant.get(loop)
+        if borrowed is None:
+            made = self._borrow(loop)
+            # Two threads may come at once.
+            borrowed = self._distant.setdefault(loop, made)
+            if borrowed is not made:
+                made.give_back()
+        return loop, borrowed.store
+
+    def _borrow(self, loop: BackgroundLoop) -> _Borrowed:
+        source = self._source
+        if isinstance(source, SessionStore) and not isinstance(source, Store):
+            return _Borrowed(source, lambda: None)
+        # Those that were told more than a URL are their own.
+        known_as = object() if self._options else source
+        store = loop.borrow(known_as, self._made)
+        giving_back = weakref.finalize(self, loop.give_back, store)
+        giving_back.atexit = False
+        return _Borrowed(store, giving_back)
 
     def _made(self) -> SessionStore:
-        before = next(iter(self._distant.values()), self._source)
+        before = next((each.store for each in self._distant.values()), self._source)
         if isinstance(before, StoreURL):
             return open_store(before, **self._options)
-        return before.again() if isinstance(before, Store) else before
+        assert isinstance(before, Store)
+        return before.again()
 
     def _check(self) -> None:
         if self._closed:
             raise StoreClosedError("this handle of a store")
         if isinstance(self._source, Store) and self._source.closed:
+            # It is not opened again, so what was opened beside it is of no more use.
+            self._let_go()
             raise StoreClosedError
 
 
@@ -210,8 +234,3 @@ def _unpickled(
     cls: type[StoreHandle], source: StoreURL | SessionStore, options: dict[str, Any]
 ) -> StoreHandle:
     return cls(source, **options)
-
-
-async def _generated(source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
-    async for item in source:
-        yield item

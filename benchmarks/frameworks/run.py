@@ -24,8 +24,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-# In place of this folder, whose files are named like the frameworks.
-sys.path[0] = str(Path(__file__).parents[2])
+# Not its folder, whose modules are called as the frameworks are.
+sys.path.pop(0)
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.console import Console
 from rich.progress import Progress

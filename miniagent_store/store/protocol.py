@@ -223,10 +223,20 @@ class SessionStore(ABC):
         *,
         expected_version: Version | None = None,
         create: bool = False,
+        kind: str = "session",
         fence: int | Lease | None = None,
         commit_id: str | None = None,
     ) -> Batch:
-        """Any number of changes in one commit at the end of an ``async with``; no lock."""
+        """Any number of changes in one commit at the end of an ``async with``; no lock.
+
+        Args:
+            session_id: the session.
+            expected_version: a number, or a `Session` as it was read.
+            create: make the session if it is missing, with the store's own TTL.
+            kind: what a session that is made carries; listings and limits see kind "session".
+            fence: a lock's, to be checked.
+            commit_id: ask again under this identity.
+        """
 
     @abstractmethod
     def turn(

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from miniagent_store.backend import (
+    Backend,
     Clear,
     Create,
     Expected,
@@ -128,6 +129,11 @@ class Store(SessionStore):
     def closed(self) -> bool:
         """Whether `close` was called, here or on the store that this is a view of."""
         return self._core.closed
+
+    @property
+    def holds_its_data(self) -> bool:
+        """Whether what is stored lives in this process, so that its URL may not find it again."""
+        return type(self._core.backend).apart is not Backend.apart
 
     def again(self) -> Store:
         """Another store on the same data and with the same options, for another event loop. No I/O.
@@ -309,13 +315,14 @@ class Store(SessionStore):
         *,
         expected_version: Version | None = None,
         create: bool = False,
+        kind: str = "session",
         fence: int | Lease | None = None,
         commit_id: str | None = None,
     ) -> Batch:
         return Batch(
             self._core,
             session_id,
-            create=self._core.default_create() if create else None,
+            create=self._core.default_create(kind) if create else None,
             expected=_expected(expected_version),
             fence=_fence(fence),
             commit_id=commit_id,

@@ -263,7 +263,7 @@ def test_the_command_lists_it_too(with_folder: Python) -> None:
 @pytest.mark.parametrize(
     "some",
     [
-        pytest.param(["-k", "append or turn or expired or tenant"], id="some"),
+        pytest.param(["-k", "append or turn"], id="some"),
         pytest.param([], id="all", marks=pytest.mark.slow),
     ],
 )

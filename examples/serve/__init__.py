@@ -1,0 +1,1 @@
+"""Conversations over HTTP, kept by miniagent-store: see README.md."""
