@@ -19,6 +19,7 @@ with requires("agent-framework-core", extra="agent-framework"):
     from agent_framework import AgentSession
     from agent_framework import SessionStore as AgentSessionStore
 
+KIND = "agent-session"
 _SESSION = "session"
 _ABSENT_KEPT = 10_000
 
@@ -79,9 +80,9 @@ class MiniAgentSessionStore(AgentSessionStore):
 
         async def work(store: SessionStore) -> None:
             if seen is not None:
-                written = await write_seen(store, key, _SESSION, value, seen, create=True)
+                written = await write_seen(store, key, _SESSION, value, seen, kind=KIND)
             else:
-                async with store.batch(key, create=True) as batch:
+                async with store.batch(key, create=True, kind=KIND) as batch:
                     batch.state.set(_SESSION, value)
                 written = Seen.after(batch)
             # Here, since the caller may be cancelled meanwhile.

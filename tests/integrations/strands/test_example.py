@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "frameworks" / "strands_agent.py"
 
 
+@pytest.mark.parametrize("url", ["memory", "redis"], indirect=True)
 def test_example(url: str) -> None:
+    # Without an argument it makes a file; memory would forget.
     given = [] if url.startswith("memory") else [url]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     ran = subprocess.run(
