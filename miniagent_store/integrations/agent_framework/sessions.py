@@ -77,14 +77,17 @@ class MiniAgentSessionStore(AgentSessionStore):
         value = _plain(session)
         seen = self._last_seen(session, key)
 
-        async def work(store: SessionStore) -> Seen:
+        async def work(store: SessionStore) -> None:
             if seen is not None:
-                return await write_seen(store, key, _SESSION, value, seen, create=True)
-            async with store.batch(key, create=True) as batch:
-                batch.state.set(_SESSION, value)
-            return Seen.after(batch)
+                written = await write_seen(store, key, _SESSION, value, seen, create=True)
+            else:
+                async with store.batch(key, create=True) as batch:
+                    batch.state.set(_SESSION, value)
+                written = Seen.after(batch)
+            # Here, since the caller may be cancelled meanwhile.
+            self._note(session, key, written)
 
-        self._note(session, key, await self._handle.run_to_end(work))
+        await self._handle.run_to_end(work)
 
     async def delete(self, session_id: str) -> None:
         """Remove a session, if it is there.

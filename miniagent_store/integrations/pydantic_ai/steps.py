@@ -45,7 +45,7 @@ class MiniAgentStepStore:
         max_snapshots_per_run: int | None = None,
     ) -> None:
         keep = max_snapshots_per_run
-        if keep is not None and (not isinstance(keep, int) or keep < 1):
+        if keep is not None and (keep < 1 or keep != int(keep)):
             raise ValueError("max_snapshots_per_run must be a whole number of at least 1, or None")
         self._is_lent = isinstance(store, StoreHandle)
         self._handle = handle_of(store)

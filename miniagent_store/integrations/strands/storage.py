@@ -118,10 +118,15 @@ class MiniAgentStorage(Storage[str, str]):
             place = self._place(key)
             with self._lock:
                 seen = self._seen.get(place)
-            written = await self._handle.run_to_end(lambda store: _write(store, place, bytes(data), seen))
-        if seen is not None:
-            with self._lock:
-                self._seen[place] = written
+
+            async def work(store: SessionStore) -> None:
+                written = await _write(store, place, bytes(data), seen)
+                # Here, since the caller may be cancelled meanwhile.
+                if seen is not None:
+                    with self._lock:
+                        self._seen[place] = written
+
+            await self._handle.run_to_end(work)
         if self._search_strategy is not None:
             try:
                 await self._search_strategy.index(self, beginning_of(key).rstrip("/"), data)
