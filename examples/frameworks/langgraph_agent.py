@@ -1,8 +1,8 @@
-"""A LangGraph agent whose threads outlive the process: it talks, stops for an approval, and goes on elsewhere.
+"""A LangGraph agent whose threads outlive the process: it stops for an approval, and goes on elsewhere.
 
     python examples/frameworks/langgraph_agent.py [URL]
 
-Needs no key and no network: the model is made up. The URL is a SQLite file in a temporary folder unless given.
+Needs no key and no network: the model is made up. The URL is a file in a temporary folder by default.
 """
 
 from __future__ import annotations

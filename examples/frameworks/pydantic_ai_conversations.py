@@ -1,7 +1,7 @@
 """pydantic-ai: conversations in a store of your choice, with a fork. Offline, with a scripted model.
 
-python examples/frameworks/pydantic_ai_conversations.py                          # a file in a temporary folder
-python examples/frameworks/pydantic_ai_conversations.py redis://localhost:6379   # or any store
+python examples/frameworks/pydantic_ai_conversations.py                # a file in a temporary folder
+python examples/frameworks/pydantic_ai_conversations.py redis://localhost   # or any store
 """
 
 import asyncio

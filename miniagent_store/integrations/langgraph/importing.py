@@ -36,8 +36,8 @@ def import_checkpoints(
 ) -> ImportProgress:
     """Copy checkpoints with their writes; their ids stay. What was imported before is written again alike.
 
-    Paths of tasks, which savers do not tell, are not copied: where parallel tasks wrote to one delta channel,
-    their writes are kept in the order in which `source` gives them.
+    Paths of tasks, which savers do not tell, are not copied: where parallel tasks wrote to one delta
+    channel, their writes are kept in the order in which `source` gives them.
 
     Args:
         source: any saver; nothing may write to it meanwhile.
@@ -123,7 +123,7 @@ class _Import:
         return config, checkpoint, found.metadata, new
 
     def _version(self, version: Version, channel: str, values: Mapping[str, Any]) -> Version:
-        """A version that is a number is not unique over forks: here it gets a text, by the value it names."""
+        """A version that is a number is not unique over forks: it becomes a text, by the value it names."""
         if isinstance(version, str):
             return version
         digest = hashlib.sha256()
