@@ -62,7 +62,7 @@ class Compaction:
             new summary; or a model, as text ("openai:gpt-4o-mini") or as a `ModelSummarizer`.
         keep: when the history overflows its window, so much of the window stays as it was said, and the
             rest becomes summary: between 0 and 1.
-        max_tokens: a summary that is longer is cut.
+        max_tokens: a summary that is longer is cut; also one that takes more than a quarter of the window.
         chunk_tokens: at most so many tokens of messages are summarised at once. By default half of the
             window's.
         timeout: seconds that the summary of a chunk may take, and that a turn waits for all of them.
@@ -120,6 +120,7 @@ class Compaction:
         upto: int,
         counter: TokenCounter = estimate_tokens,
         chunk_tokens: int = 4000,
+        summary_tokens: int | None = None,
         skip: Callable[[Message], bool] = lambda message: False,
     ) -> Summary | None:
         """Have a summary that covers a session up to a message, and return it.
@@ -132,6 +133,7 @@ class Compaction:
             upto: sequence of the last message to be covered.
             counter: tokens of one message.
             chunk_tokens: unless the compaction has its own.
+            summary_tokens: at most so many for the summary, if that is less than `max_tokens`.
             skip: tells which messages are left out, since they are seen anyway.
 
         Raises:
@@ -141,6 +143,7 @@ class Compaction:
             Exception: whatever the summarizer raised.
         """
         limit = self._chunk_tokens or chunk_tokens
+        most = min(self.max_tokens, summary_tokens or self.max_tokens)
         wait = 2 * self.timeout + 10
         async with store.lock(_lock_name(session_id), wait=wait):
             summary, position = await self._read(store, session_id)
@@ -153,7 +156,7 @@ class Compaction:
                         text = await self._summarize(chunk, text)
                     if not isinstance(text, str):
                         raise InvalidArgumentError(f"a summary is a text, not {type(text).__name__}")
-                    text = cut_text(text, self.max_tokens, counter)
+                    text = cut_text(text, most, counter)
                 summary = Summary(text or "", last, position)
                 async with store.batch(session_id) as batch:
                     batch.state.set(SUMMARY, summary.to_dict())

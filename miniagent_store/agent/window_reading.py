@@ -19,6 +19,8 @@ PINNED = "agent.pinned"
 FIRST_PAGE, LAST_PAGE = 64, 512
 # The record of pinned messages is written again when it is so many messages behind.
 BEHIND = 32
+# At most one of so many parts of a window is summary.
+SHARE_OF_A_SUMMARY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,9 @@ class _Reading:
     tail: list[Entry]
 
     def unpinned(self, covered: int) -> list[Entry]:
-        return [each for each in self.tail if each.seq > covered and each.seq not in self.pinned.messages]
+        """What stands behind a summary, and is not pinned."""
+        standing = (each for each in self.tail if each.seq > covered and not each.redacted)
+        return [each for each in standing if each.seq not in self.pinned.messages]
 
     def room(self, summary: Summary | None) -> int | None:
         """How many tokens the history may take."""
@@ -148,7 +152,7 @@ class _Reading:
         messages = tokens = 0
         while True:
             messages += len(new)
-            tokens += self.window.count(each.message for each in new if not each.redacted)
+            tokens += self.window.count(each.message for each in new)
             if room is not None and tokens > room:
                 return True
             if limit is not None and (messages > limit or (messages == limit and not beyond)):
@@ -165,10 +169,10 @@ class _Reading:
     async def compact(self, compaction: Compaction, summary: Summary | None) -> Summary | None:
         """A summary of all but the last messages, which stay as they were said."""
         room, limit = self.room(summary), self.window.messages
-        if room is not None and summary is None:
-            room -= compaction.max_tokens
         if room is not None and room <= 0:
             return summary  # whatever is summarised, it would not be seen
+        if room is not None and summary is None:
+            room -= min(compaction.max_tokens, room // SHARE_OF_A_SUMMARY)
         covered = summary.upto if summary is not None else 0
         entries = self.unpinned(covered)
         kept, tokens = len(entries), 0
@@ -183,13 +187,17 @@ class _Reading:
             kept += 1  # results go where their calls go
         if not kept:
             return summary
+        sizes = {}
+        if room is not None and self.window.tokens is not None:
+            chunk, most = self.window.tokens // 2, self.window.tokens // SHARE_OF_A_SUMMARY
+            sizes = {"chunk_tokens": max(chunk, 1), "summary_tokens": max(most, 1)}
         return await compaction.compact(
             self.store,
             self.session_id,
             upto=entries[kept - 1].seq,
             counter=self.window.counter,
-            **({} if self.window.tokens is None else {"chunk_tokens": max(self.window.tokens // 2, 1)}),
             skip=self.window.pins,
+            **sizes,
         )
 
 

@@ -17,6 +17,7 @@ from miniagent_store import (
     AgentConfig,
     ConfigurationError,
     InvalidArgumentError,
+    LockLostError,
     Message,
     SessionNotFoundError,
     SessionStore,
@@ -28,6 +29,7 @@ from miniagent_store import (
 )
 from miniagent_store.agent.events import Callbacks
 from miniagent_store.session import SessionAgent
+from miniagent_store.store.leases import Lease
 
 
 class Unit(Enum):
@@ -400,6 +402,22 @@ async def test_miniagents_tools_run_too(store: SessionStore) -> None:
     async with SessionAgent(tools=registry, store=store, model=model) as agent:
         session_id = await agent.create_session()
         assert await agent.run_session(session_id, "Hi") == "3 letters | Error: ToolError: too short"
+
+
+async def test_once_the_turn_is_lost_no_model_is_asked_any_more(
+    store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose() -> None:
+        monkeypatch.setattr(Lease, "lost", True)
+
+    model = Calls([ToolCall("1", "lose")], [ToolCall("2", "lose")])
+    with pytest.raises(LockLostError):
+        await ask(store, model, lose)
+
+    assert model.asked == 1
+    monkeypatch.undo()
+    (session,) = (await store.list()).items
+    assert await store.history(session.id) == []
 
 
 async def test_a_session_that_a_tool_deletes_is_not_made_again(store: SessionStore) -> None:
