@@ -588,8 +588,16 @@ class StoreCalls(BlockingFace):
     def touch(self, session_id: str, ttl: TTL | None = None) -> Session:
         """Renew the expiry, with a new TTL if one is given. No new version, no activity."""
 
-    def delete(self, session_id: str, *, commit_id: str | None = None) -> bool:
-        """Remove a session with all its parts; whether it was there."""
+    def delete(
+        self, session_id: str, *, incarnation: str | None = None, commit_id: str | None = None
+    ) -> bool:
+        """Remove a session with all its parts; whether it was there.
+
+        Args:
+            session_id: the session.
+            incarnation: only this life of it (`Session.incarnation`), none that was created since.
+            commit_id: ask again under this identity.
+        """
 
     def append(
         self,
@@ -622,10 +630,20 @@ class StoreCalls(BlockingFace):
         *,
         expected_version: Version | None = None,
         create: bool = False,
+        kind: str = "session",
         fence: int | BlockingLease | None = None,
         commit_id: str | None = None,
     ) -> BlockingBatch:
-        """Any number of changes in one commit at the end of an ``with``; no lock."""
+        """Any number of changes in one commit at the end of an ``with``; no lock.
+
+        Args:
+            session_id: the session.
+            expected_version: a number, or a `Session` as it was read.
+            create: make the session if it is missing, with the store's own TTL.
+            kind: what a session that is made carries; listings and limits see kind "session".
+            fence: a lock's, to be checked.
+            commit_id: ask again under this identity.
+        """
 
     def turn(
         self,

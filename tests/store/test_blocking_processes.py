@@ -14,7 +14,7 @@ from miniagent_store import open_store_sync
 from miniagent_store.testing.servers import Server
 
 PREPARED = """
-import asyncio, os, signal, sys, threading, time, warnings
+import asyncio, logging, os, signal, sys, threading, time, warnings
 from miniagent_store import *
 from miniagent_store.handle import StoreHandle
 
@@ -24,6 +24,8 @@ def said(store):
 def say(store, text):
     store.append("s", Message.user(text), create=True)
 
+# Development's mode tells of slow callbacks, which says something of the machine alone.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 store = open_store_sync(sys.argv[1])
 say(store, "first")
 """
@@ -352,9 +354,11 @@ def test_given_to_spawned_processes(place: str, tmp_path_factory: pytest.TempPat
     (folder / "spawning.py").write_text(
         textwrap.dedent(
             """
-            import multiprocessing, sys
+            import logging, multiprocessing, sys
             from miniagent_store import Message, open_store_sync
             from miniagent_store.handle import StoreHandle
+
+            logging.getLogger("asyncio").setLevel(logging.ERROR)
 
             def work(store, handle, number):
                 store.append("s", Message.user(str(number)))
