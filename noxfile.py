@@ -59,7 +59,7 @@ def newest(session: nox.Session) -> None:
     # Where one is not installed, its tests must fail, not be left out.
     session.env["INTEGRATIONS"] = "all"
     session.run("pytest", "tests/integrations", "-n", "auto", "--dist", "loadfile", *session.posargs)
-    modules = sorted(map(str, Path("miniagent_store/integrations").rglob("*.py")))
+    modules = _modules(of_harness=False)
     session.run("mypy", *modules)
     session.run("pyright", *modules)
 
@@ -70,8 +70,7 @@ def harness(session: nox.Session) -> None:
     session.install("-e", ".[dev,pydantic-ai-harness]")
     session.env["INTEGRATIONS"] = "pydantic_ai"
     session.run("pytest", "tests/integrations/pydantic_ai", *session.posargs)
-    modules = Path("miniagent_store/integrations/pydantic_ai").glob("*.py")
-    session.run("mypy", *sorted(map(str, modules)))
+    session.run("mypy", *_modules(of_harness=True))
 
 
 @nox.session
@@ -101,6 +100,12 @@ def resolve(session: nox.Session, framework: str) -> None:
     if framework in OWN_REDIS:
         beside = _resolved(session, f".[redis,{framework}]", OWN_REDIS[framework])
         session.log(f"beside {OWN_REDIS[framework]}: {package} {beside[package]}, redis {beside['redis']}")
+
+
+def _modules(*, of_harness: bool) -> list[str]:
+    """The integrations' modules: those that need the harness of pydantic-ai, or the others."""
+    found = sorted(Path("miniagent_store/integrations").rglob("*.py"))
+    return [str(path) for path in found if ("pydantic_ai_harness" in path.read_text()) is of_harness]
 
 
 def _resolved(session: nox.Session, *wanted: str) -> dict[str, str]:
