@@ -2,7 +2,7 @@
 
     python examples/frameworks/langgraph_agent.py [URL]
 
-Needs no key and no network: the model is made up. The URL is a temporary SQLite file unless given.
+Needs no key and no network: the model is made up. The URL is a file in a temporary folder by default.
 """
 
 from __future__ import annotations

@@ -177,8 +177,16 @@ class SessionStore(ABC):
         """Renew the expiry, with a new TTL if one is given. No new version, no activity."""
 
     @abstractmethod
-    async def delete(self, session_id: str, *, commit_id: str | None = None) -> bool:
-        """Remove a session with all its parts; whether it was there."""
+    async def delete(
+        self, session_id: str, *, incarnation: str | None = None, commit_id: str | None = None
+    ) -> bool:
+        """Remove a session with all its parts; whether it was there.
+
+        Args:
+            session_id: the session.
+            incarnation: only this life of it (`Session.incarnation`), none that was created since.
+            commit_id: ask again under this identity.
+        """
 
     # Messages
 

@@ -36,8 +36,8 @@ def import_checkpoints(
 ) -> ImportProgress:
     """Copy checkpoints with their writes; their ids stay. What was imported before is written again alike.
 
-    Paths of tasks, which savers do not tell, are not copied: writes keep the order in which `source` gives
-    them, which is that of the paths.
+    Paths of tasks, which savers do not tell, are not copied: where parallel tasks wrote to one delta
+    channel, their writes are kept in the order in which `source` gives them.
 
     Args:
         source: any saver; nothing may write to it meanwhile.
