@@ -19,7 +19,17 @@ def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 def result(process: subprocess.Popen[bytes]) -> Any:
     """What it printed, as JSON; None if it was killed."""
-    out, err = process.communicate(timeout=120)
+    return results(process)[0]
+
+
+def results(*processes: subprocess.Popen[bytes]) -> list[Any]:
+    """What each of them printed."""
+    # All are waited for before any of them fails the test.
+    ended = [process.communicate(timeout=180) for process in processes]
+    return [_read(process, *each) for process, each in zip(processes, ended, strict=True)]
+
+
+def _read(process: subprocess.Popen[bytes], out: bytes, err: bytes) -> Any:
     if process.returncode == -9:
         return None
     assert process.returncode == 0, err.decode()

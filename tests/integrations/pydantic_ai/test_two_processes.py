@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integrations.pydantic_ai.processes import result, start
+from tests.integrations.pydantic_ai.processes import results, start
 from tests.integrations.pydantic_ai.scripted import told
 from tests.integrations.pydantic_ai.test_crash import KINDS
 
@@ -16,12 +16,12 @@ MANY = [pytest.param(place, 40, marks=pytest.mark.slow) for place in ("sqlite", 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_two_at_once(kind: str, durable_url: str, turns: int) -> None:
     talkers = [start("talker", kind, durable_url, name, str(turns)) for name in ("ada", "bob")]
-    conflicts = [result(talker) for talker in talkers]
+    results(*talkers)
     check = check_conversation if kind == "conversations" else check_steps
-    await check(durable_url, turns, conflicts)
+    await check(durable_url, turns)
 
 
-async def check_conversation(url: str, turns: int, conflicts: list[int]) -> None:
+async def check_conversation(url: str, turns: int) -> None:
     from miniagent_store.integrations.pydantic_ai import MiniAgentConversationStore
 
     conversation = await MiniAgentConversationStore(url).load("c")
@@ -41,7 +41,7 @@ async def check_conversation(url: str, turns: int, conflicts: list[int]) -> None
     assert conversation.usage.requests == 2 * 2 * turns
 
 
-async def check_steps(url: str, turns: int, conflicts: list[int]) -> None:
+async def check_steps(url: str, turns: int) -> None:
     from miniagent_store.integrations.pydantic_ai import MiniAgentStepStore
 
     store = MiniAgentStepStore(url)
