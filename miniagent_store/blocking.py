@@ -67,7 +67,7 @@ class BlockingFace:
     def __repr__(self) -> str:
         return f"<blocking {self._target!r}>"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Any:
         entered = self._caller(self._target.__aenter__)
         return self if entered is self._target else _face(self._caller, entered)
 

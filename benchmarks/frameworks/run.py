@@ -24,6 +24,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+# Not its folder, whose modules are called as the frameworks are.
+sys.path.pop(0)
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.console import Console

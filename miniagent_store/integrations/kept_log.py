@@ -65,7 +65,9 @@ class KeptLogs(Generic[T]):
             self._forget(session_id)
             return None
         old = kept.items if kept else []
-        if MESSAGES in found.resets:
+        if kept and found.session.incarnation != kept.session.incarnation:
+            old = []
+        elif MESSAGES in found.resets:
             old = [item for item in old if item[0] < found.resets[MESSAGES]]
         entries = found.logs.get(MESSAGES, ())
         new = [(entry.seq, self._decode(entry)) for entry in entries if not entry.redacted]

@@ -55,7 +55,7 @@ async def write_seen(
     value: Any,
     seen: Seen,
     *,
-    create: bool = False,
+    kind: str | None = None,
     more: Callable[[Batch], None] | None = None,
 ) -> Seen:
     """Set a value, in one commit, if it is still as it was seen.
@@ -66,7 +66,7 @@ async def write_seen(
         name: the value's.
         value: the new value.
         seen: what was seen of it.
-        create: make the session if it is missing.
+        kind: make the session, as one of this kind, if it is missing; by default it has to be there.
         more: further changes of the same commit.
 
     Raises:
@@ -75,7 +75,7 @@ async def write_seen(
     """
     position = seen.position
     while True:
-        batch = store.batch(session_id, create=create)
+        batch = store.batch(session_id, create=kind is not None, kind=kind or "session")
         try:
             async with batch:
                 batch.state.set(name, value, if_version=seen.version)

@@ -7,6 +7,7 @@ from typing import Any
 from miniagent_store import SessionStore, join_id
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.integrations.lacking import requires
+from miniagent_store.integrations.plain_json import plain_json
 from miniagent_store.options import TTL
 from miniagent_store.url import StoreURL
 
@@ -39,11 +40,12 @@ class MiniAgentCheckpointStore(CheckpointStore):
         """Put a checkpoint in the place of the task's last one.
 
         Raises:
-            EncodeError: it holds something that cannot be stored.
+            EncodeError: it has no JSON.
         """
+        plain = plain_json(state, "a checkpoint")
 
         async def work(store: SessionStore) -> None:
-            await store.kv(COLLECTION, shards=SHARDS).set(join_id(task_id), state, ttl=self._ttl)
+            await store.kv(COLLECTION, shards=SHARDS).set(join_id(task_id), plain, ttl=self._ttl)
 
         await self._handle.run_to_end(work)
 

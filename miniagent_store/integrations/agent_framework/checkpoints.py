@@ -23,6 +23,7 @@ with requires("agent-framework-core", extra="agent-framework"):
     from agent_framework.exceptions import WorkflowCheckpointException
 
 _log = logging.getLogger(__name__)
+KIND = "agent-framework-checkpoints"
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 T = TypeVar("T")
@@ -204,7 +205,7 @@ async def _save(
     version, before = 0, None
     while True:
         try:
-            async with store.batch(session_id, create=True) as batch:
+            async with store.batch(session_id, create=True, kind=KIND) as batch:
                 if before is not None:
                     batch.state.delete(before)
                 batch.state.set(name, {"ordered": ordered, "checkpoint": encoded}, if_version=version)

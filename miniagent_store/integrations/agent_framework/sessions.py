@@ -19,6 +19,7 @@ with requires("agent-framework-core", extra="agent-framework"):
     from agent_framework import AgentSession
     from agent_framework import SessionStore as AgentSessionStore
 
+KIND = "agent-session"
 _SESSION = "session"
 _ABSENT_KEPT = 10_000
 
@@ -77,14 +78,17 @@ class MiniAgentSessionStore(AgentSessionStore):
         value = _plain(session)
         seen = self._last_seen(session, key)
 
-        async def work(store: SessionStore) -> Seen:
+        async def work(store: SessionStore) -> None:
             if seen is not None:
-                return await write_seen(store, key, _SESSION, value, seen, create=True)
-            async with store.batch(key, create=True) as batch:
-                batch.state.set(_SESSION, value)
-            return Seen.after(batch)
+                written = await write_seen(store, key, _SESSION, value, seen, kind=KIND)
+            else:
+                async with store.batch(key, create=True, kind=KIND) as batch:
+                    batch.state.set(_SESSION, value)
+                written = Seen.after(batch)
+            # Here, since the caller may be cancelled meanwhile.
+            self._note(session, key, written)
 
-        self._note(session, key, await self._handle.run_to_end(work))
+        await self._handle.run_to_end(work)
 
     async def delete(self, session_id: str) -> None:
         """Remove a session, if it is there.

@@ -13,7 +13,7 @@ from miniagent_store.integrations.langgraph.blobs import Blob, KnownList, Part, 
 from miniagent_store.integrations.langgraph.names import REMOVALS, Version
 from miniagent_store.values import Position
 
-MAX_CHECKPOINTS = 10_000
+MAX_CHECKPOINTS = 4_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from miniagent_store.integrations.langgraph.rows import Found, Row, Write
 from miniagent_store.store.protocol import SessionStore
 
 ATTEMPTS = 10
+PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,21 @@ class Reader:
     ) -> list[Row]:
         """Checkpoints in the order of their names from the last one down, or from `start` (a name)."""
         state = self.store.state(self.session_id)
-        try:
-            items = await state.scan(names.checkpoints(namespace), start=start, reverse=True, limit=limit)
-        except SessionNotFoundError:
-            return []
-        return [Row.from_plain(item.value) for item in items]
+        found: list[Row] = []
+        while True:
+            size = PAGE if limit is None else limit
+            try:
+                items = await state.scan(
+                    names.checkpoints(namespace), start=start, reverse=True, limit=size
+                )
+            except SessionNotFoundError:
+                return found
+            # What a page starts with is what the one before ended with.
+            fresh = items[1:] if found else items
+            found += [Row.from_plain(item.value) for item in fresh]
+            if limit is not None or len(items) < size:
+                return found
+            start = items[-1].name
 
     async def whole(self, rows: Sequence[Row]) -> list[Found]:
         """Checkpoints with their writes and the values of their channels.

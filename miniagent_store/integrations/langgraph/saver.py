@@ -83,7 +83,9 @@ class MiniAgentSaver(BaseCheckpointSaver[str]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         writers = "exclusive" if self._exclusive else "shared"
-        return _unpickled, (type(self), self._handle, self.serde, writers, self._remembered)
+        # LangGraph's own serializer does not pickle.
+        serde = None if self.serde is BaseCheckpointSaver.serde else self.serde
+        return _unpickled, (type(self), self._handle, serde, writers, self._remembered)
 
     def __copy__(self) -> Self:
         # `with_allowlist` copies: what is remembered is the same for both.
@@ -154,12 +156,15 @@ class MiniAgentSaver(BaseCheckpointSaver[str]):
             if iterator is not None:
                 await iterator.aclose()
 
+        page: Page | None = []
         try:
             while (page := self._handle.run_blocking(step)) is not None:
                 for thread_id, found in page:
                     yield tuple_of(found, self.serde, thread_id)
         finally:
-            self._handle.run_blocking(end)
+            # The caller may have stopped in the middle.
+            if page is not None and not self._handle.closed:
+                self._handle.run_blocking(end)
 
     async def alist(
         self,
@@ -443,7 +448,7 @@ def _place(config: RunnableConfig) -> tuple[Any, str]:
 def _unpickled(
     cls: type[MiniAgentSaver],
     handle: StoreHandle,
-    serde: SerializerProtocol,
+    serde: SerializerProtocol | None,
     writers: Literal["shared", "exclusive"],
     remembered: int | str,
 ) -> MiniAgentSaver:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+import asyncio
+from collections import deque
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from miniagent_store.errors import InvalidArgumentError
 from miniagent_store.handle import StoreHandle
 from miniagent_store.integrations.langgraph import names
 from miniagent_store.store.protocol import SessionStore
+
+if TYPE_CHECKING:
+    from miniagent_store.store.leases import Lock
 
 TTL = 15.0
 # By place (the handle) and session: the fence of the turn that this context holds.
@@ -42,8 +47,9 @@ class ThreadTurn:
 
     def __init__(self, handle: StoreHandle, thread_id: Any, *, wait: float) -> None:
         self._handle, self._session_id, self._wait = handle, names.session_of(thread_id), wait
-        self._lock: Any = None
-        self._token: Token[dict[tuple[int, str], int] | None] | None = None
+        # Whoever takes the lock out of it gives it back: the caller, or the work that the caller gave up.
+        self._locks: deque[Lock] = deque()
+        self._given_up = False
 
     def __enter__(self) -> Self:
         self._enter(self._handle.run_blocking(self._acquire))
@@ -56,7 +62,13 @@ class ThreadTurn:
         self._handle.run_blocking(self._release)
 
     async def __aenter__(self) -> Self:
-        self._enter(await self._handle.run_to_end(self._acquire))
+        self._given_up = False
+        try:
+            self._enter(await self._handle.run(self._acquire))
+        except asyncio.CancelledError:
+            self._given_up = True
+            await self._handle.run_to_end(self._release)
+            raise
         return self
 
     async def __aexit__(
@@ -68,7 +80,7 @@ class ThreadTurn:
     async def _acquire(self, store: SessionStore) -> int:
         lock = store.lock(self._session_id, ttl=TTL, wait=self._wait)
         lease = await lock.__aenter__()
-        self._lock = lock
+        self._locks.append(lock)
         try:
             # Whoever lost the turn before can commit no more from here on.
             async with store.batch(
@@ -76,16 +88,25 @@ class ThreadTurn:
             ) as batch:
                 batch.state.set("turn", lease.fence)
         except BaseException:
-            await lock.__aexit__(None, None, None)
+            await self._release(store)
             raise
+        if self._given_up:
+            await self._release(store)
         return lease.fence
 
     async def _release(self, store: SessionStore) -> None:
-        await self._lock.__aexit__(None, None, None)
+        try:
+            lock = self._locks.pop()
+        except IndexError:
+            return
+        await lock.__aexit__(None, None, None)
 
     def _enter(self, fence: int) -> None:
-        self._token = _held.set({**(_held.get() or {}), (id(self._handle), self._session_id): fence})
+        _held.set({**(_held.get() or {}), self._key: fence})
 
     def _exit(self) -> None:
-        assert self._token is not None
-        _held.reset(self._token)
+        _held.set({key: fence for key, fence in (_held.get() or {}).items() if key != self._key})
+
+    @property
+    def _key(self) -> tuple[int, str]:
+        return id(self._handle), self._session_id

@@ -7,10 +7,12 @@ were added say so themselves.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Self
+from itertools import islice
+from operator import itemgetter
+from typing import Any, NamedTuple, Self
 from urllib.parse import unquote_to_bytes
 
 from miniagent_store import (
@@ -25,7 +27,7 @@ from miniagent_store.handle import StoreHandle
 from miniagent_store.integrations.held_turn import HeldTurn
 from miniagent_store.integrations.kept_log import KeptLogs
 from miniagent_store.integrations.lacking import requires
-from miniagent_store.integrations.llama_index.messages import STATUS, entry_of, message_of, value_of
+from miniagent_store.integrations.llama_index.messages import entry_of, kept_of, message_of
 from miniagent_store.store.batch import Batch
 
 with requires("llama-index-core", extra="llama-index"):
@@ -37,18 +39,17 @@ TAGS = {"framework": "llama-index"}
 ARCHIVED = "archived"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A message that stands in a conversation.
 
     Attributes:
         seq: its sequence in the log.
-        value: as it is stored; not to be changed.
+        json: as it is stored.
         status: active or archived.
     """
 
     seq: int
-    value: dict[str, Any]
+    json: str
     status: MessageStatus
 
 
@@ -62,7 +63,7 @@ class Conversations:
     """
 
     def __init__(self) -> None:
-        self._logs = KeptLogs(value_of, state=(ARCHIVED,))
+        self._logs = KeptLogs(kept_of, state=(ARCHIVED,))
         # Of turns that are held, by key.
         self._fences: dict[str, int] = {}
 
@@ -85,15 +86,14 @@ class Conversations:
         """Messages of a status (None: all) in order, each a new object."""
         if min(limit or 0, offset or 0) < 0:
             raise InvalidArgumentError("limit and offset are whole numbers from 0 on")
-        _, items = await self._read(store, key)
-        chosen = [item for item in items if status is None or item.status is status]
+        _, chosen = await self._read(store, key, status)
         begin = offset or 0
         return _messages(key, chosen[begin : None if limit is None else begin + limit])
 
     async def count(self, store: SessionStore, key: str, status: MessageStatus | None) -> int:
         """How many messages of a status (None: all) there are."""
-        _, items = await self._read(store, key)
-        return sum(status is None or item.status is status for item in items)
+        _, items = await self._read(store, key, status)
+        return len(items)
 
     async def keys(self, store: SessionStore) -> list[str]:
         """The keys of all conversations that have messages; the one that was used last comes last."""
@@ -133,8 +133,8 @@ class Conversations:
     async def archive_oldest(self, store: SessionStore, key: str, n: int) -> list[ChatMessage]:
         """Archive the first `n` active messages in one commit, and return them."""
         while True:
-            session, items = await self._read(store, key)
-            chosen = _active(items)[: max(n, 0)]
+            session, active = await self._read(store, key, MessageStatus.ACTIVE)
+            chosen = active[: max(n, 0)]
             if session is None or not chosen:
                 return []
             try:
@@ -184,16 +184,22 @@ class Conversations:
 
     # How
 
-    async def _read(self, store: SessionStore, key: str) -> tuple[Session | None, list[Item]]:
+    async def _read(
+        self, store: SessionStore, key: str, status: MessageStatus | None = None
+    ) -> tuple[Session | None, list[Item]]:
         read = await self._logs.read(store, _session_id(key))
         if read is None:
             return None, []
         through = read.state.get(ARCHIVED, 0)
-        active, archived = MessageStatus.ACTIVE, MessageStatus.ARCHIVED
-        return read.session, [
-            Item(seq, value, archived if seq <= through or STATUS in value else active)
-            for seq, value in read.items
+        # Most of a long conversation is archived, and what is asked for is what is not.
+        begin = 0
+        if status is MessageStatus.ACTIVE:
+            begin = bisect_right(read.items, through, key=itemgetter(0))
+        items = [
+            Item(seq, json, MessageStatus.ARCHIVED if seq <= through or marked else MessageStatus.ACTIVE)
+            for seq, (json, marked) in islice(read.items, begin, None)
         ]
+        return read.session, [item for item in items if status is None or item.status is status]
 
     def _guarded(self, store: SessionStore, key: str, session: Session) -> Batch:
         return store.batch(session.id, expected_version=session, fence=self._fences.get(key))
@@ -260,7 +266,8 @@ def _remove(batch: Batch, items: list[Item], chosen: Sequence[Item]) -> None:
 
 
 def _messages(key: str, items: Sequence[Item]) -> list[ChatMessage]:
-    return [message_of(item.value, _session_id(key), item.seq) for item in items]
+    context = f"session {_session_id(key)!r}"
+    return [message_of(item.json, context) for item in items]
 
 
 def _session_id(key: str) -> str:

@@ -10,6 +10,7 @@ from miniagent_store import SessionStore, join_id
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.ids import MAX_STATE_NAME_BYTES
 from miniagent_store.integrations.lacking import requires
+from miniagent_store.integrations.plain_json import plain_json
 from miniagent_store.store.kv import KeyValue
 from miniagent_store.url import StoreURL
 
@@ -106,7 +107,7 @@ class MiniAgentKVStore(BaseKVStore):
 
 
 def _putting(pairs: list[tuple[str, dict[str, Any]]]) -> Callable[[KeyValue], Awaitable[None]]:
-    values = dict(_stored(key, value) for key, value in pairs)
+    values = dict(_stored(key, plain_json(value, "a value")) for key, value in pairs)
     return lambda collection: collection.set_many(values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,6 @@ from miniagent_store.values import MESSAGES, Entry, Position
 
 with requires("openai-agents", extra="openai-agents"):
     from agents.memory import SessionSettings
-    from agents.memory.session_settings import coerce_session_settings
     from agents.run_context import RunContextWrapper
 
 RunContext = RunContextWrapper[Any]
@@ -58,7 +58,7 @@ class MiniAgentSession(CompactionHooks):
         session_settings: SessionSettings | dict[str, Any] | None = None,
     ) -> None:
         self.session_id = session_id
-        self.session_settings = coerce_session_settings(session_settings or SessionSettings())
+        self.session_settings = _settings(session_settings)
         self._id = join_id(session_id)
         self._handle, self._owns = handle_of(store), not isinstance(store, StoreHandle)
         self._exclusive, self._wait, self._user_id = exclusive, wait, user_id
@@ -229,3 +229,13 @@ class MiniAgentSession(CompactionHooks):
 
     def _user(self, wrapper: RunContext | None) -> str | None:
         return self._user_id(wrapper) if callable(self._user_id) else self._user_id
+
+
+def _settings(given: SessionSettings | dict[str, Any] | None) -> SessionSettings:
+    # As the SDK's newer releases do it; the older ones have no function for it.
+    if not isinstance(given, dict):
+        return given or SessionSettings()
+    unknown = given.keys() - {field.name for field in fields(SessionSettings)}
+    if unknown:
+        raise TypeError(f"Unknown session settings: {', '.join(sorted(unknown))}")
+    return SessionSettings(**given)

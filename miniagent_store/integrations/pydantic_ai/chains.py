@@ -12,7 +12,7 @@ from miniagent_store.integrations.pydantic_ai.families import Spot
 from miniagent_store.integrations.pydantic_ai.message_json import dump_message, load_messages
 from miniagent_store.values import Entry
 
-with requires("pydantic-ai-slim>=2.68", extra="pydantic-ai"):
+with requires("pydantic-ai-slim>=2.66", extra="pydantic-ai"):
     from pydantic_ai.conversation_store import ConversationEntry
 
 

@@ -24,7 +24,7 @@ from miniagent_store.integrations.pydantic_ai.listing import tags_with
 from miniagent_store.integrations.pydantic_ai.recent import Recent
 from miniagent_store.integrations.pydantic_ai.record_json import StoredRecord, load_record
 
-with requires("pydantic-ai-slim>=2.68", extra="pydantic-ai"):
+with requires("pydantic-ai-slim>=2.66", extra="pydantic-ai"):
     from pydantic_ai.conversation_store import ConversationConflict
 
 _REMEMBERED = 1024

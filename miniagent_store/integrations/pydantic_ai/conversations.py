@@ -18,7 +18,7 @@ from miniagent_store.integrations.pydantic_ai.listing import newest_records
 from miniagent_store.integrations.pydantic_ai.record_json import dump_record
 from miniagent_store.url import StoreURL
 
-with requires("pydantic-ai-slim>=2.68", extra="pydantic-ai"):
+with requires("pydantic-ai-slim>=2.66", extra="pydantic-ai"):
     from pydantic_ai.conversation_store import ConversationEntry, ConversationRecord, ConversationStore
 
 

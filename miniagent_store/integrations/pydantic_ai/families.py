@@ -46,7 +46,7 @@ class Family:
 
     session_id: str
     session: Session | None = None
-    state: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def lives(self) -> list[str]:
         """Where the conversation of this session's name lives instead; empty if nowhere else."""

@@ -13,7 +13,7 @@ from miniagent_store.integrations.lacking import requires
 from miniagent_store.integrations.pydantic_ai.families import PREFIX, RECORDS, read_family
 from miniagent_store.integrations.pydantic_ai.record_json import load_record
 
-with requires("pydantic-ai-slim>=2.68", extra="pydantic-ai"):
+with requires("pydantic-ai-slim>=2.66", extra="pydantic-ai"):
     from pydantic_ai.conversation_store import ConversationRecord
 
 ANY_SCOPE = f"{PREFIX}.conversations"

@@ -11,7 +11,7 @@ from miniagent_store.errors import DecodeError, EncodeError
 from miniagent_store.integrations.lacking import requires
 from miniagent_store.integrations.pydantic_ai.families import Spot
 
-with requires("pydantic-ai-slim>=2.68", extra="pydantic-ai"):
+with requires("pydantic-ai-slim>=2.66", extra="pydantic-ai"):
     from pydantic import TypeAdapter, ValidationError
     from pydantic_ai.conversation_store import ConversationRecord
     from pydantic_core import PydanticSerializationError
@@ -32,7 +32,7 @@ class StoredRecord:
 
     record: ConversationRecord
     plain: Mapping[str, Any]
-    places: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    places: Mapping[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
 
     @property
     def conversation_id(self) -> str:

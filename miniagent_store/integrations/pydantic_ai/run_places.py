@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from miniagent_store import SessionStore
@@ -14,6 +15,7 @@ PREFIX = "pydantic-ai.steps"
 EVENTS = "events"
 _COLLECTION, _SHARDS = "pydantic-ai.runs", 16
 _REMEMBERED = 4096
+_LONGEST = 80
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,13 @@ class RunPlace:
 def session_id_of(conversation_id: str) -> str:
     """The session of the runs of a conversation."""
     return join_id(PREFIX, "conversation", conversation_id)
+
+
+def short(foreign: str) -> str:
+    """An id of a model's or a caller's as part of a name; some models' have thousands of characters."""
+    if foreign.isascii() and len(foreign) <= _LONGEST:
+        return foreign
+    return f"sha256:{hashlib.sha256(foreign.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 class RunPlaces:

@@ -12,6 +12,7 @@ from miniagent_store.integrations.lacking import requires
 from miniagent_store.integrations.pydantic_ai.known_messages import KnownMessages, Runs, read_texts
 from miniagent_store.integrations.pydantic_ai.message_json import dump_message, load_messages
 from miniagent_store.integrations.pydantic_ai.recent import Recent
+from miniagent_store.integrations.pydantic_ai.run_places import short
 from miniagent_store.integrations.pydantic_ai.step_json import SNAPSHOT
 
 with requires("pydantic-ai-harness", extra="pydantic-ai-harness"):
@@ -127,7 +128,7 @@ class Snapshots:
         batch.append(*({"message": text} for _, text in new.values()), dedupe=False)
         batch.state.set(_name(run_id, line.next), {**plain, "messages": runs})
         if key is not None and sequence_of(key) is None:
-            batch.state.set_if_absent(join_id("key", run_id, key), line.next, required=True)
+            batch.state.set_if_absent(join_id("key", run_id, short(key)), line.next, required=True)
         after = replace(line.with_key(key), next=line.next + 1, kept=None)
         if self._keep is not None:
             kept = line.kept if line.kept is not None else await _numbers(store, session_id, run_id)
@@ -215,7 +216,7 @@ async def _has_key(store: SessionStore, session_id: str, run_id: str, key: str |
     if key is None or sequence_of(key) is not None:
         return False
     try:
-        return await store.state(session_id).item(join_id("key", run_id, key)) is not None
+        return await store.state(session_id).item(join_id("key", run_id, short(key))) is not None
     except SessionNotFoundError:
         return False
 

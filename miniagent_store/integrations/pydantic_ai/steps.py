@@ -13,7 +13,7 @@ from miniagent_store.errors import IdempotencyConflictError, SessionNotFoundErro
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.ids import join_id
 from miniagent_store.integrations.lacking import requires
-from miniagent_store.integrations.pydantic_ai.run_places import EVENTS, RunPlaces, session_id_of
+from miniagent_store.integrations.pydantic_ai.run_places import EVENTS, RunPlaces, session_id_of, short
 from miniagent_store.integrations.pydantic_ai.snapshots import Snapshots, texts_of
 from miniagent_store.integrations.pydantic_ai.step_json import EFFECT, EVENT, RUN
 from miniagent_store.url import StoreURL
@@ -45,7 +45,7 @@ class MiniAgentStepStore:
         max_snapshots_per_run: int | None = None,
     ) -> None:
         keep = max_snapshots_per_run
-        if keep is not None and (not isinstance(keep, int) or keep < 1):
+        if keep is not None and (keep < 1 or keep != int(keep)):
             raise ValueError("max_snapshots_per_run must be a whole number of at least 1, or None")
         self._is_lent = isinstance(store, StoreHandle)
         self._handle = handle_of(store)
@@ -136,7 +136,7 @@ class MiniAgentStepStore:
         """Append an event; one whose key its run has already is left out."""
         value: dict[str, Any] = {"event": EVENT.dump(event)}
         if event.idempotency_key is not None:
-            value["id"] = join_id(event.run_id, event.idempotency_key)
+            value["id"] = join_id(event.run_id, short(event.idempotency_key))
         run_id, conversation_id = event.run_id, event.conversation_id
 
         async def work(store: SessionStore) -> None:
@@ -224,14 +224,14 @@ class MiniAgentStepStore:
         async def work(store: SessionStore) -> None:
             place = await self._places.take(store, run_id, None)
             async with store.batch(place.session_id, create=True) as batch:
-                batch.state.set(join_id("effect", run_id, call_id), plain)
+                batch.state.set(join_id("effect", run_id, short(call_id)), plain)
 
         await self._handle.run_to_end(work)
 
     async def get_tool_effect(self, *, run_id: str, tool_call_id: str) -> ToolEffectRecord | None:
         """What is known of a call of a tool; None if nothing."""
         plain = await self._handle.run(
-            lambda store: self._value(store, run_id, "effect", run_id, tool_call_id)
+            lambda store: self._value(store, run_id, "effect", run_id, short(tool_call_id))
         )
         return None if plain is None else EFFECT.load(plain)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # Private, and so perhaps not there: how Strands knows a storage whose keys it need not put below its own.
 _NAMESPACED: object = getattr(_contract, "_NAMESPACED", None)
 _NOT_COPIED = {"_seen", "_lock", "_namespaced"}
+KIND = "strands-storage"
 _DATA = "data/"
 _NAME = "name/"  # beside each value, so that listing reads no values
 
@@ -118,10 +119,15 @@ class MiniAgentStorage(Storage[str, str]):
             place = self._place(key)
             with self._lock:
                 seen = self._seen.get(place)
-            written = await self._handle.run_to_end(lambda store: _write(store, place, bytes(data), seen))
-        if seen is not None:
-            with self._lock:
-                self._seen[place] = written
+
+            async def work(store: SessionStore) -> None:
+                written = await _write(store, place, bytes(data), seen)
+                # Here, since the caller may be cancelled meanwhile.
+                if seen is not None:
+                    with self._lock:
+                        self._seen[place] = written
+
+            await self._handle.run_to_end(work)
         if self._search_strategy is not None:
             try:
                 await self._search_strategy.index(self, beginning_of(key).rstrip("/"), data)
@@ -143,8 +149,8 @@ class MiniAgentStorage(Storage[str, str]):
     async def list(self, query: str = "") -> builtins.list[str]:
         """The keys that start with `query`, in order.
 
-        A query of two segments and a slash or more is one read. A shorter one looks at all sessions of the
-        store.
+        A query of two segments and a slash or more is one read. A shorter one looks at all sessions of this
+        kind.
 
         Raises:
             StorageError: as `read`.
@@ -202,8 +208,8 @@ async def _write(store: SessionStore, place: Place, data: bytes, seen: Seen | No
         batch.state.set_if_absent(_NAME + place.name, True)
 
     if seen is not None:
-        return await write_seen(store, place.session_id, name, data, seen, create=True, more=note)
-    async with store.batch(place.session_id, create=True) as batch:
+        return await write_seen(store, place.session_id, name, data, seen, kind=KIND, more=note)
+    async with store.batch(place.session_id, create=True, kind=KIND) as batch:
         batch.state.set(name, data)
         note(batch)
     return Seen.after(batch)
@@ -236,7 +242,7 @@ async def _all_sessions(store: SessionStore) -> AsyncIterator[str]:
     cursor: str | None = None
     while True:
         # Oldest first: what changes meanwhile comes again at the end, and is not missed.
-        page = await store.list(order="last_activity", cursor=cursor, limit=1000)
+        page = await store.list(kind=KIND, order="last_activity", cursor=cursor, limit=1000)
         for session in page:
             yield session.id
         cursor = page.next_cursor

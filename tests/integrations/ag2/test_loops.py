@@ -13,6 +13,7 @@ from ag2.events import ToolCallEvent
 
 from miniagent_store import StoreClosedError, open_store
 from miniagent_store.integrations.ag2 import MiniAgentCheckpointStore, MiniAgentStorage
+from miniagent_store.testing.servers import Server
 from tests.integrations.ag2.model import agent
 from tests.integrations.conftest import Encrypted
 
@@ -28,6 +29,22 @@ def test_a_fresh_loop_for_each_turn(url: str) -> None:
         asyncio.run(ask(storage, stream_id, str(number)))
     assert len(list(asyncio.run(storage.get_history(stream_id)))) == 4 * 7
     assert threading.active_count() <= threads
+
+
+def test_no_connection_is_left(redis_server: Server) -> None:
+    storage = MiniAgentStorage(f"{redis_server.url}/0?namespace=connections")
+    before = connections(redis_server)
+    asyncio.run(ask(storage, uuid4(), "0"))
+    opened = connections(redis_server)
+    for _ in range(5):
+        asyncio.run(ask(storage, uuid4(), "1"))
+    assert connections(redis_server) == opened
+    asyncio.run(storage.aclose())
+    assert connections(redis_server) == before
+
+
+def connections(server: Server) -> int:
+    return len(server.command("CLIENT", "LIST", "TYPE", "normal").splitlines())
 
 
 def test_threads_with_loops_of_their_own(url: str) -> None:

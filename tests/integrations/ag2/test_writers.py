@@ -13,6 +13,7 @@ from ag2.events import BaseEvent, ModelRequest, ModelResponse, ToolCallEvent, To
 from miniagent_store import FencedError, LockTimeoutError
 from miniagent_store.integrations.ag2 import MiniAgentStorage
 from miniagent_store.integrations.held_turn import HeldTurn
+from miniagent_store.testing.servers import Server
 from tests.integrations.ag2.model import agent
 
 ROOT = Path(__file__).parents[3]
@@ -55,9 +56,17 @@ def expected(turns: int) -> list[str]:
     return sorted(f"{name}-{number}" for name in WRITERS for number in range(turns))
 
 
-@pytest.mark.parametrize("turns", [3, pytest.param(25, marks=pytest.mark.slow)])
-async def test_exclusive_turns_are_a_serial_order(durable_url: str, turns: int) -> None:
-    events = await run_writers(durable_url, uuid4(), turns, "exclusive")
+async def test_exclusive_turns_are_a_serial_order(redis_server: Server) -> None:
+    await check_exclusive(f"{redis_server.url}/0?namespace=writers", 3)
+
+
+@pytest.mark.slow
+async def test_exclusive_turns_are_a_serial_order_everywhere(durable_url: str) -> None:
+    await check_exclusive(durable_url, 25)
+
+
+async def check_exclusive(url: str, turns: int) -> None:
+    events = await run_writers(url, uuid4(), turns, "exclusive")
     assert questions(events) == expected(turns)
     for begin in range(0, len(events), len(TURN)):
         turn = events[begin : begin + len(TURN)]

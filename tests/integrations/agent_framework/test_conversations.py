@@ -71,10 +71,9 @@ async def test_whole(run: Any, url: str) -> None:
     assert json.loads(json.dumps(await run(url, None))) == expected(run.__name__)
 
 
-@pytest.mark.parametrize("what", ["history", "session", "workflow"])
-@pytest.mark.parametrize("kill_at", [5, 6])
+@pytest.mark.parametrize(("what", "kill_at"), [("history", 5), ("session", 6), ("workflow", 5)])
 def test_killed_and_resumed(what: str, kill_at: int, tmp_path: Any) -> None:
-    """In a tool, and in the model call after it, of the second turn; in the fifth and sixth step."""
+    """In a tool, and in the model call after it, of the second turn; in the fifth step."""
     check_killed_and_resumed(f"sqlite:///{tmp_path}/killed.db?deadline=20s", what, kill_at)
 
 
@@ -94,8 +93,18 @@ def check_killed_and_resumed(url: str, what: str, kill_at: int) -> None:
 
 
 @pytest.mark.parametrize("what", ["history", "session"])
-@pytest.mark.parametrize("rounds", [3, pytest.param(60, marks=slow)])
-def test_two_processes_at_once(what: str, rounds: int, durable_url: str) -> None:
+@pytest.mark.parametrize("durable_url", ["redis"], indirect=True)
+def test_two_processes_at_once(what: str, durable_url: str) -> None:
+    check_two_processes(what, 3, durable_url)
+
+
+@slow
+@pytest.mark.parametrize("what", ["history", "session"])
+def test_two_processes_many_times(what: str, durable_url: str) -> None:
+    check_two_processes(what, 60, durable_url)
+
+
+def check_two_processes(what: str, rounds: int, durable_url: str) -> None:
     rivals = [start("rivals", what, durable_url, name, rounds) for name in ("North", "South")]
     results = [finish(rival) for rival in rivals]
 
@@ -119,8 +128,17 @@ async def stored(what: str, url: str) -> list[Any]:
     return plain(found.state["in_memory"]["messages"])
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=slow)])
-async def test_two_workflows_at_once(rounds: int, durable_url: str) -> None:
+@pytest.mark.parametrize("durable_url", ["redis"], indirect=True)
+async def test_two_workflows_at_once(durable_url: str) -> None:
+    await check_two_workflows(1, durable_url)
+
+
+@slow
+async def test_two_workflows_many_times(durable_url: str) -> None:
+    await check_two_workflows(20, durable_url)
+
+
+async def check_two_workflows(rounds: int, durable_url: str) -> None:
     rivals = [start("rivals", "workflow", durable_url, name, rounds) for name in ("North", "South")]
     for rival in rivals:
         await asyncio.to_thread(finish, rival)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from typing import Any
 
@@ -107,6 +108,25 @@ async def test_a_new_session_does_not_replace_one_that_was_made_meanwhile(url: s
         found = await store.get("s")
         assert found is not None
         assert found.state == {"n": "first"}
+
+
+async def test_a_commit_that_has_begun_ends(url: str) -> None:
+    store = MiniAgentSessionStore(url)
+    session = made(n=1)
+    assert await store.get("s") is None
+    setting = asyncio.create_task(store.set("s", session))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        setting.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await setting
+    # It is known here as set, and no conflict.
+    session.state["n"] = 2
+    await store.set("s", session)
+    found = await store.get("s")
+    assert found is not None
+    assert found.state == {"n": 2}
 
 
 async def test_pickled_and_with_a_ttl(durable_url: str) -> None:

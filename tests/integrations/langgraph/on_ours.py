@@ -16,6 +16,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+# Their conftest reads this when it is imported.
 os.environ["NO_DOCKER"] = "true"
 for missing in (
     "psycopg",

@@ -33,6 +33,8 @@ async def test_what_has_no_json_is_refused(url: str) -> None:
         await store.add_message("s", message)
     assert CANARY not in str(refused.value)
     assert await store.get_keys() == []
+    with pytest.raises(EncodeError):
+        await MiniAgentKVStore(url).aput("k", {CANARY: object()})
     await store.aclose()
 
 

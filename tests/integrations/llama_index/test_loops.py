@@ -17,6 +17,7 @@ from miniagent_store.integrations.llama_index import (
     MiniAgentKVStore,
     MiniAgentLegacyChatStore,
 )
+from miniagent_store.testing.servers import Server
 
 
 def said(messages: list[ChatMessage]) -> list[str | None]:
@@ -31,6 +32,22 @@ def test_a_fresh_loop_for_each_call(url: str) -> None:
         asyncio.run(store.add_message("s", ChatMessage(content=str(number))))
     assert said(asyncio.run(store.get_messages("s"))) == list(map(str, range(10)))
     assert threading.active_count() <= threads
+
+
+def test_no_connection_is_left(redis_server: Server) -> None:
+    store = MiniAgentChatStore(f"{redis_server.url}/0?namespace=connections")
+    before = connections(redis_server)
+    asyncio.run(store.add_message("s", ChatMessage(content="0")))
+    opened = connections(redis_server)
+    for _ in range(20):
+        asyncio.run(store.add_message("s", ChatMessage(content="1")))
+    assert connections(redis_server) == opened
+    asyncio.run(store.aclose())
+    assert connections(redis_server) == before
+
+
+def connections(server: Server) -> int:
+    return len(server.command("CLIENT", "LIST", "TYPE", "normal").splitlines())
 
 
 def test_threads_with_loops_of_their_own(url: str) -> None:

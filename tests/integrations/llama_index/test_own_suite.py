@@ -8,7 +8,9 @@ test_memory_custom_chat_store.py` and `test_memory_base.py`, `tests/storage/chat
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
 from llama_index.core.memory import ChatMemoryBuffer, Memory
+from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.storage.chat_store.base_db import MessageStatus
+from llama_index.core.storage.docstore.keyval_docstore import KVDocumentStore
 
 from miniagent_store.integrations.llama_index import (
     MiniAgentChatStore,
@@ -235,3 +237,20 @@ class TestKVStore:
         assert await store.aget_all() == dict(pairs)
         assert store.get_all() == dict(pairs)
         assert await store.aget("k" * 2000) == {"long": True}
+
+    async def test_documents(self, url: str) -> None:
+        documents = KVDocumentStore(MiniAgentKVStore(url, shards=4), batch_size=10)
+        nodes = [TextNode(text=f"part {number}", id_=f"file.pdf_part_{number}") for number in range(25)]
+        for node in nodes:
+            node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id="file.pdf")
+        documents.add_documents(nodes)
+        assert len(await documents.aget_nodes([node.node_id for node in nodes])) == 25
+        assert len(documents.docs) == 25
+        found = await documents.aget_document("file.pdf_part_7")
+        assert found is not None
+        assert found.get_content() == "part 7"
+        info = documents.get_ref_doc_info("file.pdf")
+        assert info is not None
+        assert len(info.node_ids) == 25
+        await documents.adelete_ref_doc("file.pdf")
+        assert documents.docs == {}

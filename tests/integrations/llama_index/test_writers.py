@@ -11,6 +11,7 @@ from llama_index.core.storage.chat_store.base_db import MessageStatus
 
 from miniagent_store import LockTimeoutError
 from miniagent_store.integrations.llama_index import MiniAgentChatStore
+from miniagent_store.testing.servers import Server
 
 ROOT = Path(__file__).parents[3]
 WRITERS = ("ann", "bob")
@@ -43,9 +44,17 @@ def expected(turns: int) -> list[str]:
     return sorted(f"{name}-{number}" for name in WRITERS for number in range(turns))
 
 
-@pytest.mark.parametrize("turns", [3, pytest.param(25, marks=pytest.mark.slow)])
-async def test_exclusive_turns_are_a_serial_order(durable_url: str, turns: int) -> None:
-    messages = await run_writers(durable_url, turns, "exclusive")
+async def test_exclusive_turns_are_a_serial_order(redis_server: Server) -> None:
+    await check_exclusive(f"{redis_server.url}/0?namespace=writers", 3)
+
+
+@pytest.mark.slow
+async def test_exclusive_turns_are_a_serial_order_everywhere(durable_url: str) -> None:
+    await check_exclusive(durable_url, 25)
+
+
+async def check_exclusive(url: str, turns: int) -> None:
+    messages = await run_writers(url, turns, "exclusive")
     assert questions(messages) == expected(turns)
     for begin in range(0, len(messages), 4):
         turn = messages[begin : begin + 4]

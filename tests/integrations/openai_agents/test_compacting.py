@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,11 @@ from miniagent_store import InvalidArgumentError, SessionStore, open_store
 from miniagent_store.integrations.openai_agents import MiniAgentSession
 from tests.integrations.openai_agents.conversation import AGENT, CONFIG
 
+# Before, it cleared the history and added the new one, and looked for no hooks.
+looks_for_hooks = pytest.mark.skipif(
+    tuple(map(int, version("openai-agents").split(".")[:2])) < (0, 24),
+    reason="the SDK's compaction looks for hooks since 0.24",
+)
 SUMMARY = {"type": "compaction", "id": "cmp", "encrypted_content": "all of it"}
 
 
@@ -39,6 +45,7 @@ async def store(url: str) -> Any:
         yield store
 
 
+@looks_for_hooks
 async def test_when_asked_for(store: SessionStore) -> None:
     session = MiniAgentSession("s", store)
     await session.add_items([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])
@@ -49,6 +56,7 @@ async def test_when_asked_for(store: SessionStore) -> None:
     assert record.epoch == 1
 
 
+@looks_for_hooks
 async def test_after_a_run(store: SessionStore) -> None:
     session = MiniAgentSession("s", store)
     await Runner.run(AGENT, "turn 1", session=compacting(session), run_config=CONFIG)
@@ -58,6 +66,7 @@ async def test_after_a_run(store: SessionStore) -> None:
     assert record.version == 4
 
 
+@looks_for_hooks
 async def test_only_the_end_that_the_model_saw_is_replaced(store: SessionStore) -> None:
     session = MiniAgentSession("s", store, session_settings={"limit": 2})
     old = [{"role": "user", "content": f"old {n}"} for n in range(5)]
@@ -66,6 +75,7 @@ async def test_only_the_end_that_the_model_saw_is_replaced(store: SessionStore) 
     assert await session.get_items(100) == [*old[:3], SUMMARY]
 
 
+@looks_for_hooks
 async def test_what_was_added_meanwhile_is_not_lost(store: SessionStore) -> None:
     session, other = MiniAgentSession("s", store), MiniAgentSession("s", store)
 

@@ -10,10 +10,13 @@ import json
 import sys
 
 from pydantic_ai.messages import ModelMessage
+from pydantic_ai.usage import UsageLimits
 
 from tests.integrations.pydantic_ai.scripted import make_agent
 
 CONVERSATION = "c"
+# The framework's own is 50 requests a conversation.
+NO_LIMIT = UsageLimits(request_limit=None)
 
 
 async def with_conversations(url: str, name: str, turns: int) -> int:
@@ -27,7 +30,7 @@ async def with_conversations(url: str, name: str, turns: int) -> int:
     for turn in range(turns):
         while True:
             conversation = await store.load(CONVERSATION) or Conversation(conversation_id=CONVERSATION)
-            result = await agent.run(f"{name} {turn}", conversation=conversation)
+            result = await agent.run(f"{name} {turn}", conversation=conversation, usage_limits=NO_LIMIT)
             try:
                 await store.save(result)
             except ConversationConflict:

@@ -209,4 +209,4 @@ def test_random_programs() -> None:
 @pytest.mark.slow
 def test_many_random_programs(url: str) -> None:
     # Each program has a namespace of its own.
-    run_programs(url.partition("?")[0], 250)
+    run_programs(f"{url.partition('?')[0]}?deadline=60s", 250)

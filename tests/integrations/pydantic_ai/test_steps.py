@@ -249,3 +249,24 @@ async def test_effects(url: str) -> None:
     assert await store.get_tool_effect(run_id="r", tool_call_id="nobody") is None
     assert await store.list_unresolved_tool_effects(run_id="r") == [effects[2], effects[0]]
     assert await store.list_unresolved_tool_effects(run_id="nobody") == []
+
+
+async def test_ids_of_models_may_be_long(url: str) -> None:
+    store = MiniAgentStepStore(url)
+    calls = [f"{'x' * 3000}{number}" for number in range(2)] + ["grüße/{x}", "a/b", "a"]
+    for call in calls:
+        effect = ToolEffectRecord(tool_call_id=call, tool_name="x", run_id="r", status="started")
+        await store.record_tool_effect(effect)
+        for _ in range(2):
+            key = f"0:1:tool_call_started:{call}"
+            event = StepEvent(run_id="r", kind="tool_call_started", step_index=1, idempotency_key=key)
+            await store.append_event(event)
+            await store.save_snapshot(snapshot("r", 1, idempotency_key=f"mine {call}"))
+    assert {each.tool_call_id for each in await store.list_unresolved_tool_effects(run_id="r")} == set(
+        calls
+    )
+    assert len(await store.list_events(run_id="r")) == len(calls)
+    assert len(await store.list_snapshots(run_id="r")) == len(calls)
+    found = await MiniAgentStepStore(url).get_tool_effect(run_id="r", tool_call_id=calls[1])
+    assert found is not None
+    assert found.tool_call_id == calls[1]

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from strands import Agent, ToolContext, tool
+from strands.agent.conversation_manager import NullConversationManager
 from strands.models import Model
 from strands.session import RepositorySessionManager, SnapshotSessionManager
 from strands.session.session_manager import SessionManager
@@ -95,6 +96,7 @@ def agent(kind: str, url: str, kill_at: int | None = None, session_id: str = "tr
         tools=[weather],
         session_manager=manager,
         agent_id="guide",
+        conversation_manager=NullConversationManager(),  # else it forgets all but the last 40
         callback_handler=None,
     )
 

@@ -12,7 +12,7 @@ import random
 import sys
 import time
 
-from strands.types.exceptions import SessionException, StorageError
+from strands.types.exceptions import EventLoopException, SessionException, StorageError
 
 from tests.integrations.strands.conversation import agent
 
@@ -23,7 +23,11 @@ def main(kind: str, url: str, name: str, rounds: int) -> None:
         text = f"How is it in {name}{len(ended)}x{refused}"
         try:
             agent(kind, url)(text)
-        except (SessionException, StorageError):
+        except (
+            SessionException,
+            StorageError,
+            EventLoopException,
+        ):  # The last has one of these as its cause.
             refused += 1
             time.sleep(random.uniform(0, 0.05))
         else:

