@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-BLOCKS = re.findall(
+BLOCKS: list[str] = re.findall(
     r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs" / "blocking.md").read_text(), re.DOTALL
 )
 

@@ -139,6 +139,7 @@ async def test_who_is_cut_off_at_every_event_misses_nothing(workers: Workers, cl
             event = await anext(told)
         view.take(event)
         position, cuts = event.id, cuts + 1
+        await asyncio.sleep(0.12)  # long enough to miss something
     await asking
 
     assert view.messages == await client.contents(workers[0])
@@ -171,6 +172,12 @@ async def test_from_every_event_on_exactly_the_rest_is_told(
                 assert following.name == "messages"  # what streamed is stored by now
                 rest += [message["content"] for message in following.data]
         assert rest == everything
+
+    async with client.following(other, start) as again:
+        assert [message["content"] for message in (await anext(again)).data] == everything
+        await client.ask(one, "One more")
+        # Nothing more of what was answered before.
+        assert {piece["after"] for piece in (await anext(again)).data} == {len(everything)}
 
 
 async def _ask_all(workers: Workers, client: Client, questions: list[str]) -> None:
