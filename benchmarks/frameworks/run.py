@@ -24,7 +24,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+# Not beside it: files here have the names of frameworks.
+sys.path[0] = str(Path(__file__).parents[2])
 
 from rich.console import Console
 from rich.progress import Progress
