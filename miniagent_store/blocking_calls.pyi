@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -308,7 +309,7 @@ class BlockingKeyValue(BlockingFace):
         """A value, or `default` if it is absent."""
 
     def get_many(self, names: Iterable[str]) -> dict[str, Any]:
-        """The values that are there, by name; one round trip a shard."""
+        """The values that are there, by name; one round trip a shard, all at once."""
 
     def scan(
         self, prefix: str = "", *, start: str | None = None, limit: int | None = None, reverse: bool = False
@@ -331,6 +332,14 @@ class BlockingKeyValue(BlockingFace):
 
     def set_many(self, values: Mapping[str, Any], *, ttl: TTL | None = None) -> None:
         """Set several values; atomic within a shard."""
+
+    @asynccontextmanager
+    def batch(self) -> Iterator[BlockingBatch]:
+        """Any number of changes of a collection in one commit at the end of an ``with``.
+
+        Raises:
+            ConfigurationError: the collection is spread over shards, which no commit spans.
+        """
 
     def set_if_absent(
         self, name: str, value: Any, *, ttl: TTL | None = None, commit_id: str | None = None
@@ -364,6 +373,12 @@ class BlockingCache(BlockingFace):
     @property
     def misses(self) -> int:
         """How many were not."""
+
+    def key(self, *parts: Any) -> str:
+        """A key out of anything: a digest of values of the value model, keyed where values are encrypted.
+
+        It is the same in every process that has the store's keys, and says nothing about the values.
+        """
 
     def get(self, key: str, default: Any = None, *, namespace: str = DEFAULT_NAMESPACE) -> Any:
         """A value, or `default` if there is none."""
