@@ -2,7 +2,7 @@
 
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -333,9 +333,9 @@ class BlockingKeyValue(BlockingFace):
     def set_many(self, values: Mapping[str, Any], *, ttl: TTL | None = None) -> None:
         """Set several values; atomic within a shard."""
 
-    @asynccontextmanager
+    @contextmanager
     def batch(self) -> Iterator[BlockingBatch]:
-        """Any number of changes of a collection in one commit at the end of an ``with``.
+        """Any number of changes of a collection in one commit at the end of a ``with``.
 
         Raises:
             ConfigurationError: the collection is spread over shards, which no commit spans.
@@ -649,7 +649,7 @@ class StoreCalls(BlockingFace):
         fence: int | BlockingLease | None = None,
         commit_id: str | None = None,
     ) -> BlockingBatch:
-        """Any number of changes in one commit at the end of an ``with``; no lock.
+        """Any number of changes in one commit at the end of a ``with``; no lock.
 
         Args:
             session_id: the session.
@@ -1018,7 +1018,7 @@ class StoreCalls(BlockingFace):
         namespace it is what ``open_store(url, namespace=name)`` is; inside a namespace it is nested, and no
         namespace that can be given meets it. Asked for again in the same way it is the same view. It ends
         with this store; `close` ends what is its own (who watches, what runs in the background), while
-        leaving an ``with`` ends nothing, since others may have the same view.
+        leaving a ``with`` ends nothing, since others may have the same view.
 
         Args:
             name: 1 to 64 letters, digits, "_" and "-".
