@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -308,7 +309,7 @@ class BlockingKeyValue(BlockingFace):
         """A value, or `default` if it is absent."""
 
     def get_many(self, names: Iterable[str]) -> dict[str, Any]:
-        """The values that are there, by name; one round trip a shard."""
+        """The values that are there, by name; one round trip a shard, all at once."""
 
     def scan(
         self, prefix: str = "", *, start: str | None = None, limit: int | None = None, reverse: bool = False
@@ -331,6 +332,14 @@ class BlockingKeyValue(BlockingFace):
 
     def set_many(self, values: Mapping[str, Any], *, ttl: TTL | None = None) -> None:
         """Set several values; atomic within a shard."""
+
+    @contextmanager
+    def batch(self) -> Iterator[BlockingBatch]:
+        """Any number of changes of a collection in one commit at the end of a ``with``.
+
+        Raises:
+            ConfigurationError: the collection is spread over shards, which no commit spans.
+        """
 
     def set_if_absent(
         self, name: str, value: Any, *, ttl: TTL | None = None, commit_id: str | None = None
@@ -364,6 +373,12 @@ class BlockingCache(BlockingFace):
     @property
     def misses(self) -> int:
         """How many were not."""
+
+    def key(self, *parts: Any) -> str:
+        """A key out of anything: a digest of values of the value model, keyed where values are encrypted.
+
+        It is the same in every process that has the store's keys, and says nothing about the values.
+        """
 
     def get(self, key: str, default: Any = None, *, namespace: str = DEFAULT_NAMESPACE) -> Any:
         """A value, or `default` if there is none."""
@@ -634,7 +649,7 @@ class StoreCalls(BlockingFace):
         fence: int | BlockingLease | None = None,
         commit_id: str | None = None,
     ) -> BlockingBatch:
-        """Any number of changes in one commit at the end of an ``with``; no lock.
+        """Any number of changes in one commit at the end of a ``with``; no lock.
 
         Args:
             session_id: the session.
@@ -1003,7 +1018,7 @@ class StoreCalls(BlockingFace):
         namespace it is what ``open_store(url, namespace=name)`` is; inside a namespace it is nested, and no
         namespace that can be given meets it. Asked for again in the same way it is the same view. It ends
         with this store; `close` ends what is its own (who watches, what runs in the background), while
-        leaving an ``with`` ends nothing, since others may have the same view.
+        leaving a ``with`` ends nothing, since others may have the same view.
 
         Args:
             name: 1 to 64 letters, digits, "_" and "-".

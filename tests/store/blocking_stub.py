@@ -36,6 +36,7 @@ FACES = {name: f"Blocking{name}" for _, names in SOURCES for name in names} | {
 HIDDEN = {("Lease", name) for name in ("held", "stop", "release", "release_later")}
 BASES = {"BatchState": "", "Turn": "BlockingBatch"}
 UNTYPED = {"Lease": "name: str; fence: int"}
+PLAIN = {"AsyncIterator": "Iterator", "asynccontextmanager": "contextmanager"}
 DUNDERS = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
 
 
@@ -45,7 +46,7 @@ class _Blocking(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if node.id in FACES:
             return ast.Name(FACES[node.id])
-        return ast.Name({"AsyncIterator": "Iterator", "AsyncGenerator": "Iterator"}.get(node.id, node.id))
+        return ast.Name(PLAIN.get(node.id, node.id))
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
         if isinstance(node.value, ast.Name) and node.value.id == "Awaitable":
@@ -82,6 +83,7 @@ def stub() -> str:
     used |= {each.id for node in kept for each in ast.walk(node) if isinstance(each, ast.Name)}
     lines = [HEADER]
     imports["Iterator"] = ("collections.abc", "Iterator")
+    imports["contextmanager"] = ("contextlib", "contextmanager")
     imports["BlockingFace"] = ("miniagent_store.blocking", "BlockingFace")
     for name in sorted(used & set(imports)):
         module_name, original = imports[name]
@@ -140,13 +142,19 @@ def _method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
         if each is not None and each.annotation is not None:
             each.annotation = _Blocking().visit(each.annotation)
     returns = None if node.returns is None else _Blocking().visit(node.returns)
-    decorators = [each for each in node.decorator_list if ast.unparse(each) != "abstractmethod"]
+    decorators = [
+        _Blocking().visit(each) for each in node.decorator_list if ast.unparse(each) != "abstractmethod"
+    ]
     name = DUNDERS.get(node.name, node.name)
     return ast.FunctionDef(name, arguments, [_docstring(node)], decorators, returns, lineno=0)
 
 
 def _docstring(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
-    text = (ast.get_docstring(node) or "").replace("async with", "with")
+    text = (
+        (ast.get_docstring(node) or "")
+        .replace("an ``async with``", "a ``with``")
+        .replace("async with", "with")
+    )
     return ast.Expr(ast.Constant(f"{text}\n" if "\n" in text else text or ...))
 
 
