@@ -35,9 +35,18 @@ FRAMEWORKS = sorted(
 )
 # What the tests of an integration need besides: its framework's own kit, a server, a client.
 TESTING = {
+    # Their sdists are looked into, which pip does not do without what builds them.
+    "ag2": ["uv-build"],
+    "google-adk": ["flit-core"],
     "langchain": ["langchain-tests"],
-    "langgraph": ["langgraph-checkpoint-conformance", "langgraph-checkpoint-sqlite"],
-    "serving": ["fastapi", "httpx", "uvicorn"],
+    "langgraph": [
+        "langgraph-checkpoint-conformance",
+        "langgraph-checkpoint-sqlite",
+        "pytest-mock",
+        "syrupy",
+    ],
+    "llama-index": ["aiosqlite"],
+    "serving": ["fastapi", "flask", "httpx", "uvicorn"],
 }
 # Frameworks' own Redis stores, which people have installed when they come to ours.
 OWN_REDIS = {
