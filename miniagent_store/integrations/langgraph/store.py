@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from miniagent_store.errors import VersionConflictError
 from miniagent_store.handle import StoreHandle, handle_of
@@ -40,6 +41,9 @@ with requires("langgraph-checkpoint", extra="langgraph"):
         TTLConfig,
     )
 
+# Batches that read at once in one loop; thousands of searches would wait for each other past any deadline.
+READING = 32
+_rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 Found = StoredItem | list[StoredItem] | set[Namespace] | None
 
 
@@ -124,7 +128,8 @@ class _Batch:
     async def read(self, store: SessionStore) -> None:
         """Read what the operations ask for, all at once."""
         places = Places(store, self._name)
-        self._found = list(await asyncio.gather(*(_read(places, op) for op in self.ops)))
+        async with _room():
+            self._found = list(await asyncio.gather(*(_read(places, op) for op in self.ops)))
 
     def results(self) -> list[Result]:
         """What each operation returns; notes what is to be written."""
@@ -195,6 +200,11 @@ class _Batch:
             ttl_seconds(op.ttl),
             [packed(self.embedded.texts[text]) for text in texts],
         )
+
+
+def _room() -> asyncio.Semaphore:
+    """Of the loop that runs here: one for each."""
+    return _rooms.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(READING))
 
 
 def _checked(op: Op) -> Op:
