@@ -38,6 +38,7 @@ TESTING = {
     # Their sdists are looked into, which pip does not do without what builds them.
     "ag2": ["uv-build"],
     "google-adk": ["flit-core"],
+    "key-value": ["fastmcp"],
     "langchain": ["langchain-tests"],
     "langgraph": [
         "langgraph-checkpoint-conformance",
