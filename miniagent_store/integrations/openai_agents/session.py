@@ -11,9 +11,9 @@ from typing import Any, Self
 from miniagent_store.errors import InvalidArgumentError, SessionNotFoundError, VersionConflictError
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.ids import join_id
+from miniagent_store.integrations.held_turn import HeldTurn
 from miniagent_store.integrations.lacking import requires
 from miniagent_store.integrations.openai_agents.compacting import CompactionHooks
-from miniagent_store.integrations.openai_agents.holding import HeldTurn
 from miniagent_store.integrations.openai_agents.items import Item, KnownItems, as_json, items_of
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
