@@ -343,11 +343,15 @@ async def values_write(values: KeyValue) -> None:
     await values.set_many({"value": "mine", "other": "mine"})
     assert await values.pop("value") == "mine"
     assert await values.delete("counter")
+    async with values.batch() as batch:
+        batch.state.set("value", "mine")
+        batch.state.delete("other")
+    assert dict(await values.scan()) == {"value": "mine"}
     await values.clear()
 
 
 KV_READS = ("get", "item", "get_many", "scan", "ttl")
-KV_WRITES = ("pop", "delete", "set_if_absent", "add", "set", "set_many", "clear")
+KV_WRITES = ("pop", "delete", "set_if_absent", "add", "set", "set_many", "batch", "clear")
 
 
 @tries(*(f"kv.{name}" for name in KV_READS))
@@ -373,9 +377,10 @@ async def user_write(w: World) -> None:
 # -- cache, locks, limits ----------------------------------------------------------------------------
 
 
-@tries("cache.get", "cache.get_many")
+@tries("cache.get", "cache.get_many", "cache.key")
 async def cache_read(w: World) -> None:
     cache = w.mine.cache
+    assert await cache.get(await cache.key(w.id), namespace=w.id) is None
     assert await cache.get(w.id, namespace=w.id) is None
     assert await cache.get_many([w.id, f"{w.id}-2"], namespace=w.id) == {}
 

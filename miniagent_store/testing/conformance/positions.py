@@ -122,7 +122,8 @@ class PositionPromises(ConformanceBase):
         result = await backend.read(ReadPlan("s", ALL, since=("another", 0)))
         ahead = await backend.read(ReadPlan("s", ALL, since=("another", 99)))
 
-        assert dict(result.resets) == dict(ahead.resets) == {"messages": 2, "events": 1}
+        # From 1, not from what still stands: a copy may hold what was trimmed since.
+        assert dict(result.resets) == dict(ahead.resets) == {"messages": 1, "events": 1}
         assert [payloads(each) for each in result.entries] == [[b"2"], [b"e1"]]
 
     async def test_sixteen_epochs_are_remembered(self, backend: Backend) -> None:
