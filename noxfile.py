@@ -1,9 +1,9 @@
 """The integrations with other frameworks, each where its framework is installed.
 
-nox                     all of them with the newest releases, in one environment; then their types
-nox -s oldest           each with the oldest release that it claims to work with
+nox                         all of them with the newest releases; then their types
+nox -s oldest               each with the oldest release that it claims to work with
 nox -s newest -- -m slow    the full counts
-nox -s resolve          whether each extra can be installed, also beside its framework's own Redis store
+nox -s resolve              whether each extra can be installed, also beside its framework's own Redis store
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["newest"]
+nox.options.sessions = ["newest", "harness"]
 nox.options.error_on_missing_interpreters = True
 
 EXTRAS = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -24,6 +24,7 @@ FRAMEWORKS = sorted(
         "langgraph",
         "google-adk",
         "pydantic-ai",
+        "pydantic-ai-harness",
         "strands",
         "agent-framework",
         "llama-index",
@@ -34,9 +35,19 @@ FRAMEWORKS = sorted(
 )
 # What the tests of an integration need besides: its framework's own kit, a server, a client.
 TESTING = {
+    # Their sdists are looked into, which pip does not do without what builds them.
+    "ag2": ["uv-build"],
+    "google-adk": ["flit-core"],
+    "key-value": ["fastmcp"],
     "langchain": ["langchain-tests"],
-    "langgraph": ["langgraph-checkpoint-conformance", "langgraph-checkpoint-sqlite"],
-    "serving": ["fastapi", "httpx", "uvicorn"],
+    "langgraph": [
+        "langgraph-checkpoint-conformance",
+        "langgraph-checkpoint-sqlite",
+        "pytest-mock",
+        "syrupy",
+    ],
+    "llama-index": ["aiosqlite"],
+    "serving": ["fastapi", "flask", "httpx", "uvicorn"],
 }
 # Frameworks' own Redis stores, which people have installed when they come to ours.
 OWN_REDIS = {
@@ -58,9 +69,18 @@ def newest(session: nox.Session) -> None:
     # Where one is not installed, its tests must fail, not be left out.
     session.env["INTEGRATIONS"] = "all"
     session.run("pytest", "tests/integrations", "-n", "auto", "--dist", "loadfile", *session.posargs)
-    modules = sorted(map(str, Path("miniagent_store/integrations").rglob("*.py")))
+    modules = _modules(of_harness=False)
     session.run("mypy", *modules)
     session.run("pyright", *modules)
+
+
+@nox.session
+def harness(session: nox.Session) -> None:
+    """The integration that needs another release of pydantic-ai than `newest` has."""
+    session.install("-e", ".[dev,pydantic-ai-harness]")
+    session.env["INTEGRATIONS"] = "pydantic_ai"
+    session.run("pytest", "tests/integrations/pydantic_ai", *session.posargs)
+    session.run("mypy", *_modules(of_harness=True))
 
 
 @nox.session
@@ -69,7 +89,7 @@ def oldest(session: nox.Session, framework: str) -> None:
     """One integration with the oldest release of its framework."""
     pins = [each.replace(">=", "==").split(",")[0] for each in EXTRAS[framework]]
     session.install("-e", f".[dev,{framework}]", *pins, *TESTING.get(framework, []))
-    folder = framework.replace("-", "_")
+    folder = framework.removesuffix("-harness").replace("-", "_")
     session.env["INTEGRATIONS"] = folder
     session.run("pytest", f"tests/integrations/{folder}", *session.posargs)
 
@@ -90,6 +110,12 @@ def resolve(session: nox.Session, framework: str) -> None:
     if framework in OWN_REDIS:
         beside = _resolved(session, f".[redis,{framework}]", OWN_REDIS[framework])
         session.log(f"beside {OWN_REDIS[framework]}: {package} {beside[package]}, redis {beside['redis']}")
+
+
+def _modules(*, of_harness: bool) -> list[str]:
+    """The integrations' modules: those that need the harness of pydantic-ai, or the others."""
+    found = sorted(Path("miniagent_store/integrations").rglob("*.py"))
+    return [str(path) for path in found if ("pydantic_ai_harness" in path.read_text()) is of_harness]
 
 
 def _resolved(session: nox.Session, *wanted: str) -> dict[str, str]:

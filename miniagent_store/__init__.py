@@ -8,7 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from miniagent_store.agent.compaction import Compaction
     from miniagent_store.agent.config import AgentConfig
+    from miniagent_store.agent.context_window import ContextWindow
+    from miniagent_store.agent.tool_calls import ToolCall
+    from miniagent_store.agent.tools import Tool, ToolContext, tool
     from miniagent_store.backend import Backend
     from miniagent_store.blocking import open_store_sync
     from miniagent_store.codec.chain import Chain
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
         BackendUnavailableError,
         CapacityError,
         ConfigurationError,
+        ContextTooLargeError,
         CryptoError,
         DecodeError,
         DurabilityError,
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
         TamperedError,
         TenantInUseError,
         TenantLimitError,
+        ToolLoopError,
         VersionConflictError,
         VetoedError,
         WrongLoopError,
@@ -90,7 +96,11 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "miniagent_store.agent.compaction": ("Compaction",),
     "miniagent_store.agent.config": ("AgentConfig",),
+    "miniagent_store.agent.context_window": ("ContextWindow",),
+    "miniagent_store.agent.tool_calls": ("ToolCall",),
+    "miniagent_store.agent.tools": ("Tool", "ToolContext", "tool"),
     "miniagent_store.backend": ("Backend",),
     "miniagent_store.blocking": ("open_store_sync",),
     "miniagent_store.codec.chain": ("Chain",),
@@ -99,6 +109,7 @@ _HOMES = {
         "BackendUnavailableError",
         "CapacityError",
         "ConfigurationError",
+        "ContextTooLargeError",
         "CryptoError",
         "DecodeError",
         "DurabilityError",
@@ -126,6 +137,7 @@ _HOMES = {
         "TamperedError",
         "TenantInUseError",
         "TenantLimitError",
+        "ToolLoopError",
         "VersionConflictError",
         "VetoedError",
         "WrongLoopError",
@@ -186,8 +198,11 @@ __all__ = [
     "BatchResult",
     "CapacityError",
     "Chain",
+    "Compaction",
     "ConfigurationError",
     "Context",
+    "ContextTooLargeError",
+    "ContextWindow",
     "CryptoError",
     "DecodeError",
     "DurabilityError",
@@ -243,6 +258,10 @@ __all__ = [
     "TenantInUseError",
     "TenantLimitError",
     "TenantLimits",
+    "Tool",
+    "ToolCall",
+    "ToolContext",
+    "ToolLoopError",
     "Turn",
     "Usage",
     "UsageReport",
@@ -257,6 +276,7 @@ __all__ = [
     "join_id",
     "open_store",
     "open_store_sync",
+    "tool",
 ]
 
 

@@ -11,6 +11,7 @@ import atexit
 import concurrent.futures
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import suppress
@@ -33,11 +34,12 @@ class BackgroundLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="miniagent-store", daemon=True)
-        # Reentrant: a handle may be collected, and let go of its store, while another one is made.
-        self._lock = threading.RLock()
+        # Reentrant: a handle may be collected, and give back its store, in a thread that has the lock.
+        self._lock, self._ending = threading.RLock(), False
         self._holders: Counter[SessionStore] = Counter()
         self._known: dict[Hashable, SessionStore] = {}
         self._pid = os.getpid()
+        self._closing: set[concurrent.futures.Future[None]] = set()
         self._thread.start()
         atexit.register(self.stop)
 
@@ -49,14 +51,13 @@ class BackgroundLoop:
         """
         if self._pid != os.getpid():
             raise WrongLoopError(whose="the process that this one was forked from")
-        coroutine = _begun(work)
-        try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:
-            coroutine.close()
-            raise WrongLoopError(
-                whose="a loop that has ended with the process", instead="call it earlier"
-            ) from None
+        with self._lock:
+            if not self._ending:
+                return self._submit(work)
+        raise WrongLoopError(whose="a loop that has ended with the process", instead="call it earlier")
+
+    def _submit(self, work: Callable[[], Awaitable[T]]) -> concurrent.futures.Future[T]:
+        return asyncio.run_coroutine_threadsafe(_begun(work), self._loop)
 
     def wait(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run a coroutine in the loop, and block the caller's thread until it is done.
@@ -70,11 +71,16 @@ class BackgroundLoop:
                 whose="the event loop that blocking calls wait for",
                 instead="use the async calls here",
             )
-        future = self.submit(work)
         try:
-            return future.result()
+            future = self.submit(work)
+            try:
+                return future.result()
+            finally:
+                future.cancel()
         except BaseException:
-            future.cancel()
+            if self._ending and threading.current_thread().daemon:
+                # The process ends, and this thread with it, in the middle of whatever it does.
+                time.sleep(LAST_WAIT)
             raise
 
     def is_current(self) -> bool:
@@ -112,19 +118,23 @@ class BackgroundLoop:
                 return None
             self._known = {name: each for name, each in self._known.items() if each is not store}
         with suppress(WrongLoopError):
-            return self.submit(store.close)
+            closing = self.submit(store.close)
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            return closing
         return None
 
     def stop(self) -> None:
         """Close what is open and end the thread."""
         atexit.unregister(self.stop)
-        if not self._loop.is_running():
-            return
-        closing = [self._close(store) for store in [*self._holders]]
-        concurrent.futures.wait([each for each in closing if each is not None], LAST_WAIT)
+        with self._lock:
+            if self._ending:
+                return
+            self._ending = True
+        closing = [self._submit(store.close) for store in [*self._holders]]
+        concurrent.futures.wait([*closing, *self._closing], LAST_WAIT)
         # Who waits for an answer hears that there will be none.
-        ending = self.submit(_cancel_all)
-        concurrent.futures.wait([ending], LAST_WAIT)
+        concurrent.futures.wait([self._submit(_cancel_all)], LAST_WAIT)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(LAST_WAIT)
         if not self._thread.is_alive():
@@ -174,7 +184,7 @@ async def _cancel_all() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _current: BackgroundLoop | None = None
 # A child's copies of its parent's loop and connections: to close or to free them would reach into what
 # the parent still uses (an epoll set, SQLite's locks), so they stay as they are.
@@ -192,7 +202,7 @@ def background_loop() -> BackgroundLoop:
 
 def _forget() -> None:
     global _current, _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     if _current is not None:
         atexit.unregister(_current.stop)
         _left_behind.append(_current)

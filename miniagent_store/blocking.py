@@ -11,7 +11,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from miniagent_store.background_loop import END, DistantIterator, background_loop
 from miniagent_store.errors import WrongLoopError
@@ -67,7 +67,7 @@ class BlockingFace:
     def __repr__(self) -> str:
         return f"<blocking {self._target!r}>"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Any:
         entered = self._caller(self._target.__aenter__)
         return self if entered is self._target else _face(self._caller, entered)
 
@@ -81,12 +81,18 @@ def _blocking_call(caller: Caller, function: Callable[..., Any]) -> Callable[...
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         async def work() -> Any:
-            result = function(*args, **kwargs)
+            named = {name: _behind(value) for name, value in kwargs.items()}
+            result = function(*map(_behind, args), **named)
             return await result if inspect.isawaitable(result) else result
 
         return _face(caller, caller(work))
 
     return call
+
+
+def _behind(value: Any) -> Any:
+    """What the async face takes, such as the lease behind a face of it."""
+    return value._target if isinstance(value, BlockingFace) else value
 
 
 def _face(caller: Caller, value: Any) -> Any:
@@ -122,7 +128,14 @@ def _iterate(source: AsyncIterator[T]) -> Iterator[T]:
             loop.submit(items.aclose)
 
 
-class BlockingStore(BlockingFace):
+if TYPE_CHECKING:
+    # Derived from the async face by tests/store/blocking_stub.py.
+    from miniagent_store.blocking_calls import StoreCalls  # pyright: ignore[reportMissingModuleSource]
+else:
+    StoreCalls = BlockingFace
+
+
+class BlockingStore(StoreCalls):
     """A store without async: the calls of `SessionStore`, each of which blocks.
 
     Use it in a ``with``, or call `close`; what is left open is closed at exit. May be shared by threads,

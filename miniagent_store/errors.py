@@ -31,6 +31,8 @@
     ├── TenantInUseError              a tenant is written to while it is deleted
     ├── SessionDamagedError           a part of the session was evicted or corrupted
     ├── VetoedError                   a hook refused the commit
+    ├── ToolLoopError                 a model calls tools again and again, and never answers
+    ├── ContextTooLargeError          what a model must see is more than its context window holds
     ├── WrongLoopError                the store belongs to another event loop
     ├── AccessDeniedError             wrong password, missing right
     └── StoreClosedError              the store was closed
@@ -411,6 +413,28 @@ class VetoedError(StoreError):
         self.session_id, self.reason, self.plugin = session_id, reason, plugin
         by = f" by plugin {plugin!r}" if plugin else ""
         super().__init__(f"the commit on session {shorten(session_id)!r} was refused{by}: {reason}")
+
+
+class ToolLoopError(StoreError):
+    """A model called tools in every iteration that it had, and never answered; nothing was stored."""
+
+    def __init__(self, session_id: str, *, iterations: int) -> None:
+        self.session_id, self.iterations = session_id, iterations
+        super().__init__(
+            f"the model was asked {iterations} times in session {shorten(session_id)!r} and called tools "
+            "each time; raise AgentConfig.max_iterations if that was not enough"
+        )
+
+
+class ContextTooLargeError(StoreError):
+    """What a model must see is more than its context window holds; nothing was stored."""
+
+    def __init__(self, *, needed: int, tokens: int) -> None:
+        self.needed, self.tokens = needed, tokens
+        super().__init__(
+            f"prompts, pinned messages, tools and the turn itself take {needed} tokens, "
+            f"and the context window holds {tokens}"
+        )
 
 
 class WrongLoopError(StoreError):

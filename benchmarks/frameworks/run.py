@@ -24,6 +24,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+# Not beside it: files here have the names of frameworks.
+sys.path.pop(0)
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.console import Console

@@ -96,6 +96,9 @@ async def follow(
                 seen = event.position.seq() if event.position else seen
                 if told := _told(event):
                     yield sse(*told, event_id=event.position)
+        except StoreError:
+            # The client comes back with the last id that it saw.
+            logger.warning("who follows a conversation was let go", exc_info=True)
         finally:
             upcoming.cancel()
             await asyncio.wait({upcoming})

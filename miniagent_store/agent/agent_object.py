@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import fields
 from typing import Any
@@ -20,8 +20,10 @@ from miniagent_store.agent.thread_changes import ThreadChanges
 from miniagent_store.errors import ConfigurationError, InvalidArgumentError
 from miniagent_store.values import Message
 
-# Where the pieces of the answer under way go: one agent object answers many sessions at once.
-_listener: ContextVar[Callable[[str], Awaitable[None]] | None] = ContextVar("listener", default=None)
+# Whose answer is under way, and where its pieces go: one agent object answers many sessions at once.
+_listener: ContextVar[tuple[AgentResponder, Callable[[str], Awaitable[None]]] | None] = ContextVar(
+    "listener", default=None
+)
 
 
 def is_agent(model: Any) -> bool:
@@ -37,29 +39,45 @@ class AgentResponder:
     is stored; what it takes away (MiniAgent's shortens the events) stays stored. The user's message and
     the answer are added where it has not done so.
 
+    The pieces of a streamed answer, and what its tools do, are heard through its callbacks: those that it
+    is made with, or of an object, its attribute ``callbacks`` if that has ``on_any``.
+
     Args:
         agent: an object, or a class, which is made with those of ``config``, ``tools`` and ``callbacks``
-            that it takes. Only then the pieces of a streamed answer can be heard: through `callbacks`.
+            that it takes.
         config: as it was given to `SessionAgent`.
         tools: for a class.
-        tell: to be called with all events of an agent made from a class.
+        tell: to be called with all its events.
+        callbacks: who is told by `tell`; an object that tells them itself is not listened to.
 
     Raises:
         ConfigurationError: tools were given, and the agent cannot take them.
     """
 
     def __init__(
-        self, agent: Any, *, config: Any = None, tools: Any = None, tell: Callable[[Any], Awaitable[None]]
+        self,
+        agent: Any,
+        *,
+        config: Any = None,
+        tools: Any = None,
+        tell: Callable[[Any], Awaitable[None]],
+        callbacks: Any = None,
     ) -> None:
+        self._tell, self._made_here = tell, inspect.isclass(agent)
         if inspect.isclass(agent):
             offered = {
                 "config": _config_like(class_in_hint(agent.__init__, "config"), config),
                 "tools": tools,
-                "callbacks": _relay(tell),
+                "callbacks": Callbacks().on_any(self._hear),
             }
             taken = accepted(agent, {name: value for name, value in offered.items() if value is not None})
             agent, tools = agent(**taken), None if "tools" in taken else tools
+        else:
+            own: Any = getattr(agent, "callbacks", None)
+            if own is not callbacks and hasattr(own, "on_any"):
+                own.on_any(self._hear)
         self.name, self.reads_thread = type(agent).__name__, True
+        self.schemas: Sequence[Mapping[str, Any]] = []
         if tools:
             raise ConfigurationError(
                 f"tools= are not for {self.name}, which has its own; give them to it, "
@@ -71,6 +89,11 @@ class AgentResponder:
     async def respond(self, request: ModelRequest) -> tuple[str, ThreadChanges]:
         """Run the agent on a thread of this session."""
         thread = await request.read_thread()
+        prompting = request.prompting
+        if prompting.window is None:
+            thread.messages = visible(thread.messages)
+        else:
+            thread.messages = prompting.past(Message.user(request.user_input))
         given = self._thread_for(thread)
         before = list(given.messages), list(given.events), copy.deepcopy(given.metadata)
         heard: list[str] = []
@@ -85,7 +108,10 @@ class AgentResponder:
                 raise
 
         offered = {"thread": given, "context": request.context, "stream": request.stream}
-        token, observed = _listener.set(listen), turn_observer.set(request.observer)
+        # Its own default stands, unless somebody has said something else.
+        if request.config.max_iterations != AgentConfig.max_iterations:
+            offered["max_iterations"] = request.config.max_iterations
+        token, observed = _listener.set((self, listen)), turn_observer.set(request.observer)
         try:
             answer = await self._agent.run(request.user_input, **accepted(self._agent.run, offered))
         finally:
@@ -108,12 +134,24 @@ class AgentResponder:
         _complete(changes, request.user_input, answer)
         return answer, changes
 
+    async def _hear(self, event: Any) -> None:
+        """Pass on what the agent tells: of an object that others use too, only of its answers here."""
+        owner, listen = _listener.get() or (None, None)
+        if owner is not self and not self._made_here:
+            return
+        piece = getattr(event, "data", None)
+        streamed = event_name(event.type) == EventType.STREAM_CHUNK
+        if streamed and isinstance(piece, str) and owner is self and listen is not None:
+            await listen(piece)
+        else:
+            _note_tool(event)
+            await self._tell(event)
+
     async def aclose(self) -> None:
         """Nothing is held here; the agent is its owner's."""
 
     def _thread_for(self, thread: SessionThread) -> Any:
-        """A thread as the agent knows it, without tombstones."""
-        thread.messages = visible(thread.messages)
+        """A thread as the agent knows it."""
         made = self._thread_class
         if made is None or issubclass(made, SessionThread) or not hasattr(made, "add_message"):
             return thread
@@ -133,20 +171,6 @@ def _complete(changes: ThreadChanges, user_input: str, answer: str) -> None:
         changes.messages.insert(0, Message.user(user_input))
     if not any(message.role == "assistant" and not message.tool_calls for message in changes.messages):
         changes.messages.append(Message.assistant(answer))
-
-
-def _relay(tell: Callable[[Any], Awaitable[None]]) -> Callbacks:
-    async def hear(event: Any) -> None:
-        listener = _listener.get()
-        piece = getattr(event, "data", None)
-        streamed = event_name(event.type) == EventType.STREAM_CHUNK
-        if streamed and isinstance(piece, str) and listener is not None:
-            await listener(piece)
-        else:
-            _note_tool(event)
-            await tell(event)
-
-    return Callbacks().on_any(hear)
 
 
 def _note_tool(event: Any) -> None:

@@ -7,16 +7,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from miniagent_store.agent.compaction import Compaction
 from miniagent_store.agent.config import AgentConfig
+from miniagent_store.agent.context_window import ContextWindow
 from miniagent_store.agent.events import Event, EventType
 from miniagent_store.agent.models import ModelRequest, Responder
 from miniagent_store.agent.observing import TurnObserver
+from miniagent_store.agent.prompting import Prompting, tokens_of_schemas
 from miniagent_store.agent.session_thread import SessionThread
 from miniagent_store.agent.thread_changes import METADATA_PREFIX, ThreadChanges
+from miniagent_store.agent.window_reading import FIRST_PAGE, read_window
 from miniagent_store.errors import LockLostError, SessionNotFoundError
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.turn import Turn
-from miniagent_store.values import EVENTS, MESSAGES, Session, Snapshot
+from miniagent_store.values import EVENTS, MESSAGES, Message, Session, Snapshot
 
 StreamTo = Callable[[str], Any]
 
@@ -30,6 +34,11 @@ def conversation(session: Session | None, session_id: str) -> Session:
     if session is None or session.kind != "session":
         raise SessionNotFoundError(session_id)
     return session
+
+
+def thread_limit(config: AgentConfig, window: ContextWindow | None) -> int | None:
+    """How many of the last messages and events are read into a thread; None for all."""
+    return config.history_limit if window is None else max(window.messages or 0, FIRST_PAGE)
 
 
 async def read_thread(
@@ -60,6 +69,8 @@ class Answering:
         stream_to: to be called with each piece of the answer, if anybody wants them.
         streaming: whether anybody does.
         observer: to be told of calls of models and tools.
+        window: what of the history the model sees; None for all that the turn has read.
+        compaction: how the rest is summarised.
     """
 
     store: SessionStore
@@ -70,6 +81,8 @@ class Answering:
     observer: TurnObserver
     stream_to: StreamTo | None = None
     streaming: bool = False
+    window: ContextWindow | None = None
+    compaction: Compaction | None = None
     _snapshot: Snapshot | None = None
     _changes: ThreadChanges = field(default_factory=ThreadChanges)
     _started: bool = False
@@ -78,22 +91,38 @@ class Answering:
         """Ask, and put all that is said into the turn, which commits it when it ends."""
         turn = self.turn
         self._snapshot = turn.snapshot
+        session = conversation(turn.session, turn.session_id)
+        prompts = [Message.system(text) for text in (self.config.system_prompt, context) if text]
+        prompting = Prompting(prompts, history=turn.history)
+        if self.window is not None:
+            await self._look_through(self.window, prompting, user_input)
         text, self._changes = await self.responder.respond(
             ModelRequest(
-                conversation(turn.session, turn.session_id),
+                session,
                 user_input,
                 context,
-                turn.history,
+                prompting,
                 self.config,
+                self.store,
                 self.streaming,
                 self._deliver,
                 self._emit,
                 self._read_thread,
                 self.observer,
+                self._check,
             )
         )
         self._changes.write(turn)
         return text
+
+    async def _look_through(self, window: ContextWindow, prompting: Prompting, user_input: str) -> None:
+        prompting.window = window
+        prompting.overhead = tokens_of_schemas(window, self.responder.schemas)
+        taken = prompting.overhead + window.count([*prompting.prompts, Message.user(user_input)])
+        view = await read_window(self.store, self.turn.session_id, window, self.compaction, taken=taken)
+        prompting.pinned, prompting.summary, prompting.history = view.pinned, view.summary, view.history
+        self._snapshot = view.snapshot
+        view.write(self.turn)
 
     async def committed(self) -> SessionThread:
         """Tell that the stream has ended; the thread as it is now. To be called after the turn."""
@@ -106,15 +135,17 @@ class Answering:
         return thread
 
     async def _read_thread(self) -> SessionThread:
-        thread, self._snapshot = await read_thread(
-            self.store, self.turn.session_id, self.config.history_limit
-        )
+        last = thread_limit(self.config, self.window)
+        thread, self._snapshot = await read_thread(self.store, self.turn.session_id, last)
         return thread
 
-    async def _deliver(self, chunk: str) -> None:
+    def _check(self) -> None:
         if self.turn.lease.lost:
             # The commit would be refused; whoever listens should not hear more of what is not kept.
             raise LockLostError(self.turn.session_id)
+
+    async def _deliver(self, chunk: str) -> None:
+        self._check()
         if not self.streaming:
             return
         if not self._started:

@@ -20,7 +20,12 @@ class AgentConfig:
         temperature, max_tokens: passed to the model.
         retry_policy: passed to the model.
         stream_by_default: whether `run_session` streams where its `stream` is not given.
-        history_limit: at most so many of the last messages are given to the model; None for all.
+        history_limit: at most so many of the last messages are given to the model; None for all. For more
+            than a number: `SessionAgent(window=…)`.
+        llm_timeout: seconds that a model may keep silent; passed to it. None: its own default.
+        tool_timeout: seconds that a call of a tool may take which has no time-out of its own.
+        max_iterations: how often a model is asked in one turn: once, and again after each round of calls
+            of tools.
     """
 
     name: str | None = "MiniAgent"
@@ -33,6 +38,9 @@ class AgentConfig:
     retry_policy: Any = None
     stream_by_default: bool = True
     history_limit: int | None = None
+    llm_timeout: float | None = None
+    tool_timeout: float = 60.0
+    max_iterations: int = 10
 
     @classmethod
     def of(cls, config: Any) -> AgentConfig:

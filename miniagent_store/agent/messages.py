@@ -87,6 +87,36 @@ def visible(messages: Iterable[Message]) -> list[Message]:
     return shown
 
 
+def exchanges(messages: Iterable[Message]) -> list[list[Message]]:
+    """What a model may see, in groups that only make sense as a whole.
+
+    A message that calls tools stands with all their results. Where one of these is missing, because it was
+    redacted or lies out of sight, the calls are left out, since chat APIs refuse them; the text that was
+    said with them stays.
+    """
+    shown = [message for message in messages if message.role != REDACTED]
+    groups: list[list[Message]] = []
+    at = 0
+    while at < len(shown):
+        message = shown[at]
+        at += 1
+        calls = {call.get("id") for call in message.tool_calls or () if isinstance(call, Mapping)}
+        if not calls:
+            if not message.tool_call_id:
+                groups.append([message])
+            continue
+        results: list[Message] = []
+        while at < len(shown) and shown[at].tool_call_id in calls:
+            results.append(shown[at])
+            at += 1
+        if {each.tool_call_id for each in results} == calls:
+            groups.append([message, *results])
+        elif message.content:
+            rest = {name: value for name, value in message.items() if name != "tool_calls"}
+            groups.append([Message.from_dict(rest)])
+    return groups
+
+
 def llm_dict(message: Message) -> dict[str, Any]:
     """What chat APIs take: role and content, and name, tool calls and tool call id where there are any."""
     plain = {"role": message.role, "content": message.content}

@@ -21,6 +21,7 @@ def resolve_model(
     config: Any = None,
     tools: Any = None,
     tell: Callable[[Any], Awaitable[None]],
+    callbacks: Any = None,
     plugins: Plugins,
 ) -> Responder:
     """What answers.
@@ -30,7 +31,8 @@ def resolve_model(
             ``async run(user_input, thread=…)``, the class of either, or None: what `config` says.
         config: an `AgentConfig`, or another framework's.
         tools: for models that take them.
-        tell: to be called with the events of an agent made from a class.
+        tell: to be called with the events of an agent of another framework.
+        callbacks: who is told by `tell`.
         plugins: who serves the strings.
 
     Raises:
@@ -43,7 +45,7 @@ def resolve_model(
     if isinstance(model, str):
         return served_model(model, plugins, tools=tools)
     if is_agent(model):
-        return AgentResponder(model, config=config, tools=tools, tell=tell)
+        return AgentResponder(model, config=config, tools=tools, tell=tell, callbacks=callbacks)
     if inspect.isclass(model):
         taken = {name: value for name, value in {"config": config, "tools": tools}.items() if value}
         model = model(**accepted(model, taken))

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from miniagent_store.agent.answering import Answering, StreamTo, conversation, read_thread
+from miniagent_store.agent.answering import Answering, StreamTo, conversation, read_thread, thread_limit
+from miniagent_store.agent.compaction import Compaction
 from miniagent_store.agent.config import AgentConfig
+from miniagent_store.agent.context_window import ContextWindow
 from miniagent_store.agent.events import Event, EventType, emitter_of
 from miniagent_store.agent.housekeeping import Housekeeping
 from miniagent_store.agent.known_threads import KnownThreads
@@ -22,7 +24,7 @@ from miniagent_store.agent.session_listing import ANONYMOUS, list_all
 from miniagent_store.agent.session_thread import HasStore, SessionThread
 from miniagent_store.agent.store_source import HasURL, StoreSource
 from miniagent_store.cancellation import to_the_end
-from miniagent_store.errors import SessionNotFoundError, StoreClosedError
+from miniagent_store.errors import ConfigurationError, SessionNotFoundError, StoreClosedError
 from miniagent_store.plugins import shared_plugins
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
@@ -42,7 +44,8 @@ class SessionAgent:
 
     Args:
         config: an `AgentConfig`, or MiniAgent's own.
-        tools: for a model that takes them.
+        tools: what the model may call: functions with type hints, see `tool`; or what an agent's class
+            takes as its own.
         callbacks: told of events: `Callbacks`, MiniAgent's object with ``emit``, or functions.
         redis_config: whose ``to_url()`` names the store, as in the seed.
         store: instead, a URL; or a `SessionStore`, or who has one as `store`, which its owner closes.
@@ -50,6 +53,9 @@ class SessionAgent:
         model: what answers: a string ("echo", "openai:gpt-4o"), an async function (see `ChatModel`), an
             agent with ``async run(user_input, thread=…)``, or the class of one. By default what the
             config says (see `AgentConfig.model`), else "echo".
+        window: what of a long conversation the model sees; by default all of it, or the last
+            `AgentConfig.history_limit` messages.
+        compaction: how what the window no longer holds is summarised; by default it is just not seen.
         max_sessions: so many threads are held in memory, those used last.
         turn_wait: seconds a question waits for the ones before it in its session.
         sweep_interval, health_interval: seconds between sweeps of what expired, which one of all instances
@@ -74,6 +80,8 @@ class SessionAgent:
         *,
         store: str | StoreURL | SessionStore | HasStore | None = None,
         model: Any = None,
+        window: ContextWindow | None = None,
+        compaction: Compaction | None = None,
         max_sessions: int = 1000,
         turn_wait: float = 300,
         sweep_interval: float = 60,
@@ -83,8 +91,16 @@ class SessionAgent:
         self._emitter = emitter_of(callbacks)
         self.callbacks: Any = self._emitter if callbacks is None else callbacks
         self._responder = resolve_model(
-            model, config=config, tools=tools, tell=self._emitter.emit, plugins=shared_plugins()
+            model,
+            config=config,
+            tools=tools,
+            tell=self._emitter.emit,
+            callbacks=callbacks,
+            plugins=shared_plugins(),
         )
+        if compaction is not None and window is None:
+            raise ConfigurationError("compaction= needs window=, which says what has to be summarised")
+        self._window, self._compaction = window, compaction
         self._source = StoreSource(store, redis_config)
         self._store = self._source.store()
         self.redis_manager = self._source.manager
@@ -137,6 +153,8 @@ class SessionAgent:
             if self._source.owned:
                 last_things.push_async_callback(self._source.close, self._store)
             last_things.push_async_callback(self._responder.aclose)
+            if self._compaction is not None:
+                last_things.push_async_callback(self._compaction.aclose)
             if self._sweeper is not None:
                 await self._sweeper.stop()
             await self._housekeeping.stop()
@@ -270,6 +288,8 @@ class SessionAgent:
             SessionNotFoundError: there is no such session, or it was deleted while the model answered.
             LockTimeoutError: the questions before took longer than `turn_wait`.
             LockLostError, FencedError: another instance took the turn over; nothing was stored.
+            ToolLoopError: the model called tools `AgentConfig.max_iterations` times, and never answered.
+            ContextTooLargeError: what the model must see does not fit into the context window.
             Exception: whatever the model or `stream` raised; nothing was stored.
         """
         await self._ready()
@@ -295,7 +315,8 @@ class SessionAgent:
     ) -> str:
         await self.sessions.save(session_id)
         streaming = self.config.stream_by_default if stream is None else bool(stream)
-        last = 0 if self._responder.reads_thread else self.config.history_limit
+        reads_itself = self._responder.reads_thread or self._window is not None
+        last = 0 if reads_itself else self.config.history_limit
         async with self._store.turn(session_id, wait=self._turn_wait, last=last) as turn:
             observer.belongs_to(conversation(turn.session, session_id).user_id)
             await self._resumed(session_id, turn.session)
@@ -308,6 +329,8 @@ class SessionAgent:
                 observer,
                 stream if callable(stream) else None,
                 streaming,
+                self._window,
+                self._compaction,
             )
             text = await answering.answer(user_input, context)
         await self.sessions.remember(await answering.committed())
@@ -317,7 +340,8 @@ class SessionAgent:
 
     async def _load(self, session_id: str) -> SessionThread:
         await self.sessions.save(session_id)
-        return (await read_thread(self._store, session_id, self.config.history_limit))[0]
+        last = thread_limit(self.config, self._window)
+        return (await read_thread(self._store, session_id, last))[0]
 
     async def _resumed(self, session_id: str, session: Session | None = None) -> None:
         """Tell that a session is taken up that this agent did not have at hand."""

@@ -91,7 +91,8 @@ class Record:
         incarnation: every log from its start.
         """
         if incarnation != self.incarnation or epoch > self.epoch or self.epoch - epoch > len(self.resets):
-            return {log: tail.base + 1 for log, tail in self.logs.items()}
+            # Also below what still stands: a copy may hold what was trimmed since.
+            return dict.fromkeys(self.logs, 1)
         changed: dict[str, int] = {}
         for at, lowest in self.resets:
             if at > epoch:

@@ -40,6 +40,13 @@ class Cache:
         """How many were not."""
         return self._place.misses
 
+    async def key(self, *parts: Any) -> str:
+        """A key out of anything: a digest of values of the value model, keyed where values are encrypted.
+
+        It is the same in every process that has the store's keys, and says nothing about the values.
+        """
+        return await self._place.digest(list(parts))
+
     async def get(self, key: str, default: Any = None, *, namespace: str = DEFAULT_NAMESPACE) -> Any:
         """A value, or `default` if there is none."""
         return (await self.get_many([key], namespace=namespace)).get(key, default)

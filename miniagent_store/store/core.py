@@ -27,6 +27,7 @@ from miniagent_store.backend import (
 )
 from miniagent_store.codec.codec import Codec
 from miniagent_store.errors import StoreClosedError, WrongLoopError
+from miniagent_store.ids import check_id
 from miniagent_store.keys.data_keys import CACHE_OWNER, CACHE_OWNER_KIND, DataKeys
 from miniagent_store.options import StoreOptions
 from miniagent_store.store.coding import Coding
@@ -243,12 +244,14 @@ class StoreCore:
 
     # Committing
 
-    def default_create(self) -> Create:
+    def default_create(self, kind: str = "session") -> Create:
         """A session with the store's own defaults; one that is there is kept."""
         if self._default_create is None:
             self._default_create = Create(
                 ttl_ms=self.options.ttl, sliding=self.options.ttl_mode == "sliding", keep_existing=True
             )
+        if kind != "session":
+            return replace(self._default_create, kind=check_id(kind, what="kind", limit=64))
         return self._default_create
 
     async def commit(

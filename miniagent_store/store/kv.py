@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from miniagent_store.backend import Create, ReadPlan
@@ -82,15 +84,16 @@ class KeyValue:
         return await (await self._shard(name)).get(name, default)
 
     async def get_many(self, names: Iterable[str]) -> dict[str, Any]:
-        """The values that are there, by name; one round trip a shard."""
+        """The values that are there, by name; one round trip a shard, all at once."""
         await self._check_shards(write=False)
         by_shard: dict[int, list[str]] = defaultdict(list)
         wanted = list(names)
         for name in wanted:
             by_shard[self._index(name)].append(name)
-        found: dict[str, Any] = {}
-        for index, some in by_shard.items():
-            found.update(await self._shards[index].get_many(some))
+        parts = await asyncio.gather(
+            *(self._shards[index].get_many(some) for index, some in by_shard.items())
+        )
+        found = {name: value for part in parts for name, value in part.items()}
         return {name: found[name] for name in wanted if name in found}
 
     async def scan(
@@ -103,11 +106,10 @@ class KeyValue:
     ) -> list[StateItem]:
         """Names that start with `prefix`, in order, over all shards; see `StateHandle.scan`."""
         await self._check_shards(write=False)
-        items = [
-            item
-            for shard in self._shards
-            for item in await shard.scan(prefix, start=start, limit=limit, reverse=reverse)
-        ]
+        parts = await asyncio.gather(
+            *(shard.scan(prefix, start=start, limit=limit, reverse=reverse) for shard in self._shards)
+        )
+        items = [item for part in parts for item in part]
         items.sort(key=lambda item: item.name, reverse=reverse)
         return items[:limit]
 
@@ -146,6 +148,21 @@ class KeyValue:
             for name in names:
                 batch.state.set(name, values[name], ttl=ttl)
             await batch.commit("kv.set_many")
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[Batch]:
+        """Any number of changes of a collection in one commit at the end of an ``async with``.
+
+        Raises:
+            ConfigurationError: the collection is spread over shards, which no commit spans.
+        """
+        if self._count > 1:
+            raise ConfigurationError(
+                f"collection {self._record_id!r} has {self._count} shards; a batch needs one"
+            )
+        await self._check_shards(write=True)
+        async with Batch(self._core, self._record_id, create=self._create) as batch:
+            yield batch
 
     async def set_if_absent(
         self, name: str, value: Any, *, ttl: TTL | None = None, commit_id: str | None = None

@@ -177,8 +177,16 @@ class SessionStore(ABC):
         """Renew the expiry, with a new TTL if one is given. No new version, no activity."""
 
     @abstractmethod
-    async def delete(self, session_id: str, *, commit_id: str | None = None) -> bool:
-        """Remove a session with all its parts; whether it was there."""
+    async def delete(
+        self, session_id: str, *, incarnation: str | None = None, commit_id: str | None = None
+    ) -> bool:
+        """Remove a session with all its parts; whether it was there.
+
+        Args:
+            session_id: the session.
+            incarnation: only this life of it (`Session.incarnation`), none that was created since.
+            commit_id: ask again under this identity.
+        """
 
     # Messages
 
@@ -215,10 +223,20 @@ class SessionStore(ABC):
         *,
         expected_version: Version | None = None,
         create: bool = False,
+        kind: str = "session",
         fence: int | Lease | None = None,
         commit_id: str | None = None,
     ) -> Batch:
-        """Any number of changes in one commit at the end of an ``async with``; no lock."""
+        """Any number of changes in one commit at the end of an ``async with``; no lock.
+
+        Args:
+            session_id: the session.
+            expected_version: a number, or a `Session` as it was read.
+            create: make the session if it is missing, with the store's own TTL.
+            kind: what a session that is made carries; listings and limits see kind "session".
+            fence: a lock's, to be checked.
+            commit_id: ask again under this identity.
+        """
 
     @abstractmethod
     def turn(

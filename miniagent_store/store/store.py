@@ -254,15 +254,16 @@ class Store(SessionStore):
         await core.keys.learn(record)
         return core.coding.session(record)
 
-    async def delete(self, session_id: str, *, commit_id: str | None = None) -> bool:
+    async def delete(
+        self, session_id: str, *, incarnation: str | None = None, commit_id: str | None = None
+    ) -> bool:
         core = self._core
-        incarnation: str | None = None
         try:
             record = (await core.read(ReadPlan(check_id(session_id)))).record
         except SessionDamagedError:
             pass  # whatever is left of it goes
         else:
-            if record is None:
+            if record is None or incarnation not in (None, record.incarnation):
                 return commit_id is not None
             incarnation = record.incarnation
 
@@ -314,13 +315,14 @@ class Store(SessionStore):
         *,
         expected_version: Version | None = None,
         create: bool = False,
+        kind: str = "session",
         fence: int | Lease | None = None,
         commit_id: str | None = None,
     ) -> Batch:
         return Batch(
             self._core,
             session_id,
-            create=self._core.default_create() if create else None,
+            create=self._core.default_create(kind) if create else None,
             expected=_expected(expected_version),
             fence=_fence(fence),
             commit_id=commit_id,

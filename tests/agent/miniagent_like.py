@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class EventType(Enum):
     USER_INPUT = "user_input"
+    TOOL_CALL = "tool_call"
+    TOOL_RESULT = "tool_result"
     LLM_RESPONSE = "llm_response"
     STREAM_CHUNK = "stream_chunk"
     SESSION_CREATED = "session_created"
@@ -26,14 +29,55 @@ class Event:
 
 class StreamCallback:
     def __init__(self) -> None:
-        self.handlers: dict[EventType, Callable[[Event], None]] = {}
+        self.handlers: dict[EventType, Callable[[Event], Any]] = {}
+        self.any: list[Callable[[Event], Any]] = []
 
-    def on(self, event_type: EventType, handler: Callable[[Event], None]) -> None:
+    def on(self, event_type: EventType, handler: Callable[[Event], Any]) -> None:
         self.handlers[event_type] = handler
 
+    def on_any(self, handler: Callable[[Event], Any]) -> None:
+        self.any.append(handler)
+
     async def emit(self, event: Event) -> None:
-        if handler := self.handlers.get(event.type):
-            handler(event)
+        for handler in (*filter(None, [self.handlers.get(event.type)]), *self.any):
+            with suppress(Exception):
+                told = handler(event)
+                if asyncio.iscoroutine(told):
+                    await told
+
+
+@dataclass
+class ToolResult:
+    success: bool
+    data: Any = None
+    error: str | None = None
+    llm_content: str | None = None
+
+
+class Lookup:
+    """A tool with the shape of MiniAgent's."""
+
+    name = "lookup"
+    description = "How long a word is."
+    parameters: ClassVar = {
+        "type": "object",
+        "properties": {"word": {"type": "string"}},
+        "required": ["word"],
+    }
+
+    async def execute(self, **arguments: Any) -> ToolResult:
+        word = arguments["word"]
+        if len(word) < 2:
+            return ToolResult(False, error="too short")
+        return ToolResult(True, {"letters": len(word)}, llm_content=f"{len(word)} letters")
+
+
+class ToolRegistry:
+    def __init__(self) -> None:
+        self.tools: dict[str, Any] = {}
+
+    def register(self, tool: Any) -> None:
+        self.tools[tool.name] = tool
 
 
 @dataclass
@@ -79,11 +123,12 @@ class Agent:
     def __init__(
         self,
         config: AgentConfig | None = None,
-        tools: list[Any] | None = None,
+        tools: Any = None,
         callbacks: StreamCallback | None = None,
     ) -> None:
         assert config is None or isinstance(config, AgentConfig)
         self.config, self.tools = config, tools
+        self.max_iterations: list[int] = []
         self.callbacks = callbacks or StreamCallback()
 
     async def run(
@@ -99,7 +144,10 @@ class Agent:
         assert all(isinstance(event, Event) for event in thread.events)
         if len(thread.events) > 3:
             thread.events = thread.events[-1:]
+        self.max_iterations.append(max_iterations)
         thread.add_message(Message("user", user_input))
+        if user_input.startswith("look up ") and isinstance(self.tools, ToolRegistry):
+            await self._look_up(user_input.removeprefix("look up "), thread)
         thread.metadata["runs"] = thread.metadata.get("runs", 0) + 1
         answer = f"{len(thread.messages)} messages, run {thread.metadata['runs']}"
         if stream:
@@ -108,3 +156,12 @@ class Agent:
                 await self.callbacks.emit(Event(EventType.STREAM_CHUNK, f"{word} "))
         thread.add_message(Message("assistant", answer))
         return answer
+
+    async def _look_up(self, word: str, thread: Thread) -> None:
+        call = {"id": "c1", "type": "function", "function": {"name": "lookup", "arguments": word}}
+        thread.add_message(Message("assistant", "", tool_calls=[call]))
+        await self.callbacks.emit(Event(EventType.TOOL_CALL, {"tool": "lookup", "arguments": word}))
+        assert self.tools is not None
+        result = await self.tools.tools["lookup"].execute(word=word)
+        await self.callbacks.emit(Event(EventType.TOOL_RESULT, {"tool": "lookup", "result": result.data}))
+        thread.add_message(Message("tool", result.llm_content, tool_call_id="c1", name="lookup"))

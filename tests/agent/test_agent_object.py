@@ -182,3 +182,68 @@ async def test_miniagents_callbacks_hear_of_our_events_in_their_own_terms(url: s
         "1 ",
     ]
     assert all(type(event) is miniagent_like.Event for event in told)
+
+
+@pytest.mark.parametrize("made_here", [True, False])
+async def test_its_tools_pieces_and_events_are_heard_from_a_class_and_from_an_object(
+    url: str, store: SessionStore, made_here: bool
+) -> None:
+    registry = miniagent_like.ToolRegistry()
+    registry.register(miniagent_like.Lookup())
+    inner = miniagent_like.Agent(tools=registry)
+    told: list[tuple[str, Any]] = []
+
+    def listen(event: Any) -> None:
+        kind = event.type.value if isinstance(event, miniagent_like.Event) else str(event.type)
+        told.append((kind, event.data))
+
+    heard: list[str] = []
+    config = AgentConfig(max_iterations=3)
+    async with (
+        SessionAgent(
+            config,
+            registry if made_here else None,
+            callbacks=listen,
+            store=url,
+            model=miniagent_like.Agent if made_here else inner,
+        ) as agent,
+        SessionAgent(store=url, model=inner) as other,
+    ):
+        session_id = await agent.create_session()
+        answer = await agent.run_session(session_id, "look up tea", stream=heard.append)
+        await other.run_session(await other.create_session(), "Hello!", stream=True)
+        await inner.run("Hello!", stream=True)
+
+    assert heard == ["3 ", "messages, ", "run ", "1 "]
+    assert answer == "3 messages, run 1"
+    kinds = [kind for kind, _ in told]
+    assert kinds == [
+        "session_created",
+        "tool_call",
+        "tool_result",
+        "stream_start",
+        *["stream_chunk"] * 4,
+        "stream_end",
+    ]
+    assert ("tool_result", {"tool": "lookup", "result": {"letters": 3}}) in told
+    assert [(each.role, each.content) for each in await store.history(session_id)] == [
+        ("user", "look up tea"),
+        ("assistant", ""),
+        ("tool", "3 letters"),
+        ("assistant", "3 messages, run 1"),
+    ]
+    if not made_here:
+        assert inner.max_iterations == [3, 10, 10]
+
+
+async def test_callbacks_that_both_share_are_told_once(url: str) -> None:
+    chunks: list[Any] = []
+    callbacks = miniagent_like.StreamCallback()
+    callbacks.on(miniagent_like.EventType.TOOL_CALL, chunks.append)
+    registry = miniagent_like.ToolRegistry()
+    registry.register(miniagent_like.Lookup())
+    inner = miniagent_like.Agent(tools=registry, callbacks=callbacks)
+    async with SessionAgent(callbacks=callbacks, store=url, model=inner) as agent:
+        await agent.run_session(await agent.create_session(), "look up tea")
+
+    assert len(chunks) == 1

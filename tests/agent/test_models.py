@@ -41,6 +41,10 @@ async def returns_a_message(messages: list[Message], config: AgentConfig) -> Mes
     return Message.assistant("Hello!", mood="good")
 
 
+def hammer(nail: str) -> str:
+    return f"{nail} is in"
+
+
 class Callable:
     async def __call__(self, messages: list[Message], config: AgentConfig) -> str:
         return "Hello!"
@@ -73,12 +77,14 @@ async def test_a_model_is_given_what_it_takes_by_name() -> None:
         return ""
 
     config = AgentConfig(temperature=0.5)
-    async with SessionAgent(config, ["hammer"], store="memory://", model=model) as agent:
+    searched = {"type": "web_search"}
+    async with SessionAgent(config, [hammer, searched], store="memory://", model=model) as agent:
         session_id = await agent.create_session("ada")
 
         assert await agent.run_session(session_id, "Hi", stream=False) == ""
 
-        assert (given["tools"], given["stream"], given["temperature"]) == (["hammer"], False, 0.5)
+        assert [getattr(each, "name", each) for each in given["tools"]] == ["hammer", searched]
+        assert (given["stream"], given["temperature"]) == (False, 0.5)
         assert (given["session"].id, given["session"].user_id) == (session_id, "ada")
         assert [each.content for each in await agent.store.history(session_id)] == ["Hi", ""]
 
@@ -116,7 +122,7 @@ async def test_a_generator_that_is_left_early_is_closed_at_once() -> None:
 
 def test_tools_that_nobody_takes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="'echo' takes no tools"):
-        SessionAgent(tools=["hammer"], store="memory://")
+        SessionAgent(tools=[hammer], store="memory://")
 
 
 @pytest.mark.parametrize(

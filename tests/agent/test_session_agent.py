@@ -277,7 +277,7 @@ async def test_the_whole_exchange_with_a_tool_is_one_commit(url: str, store: Ses
         "stream_chunk",
         "stream_end",
     ]
-    assert ("tool_call", {"tool": "clock", "arguments": "{}"}) in told
+    assert ("tool_call", {"tool": "clock", "tool_call_id": "c1", "arguments": "{}"}) in told
     assert ("tool_result", {"tool": "clock", "tool_call_id": "c1", "content": "noon"}) in told
 
 

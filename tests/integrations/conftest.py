@@ -67,9 +67,15 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return _url(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=["sqlite", "redis", "cluster"])
+@pytest.fixture(
+    params=[
+        pytest.param("sqlite", marks=pytest.mark.slow),
+        "redis",
+        pytest.param("cluster", marks=pytest.mark.slow),
+    ]
+)
 def durable_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """As `url`, for several processes."""
+    """As `url`, for several processes; each of which loads a framework, so that all places take long."""
     return _url(request.param, request, tmp_path)
 
 

@@ -22,8 +22,8 @@ def fetch_sdist(package: str, release: str | None = None) -> Path:
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=_made(FOLDER)) as scratch:
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-            # Not built: only looked into.
-            pip += ["--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--dest", scratch, wanted]
+            # Only looked into, but pip asks what builds it for its name; that may come as a wheel.
+            pip += ["--no-deps", "--no-binary", package, "--dest", scratch, wanted]
             subprocess.run(pip, check=True, timeout=300)
             (archive,) = Path(scratch).glob("*.tar.gz")
             with tarfile.open(archive) as opened:

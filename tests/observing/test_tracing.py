@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
-from miniagent_store import AgentConfig, BackendUnavailableError, Message, SessionNotFoundError, open_store
+from miniagent_store import (
+    AgentConfig,
+    BackendUnavailableError,
+    Message,
+    SessionNotFoundError,
+    ToolCall,
+    open_store,
+)
 from miniagent_store.agent.events import Event, EventType
 from miniagent_store.agent.models import TokenUsage
 from miniagent_store.session import SessionAgent, SessionManager
@@ -46,13 +53,19 @@ async def searching(messages: list[Message], config: AgentConfig) -> AsyncIterat
 
 
 async def one_chat(
-    place: str, telemetry: Telemetry, *, model: Any = "echo", said: str = "c4nary-question", **options: Any
+    place: str,
+    telemetry: Telemetry,
+    *,
+    model: Any = "echo",
+    said: str = "c4nary-question",
+    tools: Any = None,
+    **options: Any,
 ) -> str:
     """A turn of chat in a session of Ada's; the session's id."""
     content = options.pop("content", False)
     config = AgentConfig(name="helper")
     store = open_store(place, plugins=[telemetry.plugin(content=content)], **options)
-    async with store, SessionAgent(config, store=store, model=model) as agent:
+    async with store, SessionAgent(config, tools, store=store, model=model) as agent:
         manager = SessionManager(agent)
         session_id = await agent.create_session("c4nary-user", {"note": "c4nary-metadata"})
         telemetry.clear()
@@ -118,6 +131,47 @@ async def test_tools_are_spans_of_the_turn(place: str, telemetry: Telemetry) -> 
     assert (search.end_time or 0) > (telemetry.span("execute_tool weather").end_time or 0)
     chat = telemetry.span("chat searching").attributes or {}
     assert (chat["gen_ai.usage.input_tokens"], chat["gen_ai.usage.output_tokens"]) == (11, 3)
+
+
+async def calling(messages: list[Message], config: AgentConfig, *, tools: Any) -> AsyncIterator[Any]:
+    """Has the agent call two tools at once, then answers."""
+    if messages[-1].role == "user":
+        yield ToolCall("c1", "search", {"q": "c4nary-arguments"})
+        yield ToolCall("c2", "weather")
+        yield TokenUsage(5, 1)
+    else:
+        yield "c4nary-answer"
+        yield TokenUsage(6, 2)
+
+
+def search(q: str) -> str:
+    return "c4nary-result"
+
+
+async def weather() -> str:
+    raise ValueError("c4nary-result")
+
+
+async def test_tools_that_the_agent_runs_are_spans_between_two_chats(
+    place: str, telemetry: Telemetry
+) -> None:
+    await one_chat(place, telemetry, model=calling, tools=[search, weather])
+
+    assert telemetry.tree() == [
+        TURN[0],
+        TURN[1],
+        ("chat calling", "invoke_agent helper"),
+        ("execute_tool search", "invoke_agent helper"),
+        ("execute_tool weather", "invoke_agent helper"),
+        ("chat calling", "invoke_agent helper"),
+        TURN[3],
+    ]
+    spans = {span.name: dict(span.attributes or {}) for span in telemetry.spans}
+    assert spans["execute_tool search"]["gen_ai.tool.call.id"] == "c1"
+    invocation = spans["invoke_agent helper"]
+    assert invocation["gen_ai.usage.input_tokens"] == 11
+    assert invocation["gen_ai.usage.output_tokens"] == 3
+    assert [canary for canary in CANARIES if canary in telemetry.text()] == []
 
 
 async def test_nothing_that_was_said_is_told(place: str, telemetry: Telemetry) -> None:

@@ -483,12 +483,12 @@ def _concrete(cls: type[SessionStore]) -> type[SessionStore]:
 
     for name in list(cls.__abstractmethods__):
         setattr(cls, name, passed_on(name))
-    cls.__abstractmethods__ = frozenset()  # type: ignore[misc]
+    cls.__abstractmethods__ = frozenset()
     return cls
 
 
 def test_a_store_of_another_class_that_was_given_is_not_closed() -> None:
-    store = _concrete(Foreign)(open_store("memory://"))  # type: ignore[call-arg]
+    store = _concrete(Foreign)(open_store("memory://"))  # type: ignore[call-arg, type-abstract]
     handle = StoreHandle(store)
     say_blocking(handle, "hello")
     handle.close()

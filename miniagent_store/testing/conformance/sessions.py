@@ -223,6 +223,7 @@ class SessionPromises(ConformanceBase):
         new = await store.create("s")
 
         assert await backend.delete("s", old.incarnation) is False
+        assert await store.delete("s", incarnation=old.incarnation) is False
         assert await store.get("s") == new
         assert await backend.delete("s", new.incarnation) is True
 

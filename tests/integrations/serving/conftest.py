@@ -30,7 +30,13 @@ def workers(store_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    """A client of a user who has asked nothing yet."""
+async def clients() -> AsyncIterator[Iterator[Client]]:
+    """Clients of users who have asked nothing yet."""
     async with httpx.AsyncClient(timeout=PATIENCE) as http:
-        yield Client(http, next(_users))
+        yield (Client(http, user) for user in _users)
+
+
+@pytest.fixture
+def client(clients: Iterator[Client]) -> Client:
+    """One of them."""
+    return next(clients)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from itertools import islice
 
 import httpx
 import pytest
@@ -96,10 +98,9 @@ async def test_a_limit_says_when_to_come_again(workers: Workers, client: Client)
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.slow)])
 async def test_two_who_ask_at_once_are_answered_one_after_the_other(
-    workers: Workers, client: Client, rounds: int
+    workers: Workers, clients: Iterator[Client], rounds: int
 ) -> None:
-    for number in range(rounds):
-        mine = Client(client.http, (client.user + number) % 400)
+    for mine in islice(clients, rounds):
         await mine.begin(workers[0])
         questions = ["from one", "from the other"]
         told = await asyncio.gather(
@@ -114,10 +115,9 @@ async def test_two_who_ask_at_once_are_answered_one_after_the_other(
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.slow)])
 async def test_of_two_who_saw_the_same_one_is_answered(
-    workers: Workers, client: Client, rounds: int
+    workers: Workers, clients: Iterator[Client], rounds: int
 ) -> None:
-    for number in range(rounds):
-        mine = Client(client.http, (client.user + number) % 400)
+    for mine in islice(clients, rounds):
         await mine.begin(workers[0])
         told = await asyncio.gather(*(mine.ask(at, f"at {at.url}", after=0) for at in workers))
 
@@ -139,6 +139,7 @@ async def test_who_is_cut_off_at_every_event_misses_nothing(workers: Workers, cl
             event = await anext(told)
         view.take(event)
         position, cuts = event.id, cuts + 1
+        await asyncio.sleep(0.12)  # long enough to miss something
     await asking
 
     assert view.messages == await client.contents(workers[0])
@@ -171,6 +172,12 @@ async def test_from_every_event_on_exactly_the_rest_is_told(
                 assert following.name == "messages"  # what streamed is stored by now
                 rest += [message["content"] for message in following.data]
         assert rest == everything
+
+    async with client.following(other, start) as again:
+        assert [message["content"] for message in (await anext(again)).data] == everything
+        await client.ask(one, "One more")
+        # Nothing more of what was answered before.
+        assert {piece["after"] for piece in (await anext(again)).data} == {len(everything)}
 
 
 async def _ask_all(workers: Workers, client: Client, questions: list[str]) -> None:

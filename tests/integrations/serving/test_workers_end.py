@@ -40,7 +40,7 @@ async def test_who_asked_a_worker_that_was_killed_asks_another(
     other = workers[1]
     with worker(store_url, tmp_path) as one:
         view, position = await _killed(one, client, events)
-    async with client.following(other, position) as told:
+    async with asyncio.timeout(60), client.following(other, position) as told:
         # It waits until the turn of the one that is gone has run out. Had that one stored its answer, this
         # would be a conflict, and not a second answer.
         asking = asyncio.create_task(client.ask(other, LONG, after=0))

@@ -134,7 +134,7 @@ class Client:
         """The events of the conversation, from an event on."""
         headers = {**self.headers, "Last-Event-ID": last_event_id}
         async with self.http.stream("GET", f"{self._path(at)}/events", headers=headers) as response:
-            assert response.status_code == 200
+            response.raise_for_status()
             yield events(response)
 
     def _path(self, at: Worker) -> str:

@@ -48,7 +48,7 @@ local resets, reset_list = {}, {}
 if plan.since then
   local incarnation, epoch = plan.since[1], plan.since[2]
   if incarnation ~= record.incarnation or epoch > record.epoch or record.epoch - epoch > #record.resets then
-    for name, base in pairs(bases) do resets[name] = base + 1 end
+    for name in pairs(bases) do resets[name] = 1 end
   else
     for _, reset in ipairs(record.resets) do
       if reset[1] > epoch then

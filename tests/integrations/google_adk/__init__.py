@@ -1,0 +1,1 @@
+"""Tests of the integration with Google's Agent Development Kit."""
