@@ -61,6 +61,7 @@ class Root(LazyGroup):
         "plugins": "miniagent_store.cli.plugins",
         "usage": "miniagent_store.cli.usage",
         "bench": "miniagent_store.cli.bench",
+        "up": "miniagent_store.cli.up",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b

@@ -1,4 +1,4 @@
-"""``miniagent-store plugins``: who brought what."""
+"""``plugins list``."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    "plugins",
+    "list",
     short_help="Show who brought what, and what is broken.",
     epilog="""\b
 Examples:
-  miniagent-store plugins
-  miniagent-store plugins --json | jq '.plugins[] | select(.problem)'
-
-A plugin is a module under the entry-point group "miniagent_store"; `pip install` is all it takes.""",
+  miniagent-store plugins list
+  miniagent-store plugins list --json | jq '.plugins[] | select(.problem)'""",
 )
 @json_option
 @store_options()
