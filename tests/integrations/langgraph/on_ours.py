@@ -29,8 +29,8 @@ for missing in (
 ):
     try:
         __import__(missing)
-    except ImportError:
-        sys.modules[missing] = MagicMock(spec_set=None, __name__=missing, __path__=[])
+    except (ImportError, AttributeError):
+        sys.modules[missing] = MagicMock(spec_set=None, __name__=missing, __path__=[], __spec__=None)
 
 from miniagent_store.handle import StoreHandle  # noqa: E402
 from miniagent_store.integrations.langgraph import MiniAgentSaver  # noqa: E402
