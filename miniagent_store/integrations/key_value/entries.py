@@ -13,7 +13,7 @@ from miniagent_store.ids import join_id
 from miniagent_store.integrations.lacking import requires
 
 with requires("py-key-value-aio", extra="key-value"):
-    from key_value.aio.stores.base import ManagedEntry
+    from key_value.aio._utils.managed_entry import ManagedEntry
 
 # A longer one is hashed, so that what it is a part of is no longer than an id may be.
 LONGEST = 200

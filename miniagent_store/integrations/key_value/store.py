@@ -18,6 +18,7 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
 
 with requires("py-key-value-aio", extra="key-value"):
+    from key_value.aio._utils.managed_entry import ManagedEntry
     from key_value.aio.errors import InvalidTTLError
     from key_value.aio.stores.base import (
         BaseCullStore,
@@ -25,7 +26,6 @@ with requires("py-key-value-aio", extra="key-value"):
         BaseDestroyStore,
         BaseEnumerateCollectionsStore,
         BaseEnumerateKeysStore,
-        ManagedEntry,
     )
 
 SHARDS = 16
