@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from miniagent_store.integrations.google_adk.loading import event_of
-from miniagent_store.integrations.google_adk.names import Place
 from miniagent_store.integrations.lacking import requires
 from miniagent_store.values import MESSAGES, Position, Snapshot
 
@@ -41,39 +38,3 @@ class Kept:
             self.seqs[:count] + tuple(entry.seq for entry in fresh),
             self.events[:count] + tuple(map(event_of, fresh)),
         )
-
-
-class KeptEvents:
-    """The events of the sessions that were loaded last; from any thread.
-
-    Args:
-        sessions: of so many; 0 for none.
-    """
-
-    def __init__(self, sessions: int) -> None:
-        self._limit = sessions
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[Place, Kept] = OrderedDict()
-
-    @property
-    def limit(self) -> int:
-        """Of how many sessions."""
-        return self._limit
-
-    def get(self, place: Place) -> Kept | None:
-        """What is kept of a session."""
-        with self._lock:
-            return self._kept.get(place)
-
-    def put(self, place: Place, kept: Kept) -> None:
-        """Keep it, in the place of what was not loaded for longest."""
-        with self._lock:
-            self._kept[place] = kept
-            self._kept.move_to_end(place)
-            while len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
-
-    def drop(self, place: Place) -> None:
-        """Keep nothing of a session that is gone."""
-        with self._lock:
-            self._kept.pop(place, None)

@@ -12,7 +12,7 @@ from miniagent_store.errors import SessionExistsError, SessionNotFoundError
 from miniagent_store.handle import StoreHandle, handle_of
 from miniagent_store.ids import join_id
 from miniagent_store.integrations.google_adk.appending import Appending
-from miniagent_store.integrations.google_adk.keeping import Kept, KeptEvents
+from miniagent_store.integrations.google_adk.keeping import Kept
 from miniagent_store.integrations.google_adk.lining_up import Line
 from miniagent_store.integrations.google_adk.loading import (
     SHARED,
@@ -28,6 +28,7 @@ from miniagent_store.integrations.google_adk.marks import Mark
 from miniagent_store.integrations.google_adk.names import Place, Scope
 from miniagent_store.integrations.google_adk.shared import SharedState
 from miniagent_store.integrations.lacking import requires
+from miniagent_store.integrations.recent import Recent
 from miniagent_store.options import TTL
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
@@ -75,17 +76,17 @@ class MiniAgentSessionService(BaseSessionService):
     ) -> None:
         self._handle, self._owns = handle_of(store), not isinstance(store, StoreHandle)
         self._shared = SharedState(shared_state_ttl)
-        self._kept = KeptEvents(keep_events_of)
+        self._kept: Recent[Place, Kept] = Recent(keep_events_of)
         self._line = Line()
 
     def __repr__(self) -> str:
         return f"<MiniAgentSessionService on {self._handle.url}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_line": None, "_kept": self._kept.limit}
+        return {**vars(self), "_line": None, "_kept": self._kept.size}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _line=Line(), _kept=KeptEvents(state["_kept"]))
+        vars(self).update(state, _line=Line(), _kept=Recent(state["_kept"]))
 
     # Sessions
 
@@ -143,7 +144,7 @@ class MiniAgentSessionService(BaseSessionService):
         # Entries know their time in milliseconds.
         after_time = None if after is None else time_of(math.floor(after * 1000) / 1000)
 
-        keeping = self._kept.limit > 0 and last is None and after is None
+        keeping = self._kept.size > 0 and last is None and after is None
         known = self._kept.get(place) if keeping else None
 
         async def get(store: SessionStore) -> Session | None:

@@ -138,9 +138,7 @@ class Conversations:
             if session is None or not chosen:
                 return []
             try:
-                async with store.batch(
-                    session.id, expected_version=session, fence=self._fences.get(key)
-                ) as batch:
+                async with self._guarded(store, key, session) as batch:
                     batch.state.set(ARCHIVED, chosen[-1].seq)
             except (VersionConflictError, SessionNotFoundError):
                 continue
@@ -157,9 +155,7 @@ class Conversations:
             if session is None or not chosen:
                 return []
             try:
-                async with store.batch(
-                    session.id, expected_version=session, fence=self._fences.get(key)
-                ) as batch:
+                async with self._guarded(store, key, session) as batch:
                     _remove(batch, items, chosen)
             except (VersionConflictError, SessionNotFoundError):
                 continue

@@ -21,8 +21,8 @@ from miniagent_store.integrations.pydantic_ai.families import (
     record_name,
 )
 from miniagent_store.integrations.pydantic_ai.listing import tags_with
-from miniagent_store.integrations.pydantic_ai.recent import Recent
 from miniagent_store.integrations.pydantic_ai.record_json import StoredRecord, load_record
+from miniagent_store.integrations.recent import Recent
 
 with requires("pydantic-ai-slim>=2.66", extra="pydantic-ai"):
     from pydantic_ai.conversation_store import ConversationConflict

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from miniagent_store import SessionStore
 from miniagent_store.errors import SessionNotFoundError
 from miniagent_store.ids import join_id
-from miniagent_store.integrations.pydantic_ai.recent import Recent
+from miniagent_store.integrations.recent import Recent
 from miniagent_store.store.kv import KeyValue
 
 PREFIX = "pydantic-ai.steps"

@@ -11,9 +11,9 @@ from miniagent_store.ids import join_id
 from miniagent_store.integrations.lacking import requires
 from miniagent_store.integrations.pydantic_ai.known_messages import KnownMessages, Runs, read_texts
 from miniagent_store.integrations.pydantic_ai.message_json import dump_message, load_messages
-from miniagent_store.integrations.pydantic_ai.recent import Recent
 from miniagent_store.integrations.pydantic_ai.run_places import short
 from miniagent_store.integrations.pydantic_ai.step_json import SNAPSHOT
+from miniagent_store.integrations.recent import Recent
 
 with requires("pydantic-ai-harness", extra="pydantic-ai-harness"):
     from pydantic_ai_harness.step_persistence import ContinuableSnapshot

@@ -14,11 +14,14 @@ class Recent(Generic[K, V]):
     """The values that were used last; any thread may call it.
 
     Args:
-        size: how many are kept.
+        size: how many are kept; 0 for none.
+
+    Attributes:
+        size: as given.
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self._values: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -34,7 +37,7 @@ class Recent(Generic[K, V]):
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)
-            if len(self._values) > self._size:
+            if len(self._values) > self.size:
                 self._values.popitem(last=False)
 
     def drop(self, key: K) -> None:
