@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def test_the_blocks_of_a_page_run(
 ) -> None:
     lacking: list[str] = []
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["page"])
     monkeypatch.setattr(os, "environ", os.environ.copy())
 
     PageRun(PAGES[name], redis=redis, missing=lacking.append).run()
