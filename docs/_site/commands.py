@@ -8,6 +8,8 @@ import click
 
 from miniagent_store.cli.root import cli
 
+Path = tuple[str, ...]
+
 
 def commands_page() -> str:
     """The page: the help of each command, as it is printed."""
@@ -19,9 +21,7 @@ def commands_page() -> str:
     return "\n".join(lines)
 
 
-def _commands(
-    command: click.Command, path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def _commands(command: click.Command, path: Path) -> Iterator[tuple[Path, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
         context = _context(path)
@@ -31,9 +31,9 @@ def _commands(
                 yield from _commands(found, (*path, name))
 
 
-def _context(path: tuple[str, ...]) -> click.Context:
+def _context(path: Path) -> click.Context:
     """As if the command had been called, so that its usage names all of its parents."""
-    context = click.Context(cli, info_name=path[0], max_content_width=100, terminal_width=100)
+    context = click.Context(cli, info_name=path[0], terminal_width=100, help_option_names=["-h", "--help"])
     command: click.Command = cli
     for name in path[1:]:
         assert isinstance(command, click.Group)

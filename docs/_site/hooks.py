@@ -1,8 +1,8 @@
 """What the site does to the pages: they are written to be read in the repository, and stay so.
 
-Pages at the root of the repository become pages of the site. A link that leads out of docs/ leads to that page, to
-the repository (`repo_url`, where there is one), or is its text alone. The lists of messages and of commands are made of
-the code.
+Pages at the root of the repository become pages of the site. A link that leads out of docs/ leads to that
+page, to the repository (`repo_url`, where there is one), or is its text alone. The lists of messages and of
+commands are made of the code.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from commands import commands_page  # noqa: E402
-from messages import messages_page  # noqa: E402
+from commands import commands_page
+from messages import messages_page
 
 ROOT = Path(__file__).parents[2]
 AT_ROOT = {"README.md": "readme.md", "ARCHITECTURE.md": "architecture.md", "CHANGELOG.md": "changelog.md"}
 # Comments that are for the tests, see docs/writing.md.
-_FOR_TESTS = re.compile(r"<!-- (?:given|not run|prints)(?::.*?)? ?-->\n?", re.DOTALL)
+_FOR_TESTS = re.compile(r"<!-- (?:given|not run|prints|file)(?::.*?)? ?-->\n?", re.DOTALL)
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"(^[ ]*```.*?^[ ]*```[ ]*$)", re.DOTALL | re.MULTILINE)
-_CODE = re.compile(r"(`[^`\n]+`)")
+_LIST_AT_ONCE = re.compile(r"^(?![ ]*(?:[-*]|\d+\.)[ ])(\S.*)\n(?=(?:-|\d+\.)[ ])", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -59,16 +59,7 @@ def _with_links(text: str, here: str, source: str, config: MkDocsConfig, files: 
         if not path or ":" in path or image:
             return found[0]
         wanted = posixpath.normpath(posixpath.join(posixpath.dirname(here), path))
-        page = AT_ROOT.get(wanted, wanted.removeprefix("docs/") if wanted.startswith("docs/") else None)
-        if page is not None and (ROOT / "docs" / page).is_dir():
-            page = next(
-                (
-                    f"{page}/{name}"
-                    for name in ("index.md", "README.md")
-                    if f"{page}/{name}" in files.src_uris
-                ),
-                page,
-            )
+        page = _page_at(wanted, files)
         if page is not None:
             relative = posixpath.relpath(page, posixpath.dirname(source) or ".")
             return f"[{words}]({relative}{'#' if anchor else ''}{anchor})"
@@ -81,8 +72,18 @@ def _with_links(text: str, here: str, source: str, config: MkDocsConfig, files: 
     return "".join(part if number % 2 else _LINK.sub(link, part) for number, part in enumerate(parts))
 
 
+def _page_at(path: str, files: Files) -> str | None:
+    """The page of the site that is made of a file or folder of the repository."""
+    if path in AT_ROOT:
+        return AT_ROOT[path]
+    if not path.startswith("docs/"):
+        return None
+    page = path.removeprefix("docs/")
+    return next(
+        (each for each in (f"{page}/index.md", f"{page}/README.md") if each in files.src_uris), page
+    )
+
+
 def _with_lists(text: str) -> str:
     """An empty line before each list that follows a paragraph at once."""
-    return re.sub(
-        r"^(?![ ]*(?:[-*]|\d+\.)[ ])(\S.*)\n(?=(?:-|\d+\.)[ ])", r"\1\n\n", text, flags=re.MULTILINE
-    )
+    return _LIST_AT_ONCE.sub(r"\1\n\n", text)

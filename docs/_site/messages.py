@@ -20,8 +20,8 @@ def messages_page() -> str:
     lines = [
         "# Every message",
         "",
-        "What this package says, by the error that it says it with; `…` is what is filled in. Made of the code when",
-        "the site is built. What to do stands in the message, and at more length with its",
+        "What this package says, by the error that it says it with; `…` is what is filled in. Made of the",
+        "code when the site is built. What to do stands in most messages, and at more length with each",
         "[error](troubleshooting.md).",
         "",
     ]
@@ -87,9 +87,7 @@ def _text(node: ast.expr) -> Iterator[str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     elif isinstance(node, ast.JoinedStr):
-        yield "".join(
-            next(_text(part), "…") if isinstance(part, ast.Constant) else "…" for part in node.values
-        )
+        yield "".join(next(_text(part), "…") for part in node.values)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         yield next(_text(node.left), "…") + next(_text(node.right), "…")
     elif isinstance(node, ast.IfExp):

@@ -59,9 +59,8 @@ async def main(url: str = "memory://") -> None:
                 print(f"ada: {said:<14} (failed: {error})")
 
         snapshot = await store.snapshot(session.id, state=True)
-        print(
-            f"{len(snapshot.history)} messages, state {dict(snapshot.state)}, charged {len(charged)} time"
-        )
+        print(f"{len(snapshot.history)} messages, state {dict(snapshot.state)}")
+        print(f"charged {len(charged)} time")
 
 
 if __name__ == "__main__":

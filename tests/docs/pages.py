@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# A comment that is ours, or a fenced block; both at any indentation, and the fence with as many marks as it likes.
+# A comment that is ours, or a fenced block.
 _PIECE = re.compile(
     r"<!-- (?P<kind>given|not run|prints)(?::(?P<said>.*?))? ?-->"
     r"|^(?P<indent>[ ]*)(?P<fence>`{3,})(?P<info>[^`\n]*)\n(?P<code>.*?)^[ ]*(?P=fence)[ ]*$",

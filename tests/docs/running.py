@@ -170,7 +170,7 @@ def commands(text: str, language: str) -> list[tuple[str, str]]:
 
 
 def compare(block: Block, printed: str, told: str) -> None:
-    """Check what was printed; "…" stands for anything, also for whole lines, and spaces at ends for nothing."""
+    """Check what was printed; "…" stands for anything, also for whole lines."""
     pattern = ".*?".join(re.escape(part) for part in tidy(told).split("…"))
     if re.fullmatch(pattern, tidy(printed), re.DOTALL) is None:
         raise BlockError(f"{block.place} says:\n{tidy(told)}\n\nprinted was:\n{tidy(printed)}")
