@@ -47,6 +47,7 @@ class PageRun:
         self._page, self._redis, self._missing = page, redis, missing
         self._names: dict[str, Any] = {"__name__": "__main__"}
         self._printed = ""
+        self._left_out = False
 
     def run(self) -> None:
         """Run it in the current folder.
@@ -86,7 +87,7 @@ class PageRun:
     def _run_python(self, block: Block, given: str, code: str, runner: asyncio.Runner) -> None:
         lacking = next((name for name in imported(given + code) if not is_installed(name)), None)
         if lacking is not None:
-            self._missing(lacking)
+            self._leave_out(lacking)
             return
         printed = io.StringIO()
         try:
@@ -96,11 +97,17 @@ class PageRun:
                 printed.truncate()
                 self._exec(code, str(block.page), block.line, runner)
         except MissingExtraError as error:
-            self._missing(error.package)
+            self._leave_out(error.package)
         except Exception as error:
+            if isinstance(error, NameError) and self._left_out:
+                return  # it goes on from a block that was left out
             told = "".join(traceback.format_exception(error))
             raise BlockError(f"{block.place} fails:\n{code}\n{told}") from error
         self._printed = printed.getvalue()
+
+    def _leave_out(self, package: str) -> None:
+        self._missing(package)
+        self._left_out = True
 
     def _exec(self, code: str, file: str, line: int, runner: asyncio.Runner) -> None:
         tree = ast.parse(code, file)
@@ -155,7 +162,8 @@ class PageRun:
 
 def changed(diff: str) -> str:
     """What a diff leads to: its lines without those that go."""
-    return "".join(line[1:] for line in diff.splitlines(keepends=True) if not line.startswith("-"))
+    kept = [line[1:] for line in diff.splitlines(keepends=True) if not line.startswith("-")]
+    return textwrap.dedent("".join(kept))
 
 
 def commands(text: str, language: str) -> list[tuple[str, str]]:
