@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 ROOT = Path(__file__).parents[2]
 CODE = ("miniagent_store", "backends/miniagent_backends", "serializers/miniagent_serializers")
@@ -65,7 +66,11 @@ def _is_error(node: ast.AST) -> bool:
 
 
 def _raised(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Each call of an error's class with a text, and what the classes themselves say."""
+    """Each call of an error's class with a text, and what the classes themselves say.
+
+    A text that a function of the module makes is what that function returns.
+    """
+    made = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and _is_error(node):
             for call in ast.walk(node):
@@ -75,12 +80,25 @@ def _raised(tree: ast.Module) -> Iterator[tuple[str, str]]:
             name = ast.unparse(node.func).rpartition(".")[2]
             if _ERROR.match(name):
                 yield from ((name, text) for text in _texts(node))
+                maker = made.get(ast.unparse(node.args[0].func)) if _is_call(node.args) else None
+                if maker is not None:
+                    yield from ((name, text) for text in _returned(maker))
 
 
 def _texts(call: ast.Call) -> Iterator[str]:
     """The text that a call is given first, with … for what is filled in."""
     if call.args:
         yield from _text(call.args[0])
+
+
+def _is_call(arguments: list[ast.expr]) -> TypeGuard[list[ast.Call]]:
+    return bool(arguments) and isinstance(arguments[0], ast.Call)
+
+
+def _returned(function: ast.FunctionDef) -> Iterator[str]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Return) and node.value is not None:
+            yield from _text(node.value)
 
 
 def _text(node: ast.expr) -> Iterator[str]:

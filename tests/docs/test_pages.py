@@ -107,8 +107,9 @@ def test_the_diagrams_are_those_of_their_script(site: Callable[[str], object]) -
 def test_messages_are_found_in_the_code(site: Callable[[str], object]) -> None:
     messages = site("messages").messages()  # type: ignore[attr-defined]
 
-    assert "… needs the package …, which is not installed; run: pip install 'miniagent-store[…]'" in (
-        messages["MissingExtraError"]
+    assert (
+        "… needs the package …, which is not installed; run: pip install 'miniagent-store[…]'"
+        in (messages["MissingExtraError"])
     )
     assert sum(len(said) for said in messages.values()) > 300
     sys.modules.pop("messages", None)
