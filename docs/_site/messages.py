@@ -70,17 +70,17 @@ def _raised(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
     A text that a function of the module makes is what that function returns.
     """
-    made = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    made = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and _is_error(node):
             for call in ast.walk(node):
                 if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
                     yield from ((node.name, text) for text in _texts(call))
         elif isinstance(node, ast.Call):
-            name = ast.unparse(node.func).rpartition(".")[2]
+            name = _name_of(node)
             if _ERROR.match(name):
                 yield from ((name, text) for text in _texts(node))
-                maker = made.get(ast.unparse(node.args[0].func)) if _is_call(node.args) else None
+                maker = made.get(_name_of(node.args[0])) if _is_call(node.args) else None
                 if maker is not None:
                     yield from ((name, text) for text in _returned(maker))
 
@@ -89,6 +89,10 @@ def _texts(call: ast.Call) -> Iterator[str]:
     """The text that a call is given first, with … for what is filled in."""
     if call.args:
         yield from _text(call.args[0])
+
+
+def _name_of(call: ast.Call) -> str:
+    return ast.unparse(call.func).rpartition(".")[2]
 
 
 def _is_call(arguments: list[ast.expr]) -> TypeGuard[list[ast.Call]]:

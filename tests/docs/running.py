@@ -185,8 +185,8 @@ def compare(block: Block, printed: str, told: str) -> None:
 
 
 def tidy(text: str) -> str:
-    """Text without the spaces and empty lines around it."""
-    return "\n".join(line.rstrip() for line in textwrap.dedent(text).strip("\n").splitlines())
+    """Text without empty lines around it, and with one space where there are several."""
+    return "\n".join(" ".join(line.split()) for line in text.strip("\n").splitlines())
 
 
 def imported(code: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What somebody wrote into the file by hand, of another type than ours, is an error of ours that quotes nothing."""
+"""What somebody wrote into the file by hand, of another type than ours, is an error of ours."""
 
 from __future__ import annotations
 
