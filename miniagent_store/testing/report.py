@@ -74,7 +74,7 @@ def note_backend(item: pytest.Item, name: str, capabilities: Any) -> None:
     item.user_properties.append((BACKEND, [name, declares]))
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Tell all classes of the run."""
     found: dict[str, Conformance] = {}
     for outcome in ("passed", "failed", "error", "skipped"):
@@ -83,18 +83,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if not found:
         return
     terminalreporter.section("promises of a session store")
-    full = len(found) <= FULL_UP_TO or config.getoption("verbose") > 0
+    full = len(found) <= FULL_UP_TO or terminalreporter.verbosity > 0
+    width = min(shutil.get_terminal_size().columns, 110)
     for each in found.values():
         terminalreporter.write_line(each.line, red=bool(each.broken), green=not each.broken)
         if full or each.broken:
             for line in each.details():
                 terminalreporter.write_line(
-                    fill(
-                        line,
-                        min(shutil.get_terminal_size().columns, 110),
-                        initial_indent="  ",
-                        subsequent_indent="    ",
-                    )
+                    fill(line, width, initial_indent="  ", subsequent_indent="    ")
                 )
 
 
