@@ -89,9 +89,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(each.line, red=bool(each.broken), green=not each.broken)
         if full or each.broken:
             for line in each.details():
-                terminalreporter.write_line(
-                    fill(line, width, initial_indent="  ", subsequent_indent="    ")
-                )
+                terminalreporter.write_line(fill(line, width, initial_indent="  ", subsequent_indent="   "))
 
 
 def _count(found: dict[str, Conformance], report: Any, outcome: str) -> None:
