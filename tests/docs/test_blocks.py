@@ -17,7 +17,7 @@ PAGES = {str(page.relative_to(ROOT)): page for page in pages() if list(blocks(pa
 # tests/integrations runs these, where the frameworks are.
 OF_FRAMEWORKS = [name for name in PAGES if name.startswith("docs/frameworks/")]
 # What takes longer than a second or two.
-SLOW: set[str] = set()
+SLOW = {"docs/encryption.md"}
 
 
 @pytest.fixture(scope="module")
