@@ -44,6 +44,14 @@ def messages() -> dict[str, set[str]]:
     return found
 
 
+def texts() -> Iterator[str]:
+    """All texts that stand in the code, one a line."""
+    for path in _files():
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
+                yield from (text.replace("\n", " ") for text in _text(node))
+
+
 def shown(text: str) -> str:
     """A message as code, whatever stands in it."""
     ticks = "``" if "`" in text else "`"

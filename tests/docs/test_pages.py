@@ -62,6 +62,18 @@ def test_each_error_has_an_entry() -> None:
     assert sorted(entries) == sorted(ours)
 
 
+def test_each_text_that_it_quotes_is_said_by_the_code(site: Callable[[str], object]) -> None:
+    page = (DOCS / "troubleshooting.md").read_text().partition("## Every error")[0]
+    quoted = re.findall(r"^\| (`[^|]*`[^|]*) \|", page, re.MULTILINE)
+    phrases = [phrase for cell in quoted for phrase in re.findall(r"`([^`]+ [^`]+)`", cell)]
+    said = "\n".join(site("messages").texts())  # type: ignore[attr-defined]
+
+    unknown = [each for each in phrases if not re.search(re.escape(each).replace("…", ".*"), said)]
+
+    assert len(phrases) > 20
+    assert unknown == []
+
+
 def test_each_retryable_error_is_named_as_such() -> None:
     page = (DOCS / "troubleshooting.md").read_text()
     named = page.partition("without a change: of ")[2].partition(". The store has")[0]
