@@ -172,7 +172,7 @@ class Sentinel(SearchingTopology):
         if not answers:
             # What tells a mistake is of more use than that another one is away.
             fatal = (each for each in problems if isinstance(each, ConfigurationError | AccessDeniedError))
-            raise next(fatal, problems[0])
+            raise next(fatal, problems[0] if len(problems) == 1 else _none_answers(problems))
         for answer in answers:
             for address in answer.sentinels:
                 reachable = self._remap(address)
@@ -197,11 +197,17 @@ class Sentinel(SearchingTopology):
         except ConfigurationError as error:
             if "unknown command" in str(error).lower():
                 raise ConfigurationError(
-                    f"{node.name} is no sentinel; give the sentinels' addresses (their port is 26379 by "
-                    "default), or write redis:// for one server"
+                    f"{node.name} is no sentinel but a server; give the sentinels' addresses (their port "
+                    "is 26379 by default), or write redis:// for one server"
                 ) from None
             raise
         return _Answer(where, replicas, others)
+
+
+def _none_answers(problems: Sequence[StoreError]) -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"none of the {len(problems)} sentinels can be asked: " + "; ".join(map(str, problems))
+    )
 
 
 def _fields(row: Any) -> dict[bytes, bytes]:

@@ -145,7 +145,8 @@ def _explain_ssl(name: str, host: str, error: ssl.SSLError) -> StoreError:
         )
     if any(each in reason for each in _NO_TLS):
         return ConfigurationError(
-            f"{name} does not speak TLS on this port; write redis:// instead of rediss://, or its TLS port"
+            f"{name} does not speak TLS on this port; write redis:// instead of rediss:// "
+            "(redis+sentinel://, redis+cluster:// likewise), or give its TLS port"
         )
     return ConfigurationError(
         f"{name} and this client cannot agree on TLS ({_words(reason)}); see which versions and ciphers "
