@@ -18,6 +18,7 @@ from miniagent_store.errors import (
     ConfigurationError,
     StoreError,
 )
+from miniagent_store.values import Finding
 
 # Seconds that a node may take to answer, and how many are asked at the same time.
 ASK_TIMEOUT = 1.0
@@ -62,6 +63,25 @@ class Cluster(SearchingTopology):
 
     def _nodes(self) -> Sequence[Node]:
         return list(self._by_address.values())
+
+    def starts(self) -> Sequence[Node]:
+        return [self.node_at(address) for address in self._starts]
+
+    async def findings(self) -> Sequence[Finding]:
+        uncovered = self._owners.count(None)
+        count = f"{SLOTS - uncovered} of {SLOTS} slots are served, by {len(self._masters)} masters"
+        cure = "see CLUSTER SHARDS; bring the missing shard back, or give its slots to others"
+        found = [
+            Finding("error", count, cure, "slots") if uncovered else Finding("info", count, check="slots")
+        ]
+        alone = [node.name for node in self._masters if not self._reachable.get(node)]
+        if alone:
+            what = (
+                f"no replica that serves: {', '.join(alone)}; when such a master fails, its slots are away"
+            )
+            cure = "give each a replica on another machine (CLUSTER REPLICATE)"
+            found.append(Finding("warning", what, cure, "replicas"))
+        return found
 
     def route(self, key: str | bytes) -> Node | None:
         owner = self._owners[slot_of(key)]

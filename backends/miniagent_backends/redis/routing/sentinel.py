@@ -17,6 +17,7 @@ from miniagent_store.errors import (
     ConfigurationError,
     StoreError,
 )
+from miniagent_store.values import Finding
 
 # Seconds that a sentinel may take to answer.
 ASK_TIMEOUT = 0.5
@@ -81,6 +82,38 @@ class Sentinel(SearchingTopology):
 
     def _nodes(self) -> Sequence[Node]:
         return [*self._sentinels.values(), *self.masters()]
+
+    def starts(self) -> Sequence[Node]:
+        return [*self._sentinels.values()]
+
+    async def findings(self) -> Sequence[Finding]:
+        nodes = [*self._sentinels.values()]
+        told = await asyncio.gather(*(self._said_by(node) for node in nodes))
+        rows = [each for each in told if isinstance(each, dict)]
+        found = [
+            Finding("warning", str(each).partition("; ")[0], "start it again", "sentinels")
+            for each in told
+            if isinstance(each, StoreError)
+        ]
+        count = f"{len(rows)} of {len(nodes)} sentinels answer"
+        if len(rows) * 2 <= len(nodes):
+            cure = "start the others: without most of them no replica is made the master when it fails"
+            return [*found, Finding("error", count, cure, "sentinels")]
+        quorum = max(int(row[b"quorum"]) for row in rows)
+        if len(nodes) < 3:
+            cure = "run three, on three machines: one that is down then leaves a majority"
+            return [*found, Finding("warning", f"{count}; quorum {quorum}", cure, "sentinels")]
+        if len({_address(row) for row in rows}) > 1:
+            cure = "wait until a failover is over; if it stays so, see their logs"
+            found.append(Finding("warning", "the sentinels name different masters", cure, "sentinels"))
+        found.append(Finding("info", f"{count}; quorum {quorum}", check="sentinels"))
+        return found
+
+    async def _said_by(self, node: Node) -> dict[bytes, bytes] | StoreError:
+        try:
+            return _fields(await node.probe("SENTINEL", "MASTER", self._service, timeout=ASK_TIMEOUT))
+        except StoreError as error:
+            return error
 
     def route(self, key: str | bytes) -> Node | None:
         master = self._master

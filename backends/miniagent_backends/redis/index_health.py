@@ -1,0 +1,116 @@
+"""A look at a sample of the indexes: whether listings, counts and sweeps go by what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from miniagent_backends.redis.indexes import index_keys
+from miniagent_backends.redis.places import facts_of, index_of
+from miniagent_backends.redis.reconciling import CHUNK, MAKING_MS, Reconciling
+from miniagent_backends.redis.schema import BUCKETS, bucket_of
+from miniagent_store.backend import Record
+from miniagent_store.values import Finding
+
+# Seconds after which what seems wrong is looked at again: it may just be under way.
+AGAIN = 1.0
+# Pages of the names of all keys that are gone through for a sample, where many are not ours.
+MOST_PAGES = 200
+CURE = "run 'miniagent-store repair', or store.reconcile() in code; no session is lost"
+
+
+class IndexLook(Reconciling):
+    """Looks where `Reconciling` mends."""
+
+    async def findings(self, kinds: Sequence[str], sample: int | None) -> list[Finding]:
+        """What is wrong with the indexes of these kinds.
+
+        Args:
+            kinds: all kinds of sessions.
+            sample: about how many sessions to look at; None for all.
+        """
+        looked, missing = await self._missing(sample)
+        places, orphans = await self._orphans(kinds, sample)
+        if missing or orphans:
+            # What was made or removed this very moment is right by now.
+            await asyncio.sleep(AGAIN)
+            missing = [each for each in missing if await self._is_missing(each)]
+            orphans = [each for each in orphans if await self._is_orphan(*each)]
+        found: list[Finding] = []
+        if missing:
+            names = ", ".join(sorted(missing)[:3])
+            what = f"{len(missing)} of {looked} sessions looked at are missing from listings ({names})"
+            found.append(Finding("error", what, CURE, "index"))
+        if orphans:
+            what = f"{len(orphans)} of {places} places looked at in listings have no session"
+            found.append(Finding("warning", what, CURE, "index"))
+        if not found:
+            what = f"{looked} sessions and {places} places in listings agree"
+            found.append(Finding("info", what, check="index"))
+        return found
+
+    async def _missing(self, sample: int | None) -> tuple[int, list[str]]:
+        looked, missing = 0, list[str]()
+        async for session_ids in self._sampled(sample):
+            for record in await self._live(session_ids):
+                if record is not None:
+                    looked += 1
+                    if await self._lacks_a_place(record):
+                        missing.append(record.session_id)
+        return looked, missing
+
+    async def _sampled(self, sample: int | None) -> AsyncIterator[list[str]]:
+        start = f"{self._keys.start}{self._keys.session}"
+        left, pages = sample, 0
+        async for names in self._scan(start):
+            ids = [name.removeprefix(start) for name in names][:left]
+            yield ids
+            pages += 1
+            if left is not None:
+                left -= len(ids)
+                if left <= 0 or pages >= MOST_PAGES:
+                    return
+
+    async def _lacks_a_place(self, record: Record) -> bool:
+        scores = await self._executor.run(
+            *(("ZSCORE", index, record.session_id) for index in index_keys(self._keys, record))
+        )
+        (place,) = await self._places([(record.kind, record.session_id)])
+        return not place or any(score is None for score in scores)
+
+    async def _is_missing(self, session_id: str) -> bool:
+        (record,) = await self._live([session_id])
+        return record is not None and await self._lacks_a_place(record)
+
+    async def _orphans(self, kinds: Sequence[str], sample: int | None) -> tuple[int, list[tuple[str, str]]]:
+        looked, orphans = 0, list[tuple[str, str]]()
+        last = -1 if sample is None else max(sample // BUCKETS // max(len(kinds), 1), 1) - 1
+        for kind in kinds:
+            for bucket in range(BUCKETS):
+                members = await self._executor.execute(
+                    "ZRANGE", index_of(self._keys, kind, bucket), 0, last
+                )
+                looked += len(members)
+                for at in range(0, len(members), CHUNK):
+                    ids = [member.decode() for member in members[at : at + CHUNK]]
+                    for session_id, record in zip(ids, await self._live(ids), strict=True):
+                        if record is None and await self._is_orphan(kind, session_id):
+                            orphans.append((kind, session_id))
+        return looked, orphans
+
+    async def _is_orphan(self, kind: str, session_id: str) -> bool:
+        bucket = bucket_of(session_id)
+        names = self._keys.bucket(kind, bucket)
+        score, expiry, place = await self._executor.run(
+            ("ZSCORE", index_of(self._keys, kind, bucket), session_id),
+            ("ZSCORE", names["expiry"], session_id),
+            ("HGET", names["places"], session_id),
+        )
+        # What has a time to expire is left to the sweep.
+        if score is None or expiry is not None:
+            return False
+        facts = facts_of(place)
+        if facts is not None and not facts.incarnation:
+            return facts.active_ms <= self._executor.now_ms() - MAKING_MS
+        (record,) = await self._live([session_id])
+        return record is None

@@ -1,0 +1,151 @@
+"""A thorough look at the file, over a connection of its own that only reads."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import quote
+
+from miniagent_backends.sqlite.errors import denied, translate
+from miniagent_backends.sqlite.location import Location
+from miniagent_backends.sqlite.schema import SCHEMA_VERSION, is_ours
+from miniagent_store.errors import StoreError
+from miniagent_store.values import Finding
+
+# Bytes: of a file that is checked as a whole without being asked to, of a log that somebody keeps from
+# shrinking, and of room that is little.
+WHOLE, LONG_LOG, LITTLE = 256 << 20, 512 << 20, 256 << 20
+WAIT = 2.0
+SHOWN = 3
+
+
+def approach(location: Location) -> list[Finding]:
+    """What stands in the way of opening the file; to be called in a thread."""
+    found = [*_permissions(location)]
+    if os.path.exists(location.path) and not any(each.level == "error" for each in found):
+        found += _schema(location)
+    return found
+
+
+def examine(location: Location, namespace: str, sample: int | None) -> list[Finding]:
+    """What threatens the file, and whether its indexes and counts are right; to be called in a thread."""
+    return [*_space(location), *_durability(location), *_whole(location, namespace, sample)]
+
+
+def _permissions(location: Location) -> Iterator[Finding]:
+    path, folder = location.path, location.folder
+    if not os.path.exists(path):
+        cure = "see whether the path is right: a file is made there now"
+        yield Finding("info", f"{path} is not there yet", cure, "permissions")
+        return
+    if os.path.isfile(path) and not os.access(path, os.R_OK | os.W_OK):
+        yield Finding.of(denied(path, "the file is read-only for this process"), "permissions")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        what = f"its folder {folder} is read-only for this process"
+        yield Finding.of(denied(path, what), "permissions")
+    elif (mode := stat.S_IMODE(os.stat(path).st_mode)) & 0o006:
+        yield Finding(
+            "warning",
+            f"{path} is open to every user of this machine ({mode:o})",
+            f"chmod 600 {path}",
+            "permissions",
+        )
+    else:
+        yield Finding("info", f"{path} can be read and written ({mode:o})", check="permissions")
+
+
+def _reading(location: Location) -> closing[sqlite3.Connection]:
+    connection = sqlite3.connect(f"file:{quote(location.path)}?mode=ro", uri=True, timeout=WAIT)
+    return closing(connection)
+
+
+def _schema(location: Location) -> Iterator[Finding]:
+    try:
+        with _reading(location) as connection:
+            ours = is_ours(connection, location.path)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except StoreError as error:
+        yield Finding.of(error, "schema")
+    except sqlite3.Error as error:
+        told = translate(error, location.path)
+        if isinstance(told, StoreError):
+            yield Finding.of(told, "schema")
+    else:
+        older = f", and is brought to {SCHEMA_VERSION} now" if ours and version < SCHEMA_VERSION else ""
+        what = f"has schema {version}{older}" if ours else "is empty"
+        yield Finding("info", f"{location.path} {what}", check="schema")
+
+
+def _space(location: Location) -> Iterator[Finding]:
+    disk = os.statvfs(location.path)
+    free, total = disk.f_bavail * disk.f_frsize, max(disk.f_blocks * disk.f_frsize, 1)
+    what = f"{free / (1 << 20):,.0f} MiB of the disk are free ({free / total:.0%})"
+    if free < LITTLE:
+        yield Finding("warning", what, "make room: a full disk refuses commits, and loses nothing", "space")
+    else:
+        yield Finding("info", what, check="space")
+    wal = os.path.getsize(location.wal) if os.path.exists(location.wal) else 0
+    if wal > LONG_LOG:
+        what = f"the write-ahead log {location.wal} has grown to {wal / (1 << 20):,.0f} MiB"
+        cure = "end the process that keeps a transaction open on the file, such as a shell or a backup"
+        yield Finding("warning", what, cure, "space")
+
+
+def _durability(location: Location) -> Iterator[Finding]:
+    what = f"synchronous={location.synchronous}"
+    match location.synchronous:
+        case "FULL" | "EXTRA":
+            yield Finding(
+                "info", f"{what}: what was acknowledged survives a power cut", check="persistence"
+            )
+        case "NORMAL":
+            cure = "use synchronous=FULL if that is too much"
+            yield Finding("info", f"{what}: a power cut loses the last commits", cure, "persistence")
+        case _:
+            cure = "use synchronous=FULL"
+            yield Finding("warning", f"{what}: a power cut may damage the file", cure, "persistence")
+
+
+def _whole(location: Location, namespace: str, sample: int | None) -> Iterator[Finding]:
+    size = os.path.getsize(location.path)
+    try:
+        with _reading(location) as connection:
+            connection.execute("BEGIN")
+            wrong = [*_miscounted(connection, namespace)]
+            if sample is not None and size > WHOLE:
+                cure = "look at all of it: miniagent-store doctor --all"
+                what = f"the file has {size / (1 << 20):,.0f} MiB, and was not checked as a whole"
+                yield Finding("info", what, cure, "index")
+            else:
+                rows = connection.execute(f"PRAGMA integrity_check({SHOWN})").fetchall()
+                wrong += [text for (text,) in rows if text != "ok"]
+    except sqlite3.Error as error:
+        told = translate(error, location.path)
+        if not isinstance(told, StoreError):
+            raise
+        yield Finding.of(told, "index")
+        return
+    if not wrong:
+        yield Finding("info", "tables, indexes and counts agree", check="index")
+    for each in wrong[:SHOWN]:
+        cure = "stop all who use the file, then run: sqlite3 FILE REINDEX; what stays wrong is in a backup"
+        yield Finding("error", f"{location.path}: {each}", cure, "index")
+
+
+def _miscounted(connection: sqlite3.Connection, namespace: str) -> Iterator[str]:
+    told = dict(
+        connection.execute(
+            "SELECT kind, sessions FROM counts WHERE namespace = ? AND scope = 'all'", (namespace,)
+        )
+    )
+    held = dict(
+        connection.execute(
+            "SELECT kind, count(*) FROM sessions WHERE namespace = ? GROUP BY kind", (namespace,)
+        )
+    )
+    for kind in sorted(told.keys() | held.keys()):
+        if told.get(kind, 0) != held.get(kind, 0):
+            yield f"counts {told.get(kind, 0)} of kind {kind!r}, and holds {held.get(kind, 0)}"
