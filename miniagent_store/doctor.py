@@ -103,28 +103,29 @@ class _Looking:
             return
         core = cast("Store", store)._core
         self._backend = core.backend.name
-        what = f"{parsed.without_options()}: is a store of the backend {core.backend.name!r}"
+        what = f"{parsed.without_options()}: is served by the backend {core.backend.name!r}"
         self.add(Finding("info", what, check="URL"))
         try:
             reached = await core.backend.approach()
             self.add(*reached)
-            if any(each.level == "error" for each in reached):
+            if examining.has_error(reached) or not await self._is_open(store):
                 return
-            await self._open(store)
-            if self.health():
+            self.add(*await examining.examine(core, sample))
+            with suppress(StoreError):  # of one that does not serve the look has told
                 self._details = await core.backend.ping()
-                self.add(*await examining.examine(core, sample))
         finally:
             await store.close()
             # Also where the store was never opened.
             with suppress(StoreError):
                 await core.backend.close()
 
-    async def _open(self, store: SessionStore) -> None:
+    async def _is_open(self, store: SessionStore) -> bool:
         try:
             await store.open()
         except StoreError as error:
             self.add(Finding.of(error, "opening"))
+            return False
+        return True
 
     def _keys(self, url: StoreURL, options: dict[str, Any], plugins: Plugins) -> bool:
         """Whether the place of keys that is named, if one is, has keys."""

@@ -494,7 +494,7 @@ class RedisBackend(Backend):
     async def findings(self) -> Sequence[Finding]:
         return await self._findings(1)
 
-    async def _findings(self, rounds: int) -> list[Finding]:
+    async def _findings(self, rounds: int) -> Sequence[Finding]:
         looks = (
             examine(node, self._canary(node), self._executor.replicas_wanted(node), rounds)
             for node in self._executor.masters()

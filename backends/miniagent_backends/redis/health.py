@@ -12,7 +12,7 @@ from typing import Any
 from miniagent_backends.redis.scripts import source_of
 from miniagent_backends.redis.wire.node import Node
 from miniagent_backends.redis.wire.replies import ReplyError
-from miniagent_store.errors import OutcomeUnknownError, StoreError
+from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError, StoreError
 from miniagent_store.values import NO_CURE, Finding
 
 # Seconds of a round trip, and bytes and seconds that a replica lags, which are worth a warning.
@@ -20,6 +20,8 @@ SLOW, FAR_BEHIND, LONG_SILENT = 0.1, 1 << 20, 5
 # Seconds between two clocks, and the first version that has what the scripts use.
 APART, OLDEST = 1.0, 7
 NEARLY_FULL = 0.9
+# Seconds for the timing of round trips.
+MOST_TIMING = 1.0
 
 Info = Mapping[str, str]
 
@@ -35,7 +37,7 @@ async def examine(node: Node, canary: str | None, replicas: int = 0, rounds: int
     """
     try:
         times: list[float] = []
-        for _ in range(rounds):
+        while len(times) < rounds and sum(times) < MOST_TIMING:
             started = time.perf_counter()
             # Not PING, which a server refuses that cannot save to its disk.
             (told,) = await node.exchange([("TIME",)])
@@ -49,13 +51,18 @@ async def examine(node: Node, canary: str | None, replicas: int = 0, rounds: int
         )
     except OutcomeUnknownError as error:
         return [Finding("error", error.why, "see whether the server is running", "connection")]
+    except BackendUnavailableError as error:
+        what, cure = str(error).partition("; ")[0], "start it, or see what keeps it from answering"
+        return [Finding("error", what, cure, "connection")]
     except StoreError as error:
         return [Finding.of(error, "connection")]
     look = _Look(node.name, _fields(info), {**_setting(fsync), **_setting(save)})
+    full = bool(written) and isinstance(written[0], ReplyError) and written[0].word == "OOM"
+    check = "memory" if full else "scripts"
     found = [
         *look.checked("latency", look.latency(times)),
         *look.checked("role", look.role(role)),
-        *look.checked("scripts", look.canary(written[0]) if written else ()),
+        *look.checked(check, look.canary(written[0]) if written else ()),
     ]
     if not look.info:
         return [*found, *look.checked("rights", look.blind())]
@@ -163,7 +170,7 @@ class _Look:
             "BUSY": "end the script that blocks it (SCRIPT KILL)",
         }
         cure = cures.get(reply.word, "use Redis 7 or Valkey 7.2, or later, with scripts allowed")
-        yield self._error(f"a write was refused: {reply.text}", cure)
+        yield self._error(f"a write was refused: {reply.text.rstrip('.')}", cure)
 
     def replicas(self, wanted: int) -> Iterator[Finding]:
         there = self._number("connected_slaves")
@@ -172,11 +179,12 @@ class _Look:
                 f"{there} of the {wanted} replicas that replicas= asks for are connected",
                 "bring them back: until then commits are stored, and raise DurabilityError",
             )
+        elif self.info.get("role") == "master" and there:
+            yield self._info(f"{there} replicas are connected")
         elif self.info.get("role") == "master":
             yield self._info(
-                f"{there} replicas are connected"
-                if there
-                else "has no replica: what it holds is gone with its disk"
+                "has no replica: what it holds is gone with its disk",
+                "add one on another machine, behind Sentinel or in a Cluster, if that is too much",
             )
         end = self._number("master_repl_offset")
         for number in range(there):

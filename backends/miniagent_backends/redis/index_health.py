@@ -86,10 +86,9 @@ class IndexLook(Reconciling):
         looked, orphans = 0, list[tuple[str, str]]()
         last = -1 if sample is None else max(sample // BUCKETS // max(len(kinds), 1), 1) - 1
         for kind in kinds:
-            for bucket in range(BUCKETS):
-                members = await self._executor.execute(
-                    "ZRANGE", index_of(self._keys, kind, bucket), 0, last
-                )
+            for members in await self._executor.run(
+                *(("ZRANGE", index_of(self._keys, kind, bucket), 0, last) for bucket in range(BUCKETS))
+            ):
                 looked += len(members)
                 for at in range(0, len(members), CHUNK):
                     ids = [member.decode() for member in members[at : at + CHUNK]]

@@ -47,12 +47,9 @@ def _permissions(location: Location) -> Iterator[Finding]:
         what = f"its folder {folder} is read-only for this process"
         yield Finding.of(denied(path, what), "permissions")
     elif (mode := stat.S_IMODE(os.stat(path).st_mode)) & 0o006:
-        yield Finding(
-            "warning",
-            f"{path} is open to every user of this machine ({mode:o})",
-            f"chmod 600 {path}",
-            "permissions",
-        )
+        may = "write" if mode & 0o002 else "read"
+        what = f"every user of this machine may {may} {path} ({mode:o})"
+        yield Finding("warning" if may == "write" else "info", what, f"chmod 600 {path}", "permissions")
     else:
         yield Finding("info", f"{path} can be read and written ({mode:o})", check="permissions")
 
@@ -136,16 +133,9 @@ def _whole(location: Location, namespace: str, sample: int | None) -> Iterator[F
 
 
 def _miscounted(connection: sqlite3.Connection, namespace: str) -> Iterator[str]:
-    told = dict(
-        connection.execute(
-            "SELECT kind, sessions FROM counts WHERE namespace = ? AND scope = 'all'", (namespace,)
-        )
-    )
-    held = dict(
-        connection.execute(
-            "SELECT kind, count(*) FROM sessions WHERE namespace = ? GROUP BY kind", (namespace,)
-        )
-    )
+    counts = "SELECT kind, sessions FROM counts WHERE namespace = ? AND scope = 'all'"
+    rows = "SELECT kind, count(*) FROM sessions WHERE namespace = ? GROUP BY kind"
+    told, held = (dict(connection.execute(each, (namespace,)).fetchall()) for each in (counts, rows))
     for kind in sorted(told.keys() | held.keys()):
         if told.get(kind, 0) != held.get(kind, 0):
             yield f"counts {told.get(kind, 0)} of kind {kind!r}, and holds {held.get(kind, 0)}"

@@ -157,7 +157,7 @@ async def _handshake(node: Node, rights: Rights) -> list[Finding]:
     except OutcomeUnknownError as error:
         return [Finding("error", error.why, "see whether the server is overloaded", "connection")]
     except StoreError as error:
-        return [Finding.of(error, "connection")]
+        return [Finding.of(error, "connection" if node.target.get("tls") is None else "TLS")]
     if node.target.get("password"):
         user = node.target.get("username") or "default"
         return [Finding("info", f"{node.name}: knows the user {user!r}", check="credentials")]
