@@ -27,6 +27,9 @@ async def examine(core: StoreCore, sample: int | None) -> list[Finding]:
         sample: about how many sessions to look at; None for all.
     """
     found = await _looked("backend", lambda: core.backend.examine(sample))
+    if any(each.level == "error" and each.check == "connection" for each in found):
+        # Part of it does not serve: more would only say so again.
+        return found
     latency = await _looked("latency", lambda: _latency(core))
     if has_error(latency):
         # It does not serve: why, the backend has told, or this does.
@@ -58,7 +61,7 @@ async def _latency(core: StoreCore) -> list[Finding]:
         started = time.perf_counter()
         await core.backend.ping()
         times.append(time.perf_counter() - started)
-    what = f"the store answers in {median(times) * 1000:.1f} ms, in {max(times) * 1000:.1f} at most"
+    what = f"the store answers in {median(times) * 1000:.1f} ms (at most {max(times) * 1000:.1f} ms)"
     if median(times) <= SLOW:
         return [Finding("info", what, check="latency")]
     cure = "see what it is busy with, and bring it nearer: each append waits for one round trip"

@@ -142,7 +142,7 @@ class ReadableValues:
         return Finding(
             "error",
             f"{count} {seen} are encrypted with key {key_id}, not in the key ring (has {known or 'none'})",
-            "put it back into the key ring, behind the primary one; 'miniagent-store keys check' tells of all",
+            "put it back, behind the primary key; 'miniagent-store keys check' tells which keys are in use",
             "key ring",
         )
 

@@ -129,9 +129,7 @@ def full_memory() -> Iterator[str]:
 @contextmanager
 def stale_key_ring() -> Iterator[str]:
     with _folder() as folder:
-        url = (
-            f"sqlite:///{folder / 'sessions.db'}?serializer=msgpack%2Bencrypted&keys=file:{folder / 'keys'}"
-        )
+        url = f"sqlite:///{folder}/sessions.db?serializer=msgpack%2Bencrypted&keys=file:{folder}/keys"
         old, new = Key(bytes(range(32)), "2029-01"), Key(bytes(range(1, 33)), "2030-01")
         _write_keys(folder / "keys", old)
         store_some(url, "ada-1", "ada-2")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import quote
 
-from miniagent_backends.sqlite.errors import denied, translate
+from miniagent_backends.sqlite.errors import translate
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.schema import SCHEMA_VERSION, is_ours
 from miniagent_store.errors import StoreError
@@ -42,10 +42,12 @@ def _permissions(location: Location) -> Iterator[Finding]:
         yield Finding("info", f"{path} is not there yet", cure, "permissions")
         return
     if os.path.isfile(path) and not os.access(path, os.R_OK | os.W_OK):
-        yield Finding.of(denied(path, "the file is read-only for this process"), "permissions")
+        what, cure = f"{path} is read-only for this process", f"chmod u+rw {path}, or run as its owner"
+        yield Finding("error", what, cure, "permissions")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        what = f"its folder {folder} is read-only for this process"
-        yield Finding.of(denied(path, what), "permissions")
+        what = f"the folder {folder} is read-only for this process"
+        cure = f"chmod u+wx {folder}, or run as its owner: SQLite writes a log beside the file"
+        yield Finding("error", what, cure, "permissions")
     elif (mode := stat.S_IMODE(os.stat(path).st_mode)) & 0o006:
         may = "write" if mode & 0o002 else "read"
         what = f"every user of this machine may {may} {path} ({mode:o})"

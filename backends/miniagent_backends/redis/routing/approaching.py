@@ -34,11 +34,12 @@ async def approach(node: Node, rights: Rights) -> list[Finding]:
         rights: for what to say where one is missing that comes before all others.
     """
     found: list[Finding] = []
-    for step in (_name, _port, _certificate):
+    for step in (_name, _port):
         found += await step(node)
         if has_error(found):
             return found
-    return found + await _handshake(node, rights)
+    known = await _handshake(node, rights)
+    return [*found, *([] if has_error(known) else await _certificate(node)), *known]
 
 
 async def lacking(rights: Rights, node: Node) -> list[Finding]:
@@ -106,7 +107,7 @@ def _unreachable(name: str, error: OSError | TimeoutError) -> tuple[str, str]:
 
 
 async def _certificate(node: Node) -> list[Finding]:
-    """Of a server that is trusted; what is wrong with one that is not, the handshake tells."""
+    """Of a server that has been connected to, and so is trusted."""
     target, tls = node.target, node.target.get("tls")
     if tls is None:
         return _in_clear(node.name, target)
