@@ -127,21 +127,21 @@ class ReadableValues:
             self._problems.append(error)
 
     def _found(self) -> Sequence[Finding]:
-        seen = f"of {self._values} values in {self._sessions} sessions looked at"
-        found = [self._lacks(key_id, count, seen) for key_id, count in self._missing.items()]
+        looked = f"{self._values} values in {self._sessions} sessions that were looked at"
+        found = [self._lacks(key_id, f"{count} of {looked}") for key_id, count in self._missing.items()]
         found += [Finding("error", str(each), _cure(each), "values") for each in self._problems]
         if not self._values:
             found.append(Finding("info", "nothing is stored yet that could be read", check="values"))
         elif not self._unread:
-            what = f"all {seen} can be read ({', '.join(sorted(self._written))})"
+            what = f"{looked} can be read ({', '.join(sorted(self._written))})"
             found.append(Finding("info", what, check="values"))
         return found
 
-    def _lacks(self, key_id: str, count: int, seen: str) -> Finding:
+    def _lacks(self, key_id: str, which: str) -> Finding:
         known = ", ".join(self._lacking.known) if self._lacking else ""
         return Finding(
             "error",
-            f"{count} {seen} are encrypted with key {key_id}, not in the key ring (has {known or 'none'})",
+            f"{which} are encrypted with key {key_id}, not in the key ring (has {known or 'none'})",
             "put it back, behind the primary key; 'miniagent-store keys check' tells which keys are in use",
             "key ring",
         )

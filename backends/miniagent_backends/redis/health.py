@@ -128,8 +128,9 @@ class _Look:
         elif reply[0] == b"master":
             yield self._info("is a master")
         else:
+            role = {"slave": "replica"}.get(told := reply[0].decode(), told)
             yield self._error(
-                f"is a {reply[0].decode()}, not a master, and takes no writes",
+                f"is a {role}, not a master, and takes no writes",
                 "write the master's address, or redis+sentinel:// so that the master is found",
             )
 
@@ -237,8 +238,8 @@ class _Look:
                 f"{used / limit:.0%} of maxmemory are used", "raise maxmemory, or give sessions a ttl"
             )
         elif used:
-            most = f"{used / limit:.0%} of maxmemory" if limit else "no maxmemory"
-            yield self._info(f"holds {used / (1 << 20):.1f} MiB, {most}")
+            share = f", {used / limit:.0%} of maxmemory" if limit else ""
+            yield self._info(f"holds {used / (1 << 20):.1f} MiB{share}")
 
     def persistence(self, replicas: int) -> Iterator[Finding]:
         if self._number("loading"):

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from miniagent_backends.redis.indexes import index_keys
 from miniagent_backends.redis.places import facts_of, index_of
 from miniagent_backends.redis.reconciling import CHUNK, MAKING_MS, Reconciling
-from miniagent_backends.redis.schema import BUCKETS, bucket_of
+from miniagent_backends.redis.schema import BUCKETS, bucket_of, escape_glob
 from miniagent_store.backend import Record
 from miniagent_store.values import Finding
 
 # Seconds after which what seems wrong is looked at again: it may just be under way.
 AGAIN = 1.0
 # Pages of the names of all keys that are gone through for a sample, where many are not ours.
-MOST_PAGES = 200
+MOST_PAGES = 2_000
 CURE = "run 'miniagent-store repair', or store.reconcile() in code; no session is lost"
 
 
@@ -39,7 +39,7 @@ class IndexLook(Reconciling):
         found: list[Finding] = []
         if missing:
             names = ", ".join(sorted(missing)[:3])
-            what = f"{len(missing)} of {looked} sessions looked at are missing from listings ({names})"
+            what = f"{len(missing)} of {looked} sessions looked at are missing from listings: {names}"
             found.append(Finding("error", what, CURE, "index"))
         if orphans:
             what = f"{len(orphans)} of {places} places looked at in listings have no session"
@@ -61,15 +61,17 @@ class IndexLook(Reconciling):
 
     async def _sampled(self, sample: int | None) -> AsyncIterator[list[str]]:
         start = f"{self._keys.start}{self._keys.session}"
-        left, pages = sample, 0
-        async for names in self._scan(start):
-            ids = [name.removeprefix(start) for name in names][:left]
-            yield ids
+        cursor, left, pages = None, sample, 0
+        while True:
+            found, cursor = await self._executor.scan(cursor, f"{escape_glob(start)}*", CHUNK)
+            names = [name.decode(errors="replace") for name in found][:left]
+            if names:
+                yield [name.removeprefix(start) for name in names]
             pages += 1
             if left is not None:
-                left -= len(ids)
-                if left <= 0 or pages >= MOST_PAGES:
-                    return
+                left -= len(names)
+            if cursor is None or left == 0 or (left is not None and pages == MOST_PAGES):
+                return
 
     async def _lacks_a_place(self, record: Record) -> bool:
         scores = await self._executor.run(
