@@ -37,6 +37,7 @@ async def examine(node: Node, canary: str | None, replicas: int = 0, rounds: int
     """
     try:
         times: list[float] = []
+        told: Any = None
         while len(times) < rounds and sum(times) < MOST_TIMING:
             started = time.perf_counter()
             # Not PING, which a server refuses that cannot save to its disk.

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from miniagent_backends.redis.rights import Rights
+from miniagent_backends.redis.wire.failures import IS_IT_RUNNING
 from miniagent_backends.redis.wire.node import Node
 from miniagent_backends.redis.wire.tls import FILES, TlsProblem, load_context
 from miniagent_store.errors import (
@@ -153,12 +154,17 @@ async def _handshake(node: Node, rights: Rights) -> list[Finding]:
     except TlsProblem as error:
         return [Finding.of(error, "TLS")]
     except AccessDeniedError as error:
-        told = rights.refusal(error)
-        return [Finding.of(told, "credentials" if told is error else "rights")]
+        refusal = rights.refusal(error)
+        return [Finding.of(refusal, "credentials" if refusal is error else "rights")]
     except OutcomeUnknownError as error:
         return [Finding("error", error.why, "see whether the server is overloaded", "connection")]
     except StoreError as error:
-        return [Finding.of(error, "connection" if node.target.get("tls") is None else "TLS")]
+        told = Finding.of(error, "connection" if node.target.get("tls") is None else "TLS")
+        if told.cure == IS_IT_RUNNING:
+            # It listens, as was seen just now.
+            cure = "see in its log what it is busy with, and whether it is a Redis or Valkey at all"
+            told = replace(told, cure=cure)
+        return [told]
     if node.target.get("password"):
         user = node.target.get("username") or "default"
         return [Finding("info", f"{node.name}: knows the user {user!r}", check="credentials")]

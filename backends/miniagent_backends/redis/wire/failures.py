@@ -16,6 +16,8 @@ from miniagent_store.errors import (
     StoreError,
 )
 
+IS_IT_RUNNING = "is the server running?"
+
 
 class ScriptFailedError(ConfigurationError):
     """A script stopped at what it does not understand: a session that is damaged, most likely."""
@@ -62,7 +64,7 @@ def _denied(name: str) -> StoreError:
 
 def _unreachable(name: str, error: BaseException) -> StoreError:
     why = "no answer in time" if isinstance(error, TimeoutError) else str(error.__cause__ or error)
-    return BackendUnavailableError(f"{name} cannot be reached ({why}); is the server running?")
+    return BackendUnavailableError(f"{name} cannot be reached ({why}); {IS_IT_RUNNING}")
 
 
 def error_of(name: str, error: ReplyError) -> StoreError:
