@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
@@ -21,7 +22,8 @@ from miniagent_store.values import Finding
 
 # How many values are looked at: of a session's state, and at either end of its logs.
 ENDS = 3
-PAGE = 200
+# So many sessions at once hide the round trips.
+PAGE, AT_ONCE = 200, 8
 SHOWN = 3
 
 
@@ -38,6 +40,7 @@ class ReadableValues:
         self._missing: Counter[str] = Counter()
         self._lacking: KeyNotFoundError | None = None
         self._problems: list[StoreError] = []
+        self._seen = set[str]()
         self._sessions = self._values = self._unread = 0
 
     async def findings(self, sample: int | None) -> list[Finding]:
@@ -46,29 +49,27 @@ class ReadableValues:
         Args:
             sample: about how many sessions of each kind to look at; None for all.
         """
-        async for session_id in self._chosen(sample):
-            await self._session(session_id)
+        async for chosen in self._chosen(sample):
+            new = [each for each in dict.fromkeys(chosen) if each not in self._seen]
+            self._seen.update(new)
+            for at in range(0, len(new), AT_ONCE):
+                await asyncio.gather(*(self._session(each) for each in new[at : at + AT_ONCE]))
         return [*self._found()]
 
-    async def _chosen(self, sample: int | None) -> AsyncIterator[str]:
+    async def _chosen(self, sample: int | None) -> AsyncIterator[Sequence[str]]:
         """The newest, the oldest, and others: a key may be missing for either end only."""
-        backend, seen = self._core.backend, set[str]()
+        backend = self._core.backend
         for kind in await backend.kinds():
-            if sample is not None:
+            left = sample
+            if left is not None:
                 for ascending in (False, True):
-                    query = ListQuery(kind, ascending=ascending, limit=max(sample // 4, 1))
-                    for record in (await backend.list(query)).records:
-                        if record.session_id not in seen:
-                            seen.add(record.session_id)
-                            yield record.session_id
-            left = None if sample is None else max(sample // 2, 1)
+                    query = ListQuery(kind, ascending=ascending, limit=max(left // 4, 1))
+                    yield [record.session_id for record in (await backend.list(query)).records]
+                left = max(left // 2, 1)
             cursor: str | None = None
             while left is None or left > 0:
                 ids, cursor = await backend.session_ids(kind, cursor, PAGE if left is None else left)
-                for session_id in ids[:left]:
-                    if session_id not in seen:
-                        seen.add(session_id)
-                        yield session_id
+                yield ids[:left]
                 left = None if left is None else left - len(ids)
                 if cursor is None:
                     break

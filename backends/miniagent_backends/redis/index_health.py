@@ -52,11 +52,9 @@ class IndexLook(Reconciling):
     async def _missing(self, sample: int | None) -> tuple[int, list[str]]:
         looked, missing = 0, list[str]()
         async for session_ids in self._sampled(sample):
-            for record in await self._live(session_ids):
-                if record is not None:
-                    looked += 1
-                    if await self._lacks_a_place(record):
-                        missing.append(record.session_id)
+            records = [record for record in await self._live(session_ids) if record is not None]
+            looked += len(records)
+            missing += await self._without_place(records)
         return looked, missing
 
     async def _sampled(self, sample: int | None) -> AsyncIterator[list[str]]:
@@ -73,16 +71,28 @@ class IndexLook(Reconciling):
             if cursor is None or left == 0 or (left is not None and pages == MOST_PAGES):
                 return
 
-    async def _lacks_a_place(self, record: Record) -> bool:
-        scores = await self._executor.run(
-            *(("ZSCORE", index, record.session_id) for index in index_keys(self._keys, record))
+    async def _without_place(self, records: Sequence[Record]) -> list[str]:
+        indexes = [index_keys(self._keys, record) for record in records]
+        scores = iter(
+            await self._executor.run(
+                *(
+                    ("ZSCORE", index, record.session_id)
+                    for record, names in zip(records, indexes, strict=True)
+                    for index in names
+                )
+            )
         )
-        (place,) = await self._places([(record.kind, record.session_id)])
-        return not place or any(score is None for score in scores)
+        places = await self._places([(record.kind, record.session_id) for record in records])
+        return [
+            record.session_id
+            for record, names, place in zip(records, indexes, places, strict=True)
+            # All of its scores are taken, whatever the first of them says.
+            if None in [next(scores) for _ in names] or not place
+        ]
 
     async def _is_missing(self, session_id: str) -> bool:
-        (record,) = await self._live([session_id])
-        return record is not None and await self._lacks_a_place(record)
+        records = [record for record in await self._live([session_id]) if record is not None]
+        return bool(await self._without_place(records))
 
     async def _orphans(self, kinds: Sequence[str], sample: int | None) -> tuple[int, list[tuple[str, str]]]:
         looked, orphans = 0, list[tuple[str, str]]()
