@@ -510,7 +510,7 @@ class RedisBackend(Backend):
             return found
         try:
             await self._notes.settle()
-            look = IndexLook(self._executor, self._keys, self._notes)
+            look = IndexLook(self._executor, self._keys)
             found += await look.findings(await self.kinds(), sample)
         except StoreError as error:
             found.append(Finding.of(error, "index"))

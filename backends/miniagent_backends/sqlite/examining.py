@@ -69,13 +69,20 @@ def _schema(location: Location) -> Iterator[Finding]:
     except StoreError as error:
         yield Finding.of(error, "schema")
     except sqlite3.Error as error:
-        told = translate(error, location.path)
-        if isinstance(told, StoreError):
-            yield Finding.of(told, "schema")
+        yield _told(error, location, "schema")
     else:
         older = f", and is brought to {SCHEMA_VERSION} now" if ours and version < SCHEMA_VERSION else ""
         what = f"has schema {version}{older}" if ours else "is empty"
         yield Finding("info", f"{location.path} {what}", check="schema")
+
+
+def _told(error: sqlite3.Error, location: Location, check: str) -> Finding:
+    told = translate(error, location.path)
+    if isinstance(told, StoreError):
+        return Finding.of(told, check)
+    return Finding(
+        "error", f"{location.path} cannot be read: {error}", "bring it back from a backup", check
+    )
 
 
 def _space(location: Location) -> Iterator[Finding]:
@@ -113,33 +120,35 @@ def _whole(location: Location, namespace: str, sample: int | None) -> Iterator[F
     try:
         with _reading(location) as connection:
             connection.execute("BEGIN")
-            wrong: list[str] = []
-            if sample is not None and size > WHOLE:
-                cure = "look at all of it: miniagent-store doctor --all"
-                what = f"the file has {size / (1 << 20):,.0f} MiB, and was not checked as a whole"
-                yield Finding("info", what, cure, "index")
-            else:
-                rows = connection.execute(f"PRAGMA integrity_check({SHOWN})").fetchall()
-                wrong = [text for (text,) in rows if text != "ok"]
+            found = [*_checked(connection, size if sample is not None else 0)]
             # Counted by an index, which must be right for that.
-            wrong = wrong or [*_miscounted(connection, namespace)]
+            if all(each.level == "info" for each in found):
+                found += [*_miscounted(connection, namespace)]
     except sqlite3.Error as error:
-        told = translate(error, location.path)
-        if not isinstance(told, StoreError):
-            raise
-        yield Finding.of(told, "index")
+        yield _told(error, location, "index")
         return
-    if not wrong:
-        yield Finding("info", "tables, indexes and counts agree", check="index")
-    for each in wrong[:SHOWN]:
-        cure = "stop all who use the file, then run: sqlite3 FILE REINDEX; what stays wrong is in a backup"
-        yield Finding("error", f"{location.path}: {each}", cure, "index")
+    yield from found or [Finding("info", "tables, indexes and counts agree", check="index")]
 
 
-def _miscounted(connection: sqlite3.Connection, namespace: str) -> Iterator[str]:
+def _checked(connection: sqlite3.Connection, size: int) -> Iterator[Finding]:
+    """What SQLite finds wrong with the file, unless it is too large to be read as a whole."""
+    if size > WHOLE:
+        what = f"the file has {size / (1 << 20):,.0f} MiB, and was not checked as a whole"
+        yield Finding("info", what, "look at all of it: miniagent-store doctor --all", "index")
+        return
+    for (text,) in connection.execute(f"PRAGMA integrity_check({SHOWN})").fetchall():
+        if text != "ok":
+            cure = (
+                "stop all who use the file, then run: sqlite3 FILE REINDEX; what stays wrong is in a backup"
+            )
+            yield Finding("error", str(text), cure, "index")
+
+
+def _miscounted(connection: sqlite3.Connection, namespace: str) -> Iterator[Finding]:
     counts = "SELECT kind, sessions FROM counts WHERE namespace = ? AND scope = 'all'"
     rows = "SELECT kind, count(*) FROM sessions WHERE namespace = ? GROUP BY kind"
     told, held = (dict(connection.execute(each, (namespace,)).fetchall()) for each in (counts, rows))
     for kind in sorted(told.keys() | held.keys()):
         if told.get(kind, 0) != held.get(kind, 0):
-            yield f"counts {told.get(kind, 0)} of kind {kind!r}, and holds {held.get(kind, 0)}"
+            what = f"counts {told.get(kind, 0)} of kind {kind!r}, and holds {held.get(kind, 0)}"
+            yield Finding("error", what, "run 'miniagent-store repair'; no session is lost", "index")
