@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from typing import Any, Literal, Self
 
-from miniagent_store.errors import InvalidArgumentError, StoreError
+from miniagent_store.errors import ConfigurationError, InvalidArgumentError, StoreError
 from miniagent_store.quick_values import FilledLater
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -589,7 +589,9 @@ class Finding:
     def of(cls, error: StoreError, check: str) -> Finding:
         """What an error says: an "error" whose message is taken apart into what and cure."""
         what, _, cure = str(error).partition("; ")
-        return cls("error", what, cure or "see whether the server is running", check)
+        is_wrong = isinstance(error, ConfigurationError | InvalidArgumentError)
+        otherwise = "mend the URL or the option" if is_wrong else "see whether the server is running"
+        return cls("error", what, cure or otherwise, check)
 
 
 @dataclass(frozen=True, slots=True)

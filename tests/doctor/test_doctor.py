@@ -71,6 +71,8 @@ def test_it_changes_nothing() -> None:
         ("redis://127.0.0.1:1/0", "connection", "start the server"),
         ("unix:///nowhere/redis.sock", "connection", "mend host, port or path"),
         ("memory://?serializer=encrypted&keys=env:NO_SUCH_VARIABLE", "key ring", ""),
+        ("redis://127.0.0.1:6379/x", "URL", "mend the URL"),
+        ("sqlite:////tmp", "permissions", "name a file in it"),
         ("sqlite:////proc/nowhere/sessions.db", "opening", ""),
     ],
 )

@@ -41,7 +41,9 @@ def _permissions(location: Location) -> Iterator[Finding]:
         cure = "see whether the path is right: a file is made there now"
         yield Finding("info", f"{path} is not there yet", cure, "permissions")
         return
-    if os.path.isfile(path) and not os.access(path, os.R_OK | os.W_OK):
+    if os.path.isdir(path):
+        yield Finding("error", f"{path} is a folder", "name a file in it", "permissions")
+    elif not os.access(path, os.R_OK | os.W_OK):
         what, cure = f"{path} is read-only for this process", f"chmod u+rw {path}, or run as its owner"
         yield Finding("error", what, cure, "permissions")
     elif not os.access(folder, os.W_OK | os.X_OK):
