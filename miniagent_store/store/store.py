@@ -566,8 +566,8 @@ class Store(SessionStore):
 
     # Running it
 
-    async def health(self) -> Health:
-        return await health(self._core)
+    async def health(self, *, deep: bool = False) -> Health:
+        return await health(self._core, deep=deep)
 
     async def usage(
         self,

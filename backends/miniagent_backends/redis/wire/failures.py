@@ -17,6 +17,8 @@ from miniagent_store.errors import (
     StoreError,
 )
 
+IS_IT_RUNNING = "is the server running?"
+
 
 class ScriptFailedError(ConfigurationError):
     """A script stopped at what it does not understand: a session that is damaged, most likely."""
@@ -62,21 +64,21 @@ def _denied(name: str) -> StoreError:
 
 
 def _unreachable(name: str, error: BaseException) -> StoreError:
-    return BackendUnavailableError(f"{name} cannot be reached ({_why(error)})")
+    return BackendUnavailableError(f"{name} cannot be reached ({_why(error)}); {IS_IT_RUNNING}")
 
 
 def _why(error: BaseException) -> str:
-    """What the system says, below what libraries made of it, and what to do."""
+    """What the system says, below what libraries made of it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, socket.gaierror):
-            return "no host of this name is known here; check the URL"
+            return "no host of this name is known here"
         if isinstance(cause, ConnectionRefusedError):
-            return "nothing listens there; is the server running?"
+            return "nothing listens there"
         if isinstance(cause, TimeoutError):
-            return "no answer in time; is the server running?"
+            return "no answer in time"
         cause = cause.__cause__ or cause.__context__
-    return f"{str(error.__cause__ or error).rstrip('.')}; is the server running?"
+    return str(error.__cause__ or error).rstrip(".")
 
 
 def error_of(name: str, error: ReplyError) -> StoreError:
