@@ -62,18 +62,15 @@ class PostgresServer(Startable):
             self._make_cluster(self._folder)
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         data = self._folder / "data"
-        self._process = subprocess.Popen(
-            [
-                *_unprivileged(),
-                str(self._binaries / "postgres"),
-                *("-D", str(data), "-h", "127.0.0.1", "-p", str(self.port), "-k", str(self._folder)),
-                *options,
-            ],
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-            stderr=(self._folder / "log").open("ab"),
-            start_new_session=True,
-        )
+        places = ("-D", str(data), "-h", "127.0.0.1", "-p", str(self.port), "-k", str(self._folder))
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_unprivileged(), str(self._binaries / "postgres"), *places, *options],
+                cwd=self._folder,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
         self._wait()
 
     def _make_cluster(self, folder: Path) -> None:
