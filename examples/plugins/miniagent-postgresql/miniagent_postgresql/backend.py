@@ -236,9 +236,7 @@ class PostgresBackend(Backend):
         some = min(limit, STEP_SESSIONS)
         ids = await self._read(partial(cleaning.some_sessions, limit=some))
         for session_id in ids:
-            erased = await self._write(
-                partial(cleaning.erase_session, session_id=session_id), session_id
-            )
+            erased = await self._write(partial(cleaning.erase_session, session_id=session_id), session_id)
             removed["sessions"] += erased
         if ids:
             return +removed, "more"

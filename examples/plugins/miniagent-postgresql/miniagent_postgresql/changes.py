@@ -1,7 +1,7 @@
 """Which sessions changed: each row has the transaction of its last change.
 
-Transactions end in another order than they begin in. So what is told lies below the oldest one that still runs:
-nothing can appear there any more. What lies above is told as soon as that one has ended.
+Transactions end in another order than they begin in. So what is told lies below the oldest one that still
+runs: nothing can appear there any more. What lies above is told as soon as that one has ended.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ _HIDDEN = (
 def changes(
     transaction: Transaction, after: str | None, limit: int
 ) -> tuple[tuple[list[Change], str], bool]:
-    """See `Backend.changes`; and whether there are changes that cannot be told yet. A cursor is a transaction."""
+    """See `Backend.changes`; and whether there are changes that cannot be told yet.
+
+    A cursor is a transaction.
+    """
     horizon = transaction.number("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
     if after is None:
         return ([], str(horizon - 1)), False

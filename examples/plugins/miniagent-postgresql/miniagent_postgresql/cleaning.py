@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +63,8 @@ def sweep_values(transaction: Transaction, session_id: str) -> None:
     removed = transaction.changed(
         "WITH gone AS (DELETE FROM state USING sessions WHERE state.session = sessions.key "
         "AND sessions.namespace = %s AND sessions.id = %s AND state.expires_ms <= %s "
-        "RETURNING coalesce(octet_length(payload), 0) AS size) SELECT coalesce(sum(size), 0)::bigint FROM gone",
+        "RETURNING coalesce(octet_length(payload), 0) AS size) "
+        "SELECT coalesce(sum(size), 0)::bigint FROM gone",
         (transaction.namespace, session_id, now),
     )
     rows.save_record(replace(record, size=record.size - int(removed[0][0])))
@@ -79,7 +80,7 @@ def old_stages(transaction: Transaction) -> list[tuple[str, int]]:
 
 
 def sweep_rest(transaction: Transaction) -> bool:
-    """Remove old leases, cached values, rates, and traces of sessions that are gone; whether there are more."""
+    """Remove old leases, cached values, rates, and traces of what is gone; whether there are more."""
     now = transaction.now_ms
     more = False
     for table, expiry, before in (
@@ -145,9 +146,7 @@ def namespaces(transaction: Transaction, cursor: str | None, limit: int) -> tupl
         lowest = " UNION ALL ".join(
             f"SELECT min(namespace) AS namespace FROM {table} WHERE namespace > %s" for table in NAMESPACED
         )
-        row = transaction.row(
-            f"SELECT min(namespace) FROM ({lowest}) AS each", (after,) * len(NAMESPACED)
-        )
+        row = transaction.row(f"SELECT min(namespace) FROM ({lowest}) AS each", (after,) * len(NAMESPACED))
         if row is None or row[0] is None or not row[0].startswith(start):
             return found, None
         after = row[0]
@@ -156,13 +155,11 @@ def namespaces(transaction: Transaction, cursor: str | None, limit: int) -> tupl
 
 
 def _remove_some(
-    transaction: Transaction, table: str, limit: int, condition: str = "true", values: list[Any] | None = None
+    transaction: Transaction, table: str, limit: int, condition: str = "true", values: Sequence[Any] = ()
 ) -> int:
     key = NAMESPACED[table]
     return transaction.count(
         f"DELETE FROM {table} WHERE namespace = %s AND ({key}) IN "
         f"(SELECT {key} FROM {table} WHERE namespace = %s AND {condition} LIMIT %s FOR UPDATE SKIP LOCKED)",
-        (transaction.namespace, transaction.namespace, *(values or ()), limit),
+        (transaction.namespace, transaction.namespace, *values, limit),
     )
-
-

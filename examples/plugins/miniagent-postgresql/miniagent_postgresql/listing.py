@@ -50,7 +50,7 @@ def _condition(transaction: Transaction, query: ListQuery) -> tuple[str, Sequenc
 
 
 def stats(transaction: Transaction) -> BackendStats:
-    """See `Backend.stats`. It looks at all sessions: counts that are kept would be one row for all writers."""
+    """See `Backend.stats`. It looks at all sessions: a count that is kept is a row all writers wait for."""
     here = (transaction.namespace, transaction.now_ms)
     kinds = transaction.rows(
         "SELECT kind, count(*), sum(messages)::bigint, sum(size)::bigint FROM sessions "

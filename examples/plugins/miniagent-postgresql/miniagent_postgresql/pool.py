@@ -1,7 +1,7 @@
 """Threads with connections, and the lanes of what they are to do.
 
-Jobs that need the same lock stand in one lane: whoever takes it does all that waits there in one transaction,
-so a session that many write to costs one flush for all of them, and blocks one connection only.
+Jobs that need the same lock stand in one lane: whoever takes it does all that waits there in one
+transaction, so a session that many write to costs one flush for all of them, and keeps one connection busy.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class SqlRows:
         session_id: whose parts.
         writer: whose window is read with the record.
         new_key: for the session, if it is made here: that of a stage. A new one otherwise.
-        locked: whether no sweep may claim the session until this transaction ends; False where it only reads.
+        locked: whether no sweep may claim the session until this transaction ends; False to read only.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class SqlRows:
             row, self._asked = self._asked.fetchone(), None
             if row is not None:
                 if self._writer is not None:
-                    stamp_ms, outcomes, *row = row
+                    (stamp_ms, outcomes), row = row[:2], row[2:]
                     if stamp_ms is not None:
                         self._window = records.window_of(stamp_ms, outcomes)
                 self._key, self._stored = row[0], records.record_of(row[1:])
@@ -253,7 +253,8 @@ class SqlRows:
         if added is not None:
             return added.version
         row = self._transaction.row(
-            "SELECT version FROM entries WHERE session = %s AND log = %s AND seq = %s", (self._key, log, seq)
+            "SELECT version FROM entries WHERE session = %s AND log = %s AND seq = %s",
+            (self._key, log, seq),
         )
         return int(row[0]) if row else 0
 

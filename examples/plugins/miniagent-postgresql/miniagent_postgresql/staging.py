@@ -51,7 +51,7 @@ def stage(transaction: Transaction, write: StageWrite) -> None:
             "SELECT octet_length(payload) FROM state WHERE session = %s AND name = %s",
             (staged.key, value.name),
         )
-        staged.size += len(value.payload or b"") - ((old and old[0]) or 0)
+        staged.size += len(value.payload or b"") - int(old[0] or 0 if old else 0)
         put_value(transaction, staged.key, value)
     transaction.write(
         "INSERT INTO stages (key, namespace, session_id, stage, expires_ms, size, logs) "

@@ -18,8 +18,8 @@ _CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 class Transaction:
     """One transaction on a connection in pipeline mode: what is written waits for no answer.
 
-    A statement whose rows nobody fetches travels with the next one whose rows somebody does, so a commit that
-    appends takes two round trips: one to read the record, one for all that it writes.
+    A statement whose rows nobody fetches travels with the next one whose rows somebody does, so a commit
+    that appends takes two round trips: one to read the record, one for all that it writes.
 
     Attributes:
         namespace: of the store, or of the tenant whose job is done.

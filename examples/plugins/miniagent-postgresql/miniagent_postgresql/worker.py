@@ -23,7 +23,9 @@ from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError,
 
 logger = logging.getLogger("miniagent_store")
 
-_BEGIN = {True: "BEGIN", False: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+_BEGIN_WRITE = b"BEGIN"
+# All statements of a read see the same moment.
+_BEGIN_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _UNKNOWN = "the connection was lost before the answer came"
 
 
@@ -83,22 +85,26 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         while (jobs := self._take()) is not None:
-            waiting = [job for job in jobs if not job.future.cancelled() and time.monotonic() < job.deadline]
-            if waiting:
-                self._do(waiting)
+            self._do(jobs)
         self._disconnect()
 
     def hang_up(self) -> None:
         """Cut the connection, so that whoever waits for the server gives up. From any thread."""
         connection = self._connection
         if connection is not None and not connection.closed:
-            with contextlib.suppress(OSError, psycopg.Error):
-                with socket.socket(fileno=os.dup(connection.fileno())) as its:
-                    its.shutdown(socket.SHUT_RDWR)
+            with (
+                contextlib.suppress(OSError, psycopg.Error),
+                socket.socket(fileno=os.dup(connection.fileno())) as its,
+            ):
+                its.shutdown(socket.SHUT_RDWR)
 
     # Inside
 
-    def _do(self, jobs: list[Job]) -> None:
+    def _do(self, wanted: list[Job]) -> None:
+        now = time.monotonic()
+        jobs = [job for job in wanted if not job.future.done() and now < job.deadline]
+        if not jobs:
+            return
         for job in jobs:
             job.started = True
         try:
@@ -134,7 +140,7 @@ class Worker(threading.Thread):
         committing: psycopg.Cursor[Any] | None = None
         try:
             with connection.pipeline():
-                connection.execute(_BEGIN[jobs[0].writes])
+                connection.execute(_BEGIN_WRITE if jobs[0].writes else _BEGIN_READ)
                 if jobs[0].lock is not None:
                     connection.execute("SELECT pg_advisory_xact_lock(%s)", (jobs[0].lock,))
                 for job in jobs:

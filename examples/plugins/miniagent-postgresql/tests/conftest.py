@@ -8,7 +8,6 @@ import pytest
 from postgres_server import PostgresServer, find_binaries
 
 
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[PostgresServer]:
     """A server that flushes each commit, as one does in production."""
