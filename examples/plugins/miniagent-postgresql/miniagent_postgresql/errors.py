@@ -72,4 +72,4 @@ def _no_database(shown: str) -> ConfigurationError:
 def _first_line(error: psycopg.Error) -> str:
     """Of a message; what follows may show values of rows."""
     text = error.diag.message_primary or str(error)
-    return text.strip().splitlines()[-1].strip() if text.strip() else type(error).__name__
+    return text.strip().splitlines()[0].strip() if text.strip() else type(error).__name__

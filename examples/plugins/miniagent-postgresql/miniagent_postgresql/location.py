@@ -13,7 +13,7 @@ from miniagent_store.url import StoreURL
 
 SCHEMA = "miniagent"
 CONNECTIONS = 8
-_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,47}\Z")
+_SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,47}\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,8 @@ class Pool:
             self._woken(list(done.woken))
 
     def _late(self, job: Job) -> Exception:
+        for worker in self._workers:
+            worker.hang_up(job)
         if job.started and job.writes:
             return unknown(job, f"no answer came within {self._deadline:g} s")
         return BackendUnavailableError(

@@ -81,15 +81,23 @@ class Worker(threading.Thread):
         super().__init__(name=f"miniagent-postgresql-{number}", daemon=True)
         self._location, self._take, self._deliver = location, take, deliver
         self._connection: Connection | None = None
+        self._doing: Sequence[Job] = ()
         self.pid = 0
 
     def run(self) -> None:
         while (jobs := self._take()) is not None:
             self._do(jobs)
+            self._doing = ()
         self._disconnect()
 
-    def hang_up(self) -> None:
-        """Cut the connection, so that whoever waits for the server gives up. From any thread."""
+    def hang_up(self, job: Job | None = None) -> None:
+        """Cut the connection, so that who waits for the server gives up. From any thread.
+
+        Args:
+            job: only if it is the one that is being done.
+        """
+        if job is not None and job not in self._doing:
+            return
         connection = self._connection
         if connection is not None and not connection.closed:
             with (
@@ -105,6 +113,7 @@ class Worker(threading.Thread):
         jobs = [job for job in wanted if not job.future.done() and now < job.deadline]
         if not jobs:
             return
+        self._doing = jobs
         for job in jobs:
             job.started = True
         try:

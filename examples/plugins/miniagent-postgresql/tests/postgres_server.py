@@ -123,7 +123,7 @@ class PostgresServer(Startable):
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.signal(signal.SIGCONT)
-            self._end(self._process, signal.SIGINT)
+            self._end(self._process, signal.SIGQUIT)  # nobody needs what it would flush
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
