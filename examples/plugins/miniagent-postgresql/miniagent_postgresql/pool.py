@@ -1,7 +1,8 @@
 """Threads with connections, and the lanes of what they are to do.
 
-Jobs that need the same lock stand in one lane: whoever takes it does all that waits there in one
-transaction, so a session that many write to costs one flush for all of them, and keeps one connection busy.
+Jobs that need the same lock stand in one lane: whoever takes it does all that waits there, and what waits
+in other lanes, in one transaction. So many who write cost one flush, and a session that is locked by somebody
+else keeps one connection busy.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from miniagent_postgresql.errors import translate
 from miniagent_postgresql.location import Location
 from miniagent_postgresql.schema import prepare_schema
 from miniagent_postgresql.transaction import Transaction
-from miniagent_postgresql.worker import Done, Job, Worker, connect, unknown
+from miniagent_postgresql.worker import Batch, Done, Job, Worker, connect, unknown
 from miniagent_store.backend import CommitIdentity
 from miniagent_store.errors import BackendUnavailableError, StoreClosedError, WrongLoopError
 
 T = TypeVar("T")
-# So many jobs share a transaction at most.
-BATCH_JOBS = 64
+# So many jobs of a lane, and so many lanes, share a transaction at most.
+BATCH_JOBS, BATCH_LANES = 64, 16
 
 
 class Pool:
@@ -140,7 +141,7 @@ class Pool:
                 raise translate(error, self.location.shown) from error
 
     def _start_worker(self) -> None:
-        lanes: list[int | None] = [None]
+        lanes: list[int] = []
         worker = Worker(
             self.location,
             len(self._workers),
@@ -150,23 +151,31 @@ class Pool:
         self._workers.append(worker)
         worker.start()
 
-    def _take(self, held: list[int | None]) -> list[Job] | None:
-        """The next jobs for a worker, which gives back the lane that it had. In its thread."""
+    def _take(self, held: list[int]) -> Batch | None:
+        """The next jobs for a worker, which gives back the lanes that it had. In its thread."""
         with self._condition:
-            self._give_back(held[0])
-            held[0] = None
+            for lock in held:
+                self._give_back(lock)
+            held.clear()
             while not self._ready:
                 if self._loop is None:
                     return None
                 self._idle += 1
                 self._condition.wait()
                 self._idle -= 1
-            held[0], lane = self._ready.popleft()
-            return [lane.popleft() for _ in range(min(len(lane), BATCH_JOBS))]
+            batch = [self._next_lane(held)]
+            if batch[0][0] is not None:
+                while self._ready and self._ready[0][0] is not None and len(batch) < BATCH_LANES:
+                    batch.append(self._next_lane(held))
+            return batch
 
-    def _give_back(self, lock: int | None) -> None:
-        if lock is None:
-            return
+    def _next_lane(self, held: list[int]) -> tuple[int | None, list[Job]]:
+        lock, lane = self._ready.popleft()
+        if lock is not None:
+            held.append(lock)
+        return lock, [lane.popleft() for _ in range(min(len(lane), BATCH_JOBS))]
+
+    def _give_back(self, lock: int) -> None:
         if self._lanes[lock]:
             self._ready.append((lock, self._lanes[lock]))
             self._condition.notify()

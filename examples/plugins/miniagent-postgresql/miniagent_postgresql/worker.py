@@ -1,4 +1,4 @@
-"""A thread with a connection of its own: takes a lane, and does what waits in it in one transaction."""
+"""A thread with a connection of its own: takes lanes, and does what waits in them in one transaction."""
 
 from __future__ import annotations
 
@@ -63,11 +63,15 @@ class Done:
     clock: tuple[float, int, float] | None = None
 
 
+# Jobs by the lock that they share; those after the first are done if their locks are free.
+Batch = list[tuple[int | None, list[Job]]]
+
+
 class Worker(threading.Thread):
     """Does jobs on one connection, which is made when it is needed, and again when it was lost.
 
     Args:
-        take: the next jobs, which share a lock; waits for them; None at the end.
+        take: the next jobs, by their locks; waits for them; None at the end.
         deliver: hands back what was done; called in this thread.
     """
 
@@ -75,7 +79,7 @@ class Worker(threading.Thread):
         self,
         location: Location,
         number: int,
-        take: Callable[[], list[Job] | None],
+        take: Callable[[], Batch | None],
         deliver: Callable[[Done], None],
     ) -> None:
         super().__init__(name=f"miniagent-postgresql-{number}", daemon=True)
@@ -85,8 +89,8 @@ class Worker(threading.Thread):
         self.pid = 0
 
     def run(self) -> None:
-        while (jobs := self._take()) is not None:
-            self._do(jobs)
+        while (batch := self._take()) is not None:
+            self._do(batch)
             self._doing = ()
         self._disconnect()
 
@@ -108,14 +112,17 @@ class Worker(threading.Thread):
 
     # Inside
 
-    def _do(self, wanted: list[Job]) -> None:
+    def _do(self, wanted: Batch) -> None:
         now = time.monotonic()
-        jobs = [job for job in wanted if not job.future.done() and now < job.deadline]
-        if not jobs:
+        batch: Batch = []
+        for lock, waiting in wanted:
+            jobs = [job for job in waiting if not job.future.done() and now < job.deadline]
+            if jobs:
+                batch.append((lock, jobs))
+        if not batch:
             return
+        jobs = [job for _, each in batch for job in each]
         self._doing = jobs
-        for job in jobs:
-            job.started = True
         try:
             connection = self._connected()
         except StoreError as error:
@@ -123,13 +130,13 @@ class Worker(threading.Thread):
                 job.error = error
             self._deliver(Done(jobs))
             return
-        done = self._transact(connection, jobs)
-        if done is None:
-            # A statement failed, and took the others with it: each alone.
-            for job in jobs:
-                self._do([job])
-        else:
+        done = self._transact(connection, batch)
+        if done is not None:
             self._deliver(done)
+        left = jobs if done is None else [job for job in jobs if not job.started]
+        # A statement failed and took the others with it, or somebody else has the lock: each alone.
+        for job in left:
+            self._do([(job.lock, [job])])
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -143,30 +150,40 @@ class Worker(threading.Thread):
             with contextlib.suppress(psycopg.Error):
                 connection.close()
 
-    def _transact(self, connection: Connection, jobs: list[Job]) -> Done | None:
+    def _transact(self, connection: Connection, batch: Batch) -> Done | None:
         """Do jobs in one transaction; None where they have to be done one by one."""
         transaction = Transaction(connection)
+        (lock, jobs), others = batch[0], batch[1:]
+        guarded = len(jobs) > 1 or bool(others)
+        done = list(jobs)
         committing: psycopg.Cursor[Any] | None = None
         try:
             with connection.pipeline():
                 connection.execute(_BEGIN_WRITE if jobs[0].writes else _BEGIN_READ)
-                if jobs[0].lock is not None:
-                    connection.execute("SELECT pg_advisory_xact_lock(%s)", (jobs[0].lock,))
+                if lock is not None:
+                    connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock,))
+                # Nobody waits for a second lock while he holds one, so nobody waits in a circle.
+                free = [transaction.ask("SELECT pg_try_advisory_xact_lock(%s)", (it,)) for it, _ in others]
                 for job in jobs:
-                    self._apply(transaction, job, guarded=len(jobs) > 1)
-                if len(jobs) == 1 and jobs[0].error is not None:
+                    self._apply(transaction, job, guarded=guarded)
+                for is_free, (_, more) in zip(free, others, strict=True):
+                    if is_free.fetchone() == (True,):
+                        done += more
+                        for job in more:
+                            self._apply(transaction, job, guarded=guarded)
+                if not guarded and jobs[0].error is not None:
                     connection.execute("ROLLBACK")
                 else:
                     committing = connection.execute("COMMIT")
                     self._notify(connection, transaction.woken)
         except psycopg.Error as error:
             if committing is None or not _was_committed(committing):
-                return self._failed(connection, jobs, error, in_doubt=committing is not None)
+                return self._failed(connection, done, error, in_doubt=committing is not None)
             logger.warning("%s: watchers were not woken: %s", self._location.shown, error)
-        return Done(jobs, transaction.woken, transaction.clock)
+        return Done(done, transaction.woken, transaction.clock)
 
     def _apply(self, transaction: Transaction, job: Job, *, guarded: bool) -> None:
-        job.value, job.error = None, None
+        job.value, job.error, job.started = None, None, True
         transaction.begin_job(job.namespace, guarded)
         try:
             job.value = job.work(transaction)
@@ -195,7 +212,7 @@ class Worker(threading.Thread):
                 connection.execute("ROLLBACK")
             except psycopg.Error:
                 self._disconnect()
-        if len(jobs) > 1 and not lost:
+        if len(self._doing) > 1 and not lost:
             return None
         for job in jobs:
             job.value = None
