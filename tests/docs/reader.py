@@ -20,6 +20,8 @@ SERVERS: dict[str, Callable[[], Server | SentinelGroup | ClusterGroup]] = {
     "localhost:26379,localhost:26380,localhost:26381": SentinelGroup,
     "localhost:7001,localhost:7002,localhost:7003": ClusterGroup,
 }
+# What says which store is meant where a block does not.
+OURS = ("MINIAGENT_", "REDIS_")
 
 
 class Servers:
@@ -68,5 +70,10 @@ def reader(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     servers.empty()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["page"])
-    monkeypatch.setattr(os, "environ", os.environ.copy())
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    home = tmp_path / ".home"
+    home.mkdir()
+    monkeypatch.setattr(
+        os, "environ", environment | {"HOME": str(home), "XDG_DATA_HOME": str(home / "data")}
+    )
     return servers
