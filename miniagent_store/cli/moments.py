@@ -28,7 +28,9 @@ class MomentType(click.ParamType[datetime]):
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
             self.fail(
-                f"{value!r} is no moment; write how long ago (30m, 2h, 7d) or a date (2030-01-31)", param, ctx
+                f"{value!r} is no moment; write how long ago (2h, 7d) or a date (2030-01-31)",
+                param,
+                ctx,
             )
 
 

@@ -30,9 +30,7 @@ Examples:
 @json_option
 @store_options()
 @click.pass_context
-def command(
-    ctx: click.Context, sessions: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool
-) -> None:
+def command(ctx: click.Context, sessions: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove sessions with all that is in them."""
 
     from miniagent_store.cli.resolve import find_session

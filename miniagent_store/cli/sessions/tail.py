@@ -112,7 +112,9 @@ class _Tail:
         elif event.type == "reset":
             click.echo(f"-- the log was changed from {event.from_seq} on --", err=True)
         else:
-            click.echo(f"-- the session {'expired' if event.type == 'expired' else 'was deleted'} --", err=True)
+            click.echo(
+                f"-- the session {'expired' if event.type == 'expired' else 'was deleted'} --", err=True
+            )
 
     def _tell(self, session_id: str, entry: Entry) -> None:
         if self._printer is None:
