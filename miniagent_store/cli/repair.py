@@ -19,7 +19,7 @@ SORTS = {
     "expiry": "parts that would vanish before their session, or stay",
     "part": "parts made anew from others",
     "stage": "left by copies that were cut short",
-    "orphan": "parts of no session",
+    "orphan": "parts of sessions that are not there",
     "lost": "parts that are gone",
 }
 
@@ -82,7 +82,7 @@ def _repair(opened: OpenedStore, *, salvage: bool, dry_run: bool) -> RepairRepor
 
 def _tell(report: RepairReport, *, dry_run: bool) -> None:
     found = report.found.total()
-    click.echo(f"looked at {counted(report.sessions, 'session')}: {counted(found, 'damage')} found")
+    click.echo(f"looked at {counted(report.sessions, 'session')}: {counted(found, 'fault')} found")
     if not found:
         return
     show_table(

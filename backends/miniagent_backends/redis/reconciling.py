@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 from miniagent_backends.redis.noting import Notes
 from miniagent_backends.redis.places import (
@@ -93,20 +94,23 @@ class Reconciling:
         Raises:
             SessionDamagedError: one of them cannot be read.
         """
+        found: list[Record | None] = []
+        for session_id, row in zip(session_ids, await self._rows(session_ids), strict=True):
+            with understanding(session_id, "the record"):
+                found.append(record_of(session_id, *row) if row else None)
+        return found
+
+    async def _rows(self, session_ids: Sequence[str]) -> list[list[Any]]:
+        """What records are made of; nothing where there is none."""
         try:
-            replies = await self._executor.run(
+            return await self._executor.run(
                 *(call("look", [self._keys.record(session_id)]) for session_id in session_ids)
             )
         except ConfigurationError:
             # Something else stands under the name of a record.
             if len(session_ids) == 1:
-                return [None]
-            return [(await self.live([each]))[0] for each in session_ids]
-        found: list[Record | None] = []
-        for session_id, reply in zip(session_ids, replies, strict=True):
-            with understanding(session_id, "the record"):
-                found.append(record_of(session_id, *reply) if reply else None)
-        return found
+                return [[]]
+            return [(await self._rows([each]))[0] for each in session_ids]
 
     # Records that have no place, or a wrong one
 
@@ -160,8 +164,7 @@ class Reconciling:
         dropped = 0
         async for members in self._members(index):
             ids = [session_id for session_id, _ in members]
-            records = await self.live(ids)
-            gone = [each for each, record in zip(ids, records, strict=True) if record is None]
+            gone = [each for each, row in zip(ids, await self._rows(ids), strict=True) if not row]
             # What has a time to expire is left to the sweep, which tells of it.
             scores = await self._executor.run(*(("ZSCORE", names["expiry"], each) for each in gone))
             lost = [each for each, score in zip(gone, scores, strict=True) if score is None]

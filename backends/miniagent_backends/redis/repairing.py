@@ -111,6 +111,7 @@ class Repairing:
             self._report.add(Damage(sort.decode(), session_id, what, bool(mended)))
         if row:
             self._notes.note(record_of(session_id, *row))
+            await self._notes.settle()
         return True
 
     async def _look_at_parts(self, session_id: str) -> list[Any]:
@@ -210,7 +211,7 @@ class Repairing:
                 {name.partition("{")[0].removeprefix(self._keys.start) for name in owners[session_id]}
             )
             what = f"{' '.join(sorts)} is there, and no session"
-            self._report.add(Damage("orphan", session_id, what, not self._dry_run), int(bool(count)))
+            self._report.add(Damage("orphan", session_id, what, not self._dry_run), count)
 
     async def _stages(self, names: list[str]) -> None:
         """Those that would stay for ever: whoever wrote them died before they were given their time."""
