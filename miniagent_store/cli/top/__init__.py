@@ -65,7 +65,7 @@ def command(every: float, lines: int, once: bool, as_json: bool) -> None:
 async def _print_one(store: SessionStore, every: float, lines: int, as_json: bool) -> None:
     import asyncio
 
-    from miniagent_store.cli.output import console
+    from miniagent_store.cli.output import show_stripped
     from miniagent_store.cli.top.screen import drawn
     from miniagent_store.cli.top.watcher import Watcher
 
@@ -76,4 +76,4 @@ async def _print_one(store: SessionStore, every: float, lines: int, as_json: boo
     if as_json:
         emit_json(frame.to_dict())
     else:
-        console(wide=True).print(drawn(frame))
+        show_stripped(drawn(frame))
