@@ -206,7 +206,7 @@ def completed(words: str, store: str, monkeypatch: pytest.MonkeyPatch) -> list[s
     from miniagent_store.cli.root import cli
 
     result = CliRunner().invoke(cli, prog_name="miniagent-store")
-    return [line.partition(",")[2] for line in result.stdout.splitlines()]
+    return [line.partition(",")[2] for line in result.stdout.splitlines() if line]
 
 
 @pytest.mark.parametrize(
