@@ -12,10 +12,11 @@ from typing import Any
 from miniagent_backends.redis.noting import WINDOW_SECONDS, Notes
 from miniagent_backends.redis.reconciling import CHUNK, Reconciling
 from miniagent_backends.redis.refusals import understanding
-from miniagent_backends.redis.routing.executor import Executor, call
+from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.schema import Keys, escape_glob, pack, record_of, row_of
+from miniagent_backends.redis.wire.connection import Arg
 from miniagent_store.backend import KEPT_EPOCHS
-from miniagent_store.errors import ConfigurationError, SessionDamagedError
+from miniagent_store.errors import BackendUnavailableError, ConfigurationError, SessionDamagedError
 from miniagent_store.repair_report import Damage, RepairReport
 
 # Who changes a session tells of it within a window; what is wrong for longer than this is wrong.
@@ -26,6 +27,8 @@ LONGEST_GRACE_MS = 7 * 86_400_000
 STAGE_MS = 3_600_000
 # How often a session is looked at that changes meanwhile.
 MOST_LOOKS = 5
+# How long a slot may take to another node.
+PATIENCE_SECONDS = 10.0
 
 
 class Repairing:
@@ -135,7 +138,7 @@ class Repairing:
                 # them for lost.
                 named = self._named(row, parts)
                 asked["version"] = record.version
-            reply: list[Any] = await self._executor.script("repair", [record_key, *named], pack(asked))
+            reply: list[Any] = await self._patiently("repair", [record_key, *named], pack(asked))
             if not reply or reply[0] == b"OK":
                 return reply
             if reply[0] == b"DAMAGED":
@@ -155,6 +158,17 @@ class Repairing:
             if row[count.encode()]:
                 names.append(parts[part])
         return names
+
+    async def _patiently(self, script: str, keys: Sequence[str], argument: Arg) -> Any:
+        """A script on keys of which some may be on their way to another node."""
+        until = self._now() + PATIENCE_SECONDS
+        while True:
+            try:
+                return await self._executor.script(script, keys, argument)
+            except BackendUnavailableError:
+                if self._now() > until:
+                    raise
+            await asyncio.sleep(0.1)
 
     # What listings, counts and sweeps go by
 
@@ -203,8 +217,8 @@ class Repairing:
         there = await self._executor.run(*(("EXISTS", record[session_id]) for session_id in owners))
         gone = [session_id for session_id, is_there in zip(owners, there, strict=True) if not is_there]
         remove = "" if self._dry_run else "1"
-        replies = await self._executor.run(
-            *(call("orphan", [record[each], *owners[each]], remove) for each in gone)
+        replies = await asyncio.gather(
+            *(self._patiently("orphan", [record[each], *owners[each]], remove) for each in gone)
         )
         for session_id, count in zip(gone, replies, strict=True):
             sorts = sorted(
