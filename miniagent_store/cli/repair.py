@@ -76,7 +76,8 @@ def _repair(opened: OpenedStore, *, salvage: bool, dry_run: bool) -> RepairRepor
     try:
         return opened.run(run(opened.store))
     except KeyboardInterrupt:
-        click.echo("stopped; what is mended is mended: run it again for the rest", err=True)
+        told = "nothing was changed" if dry_run else "what is mended is mended: run it again for the rest"
+        click.echo(f"stopped; {told}", err=True)
         raise
 
 

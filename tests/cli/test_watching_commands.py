@@ -68,6 +68,7 @@ def test_tail_follows_a_session_until_it_is_deleted(store: str) -> None:
     assert told.splitlines() == ["-- the log was changed from 4 on --", "-- the session was deleted --"]
 
 
+@pytest.mark.slow
 def test_tail_as_json_is_a_document_a_line(store: str) -> None:
     with following("sessions", "tail", ADA_1, "-f", "--json", store=store) as process:
         first = [json.loads(line_of(process)) for _ in range(2)]
@@ -82,6 +83,7 @@ def test_tail_as_json_is_a_document_a_line(store: str) -> None:
     assert (process.returncode, rest, told.strip()) == (130, "", "")
 
 
+@pytest.mark.slow
 def test_tail_of_a_user_tells_which_sessions_change(store: str) -> None:
     with following("sessions", "tail", "-f", "--user", "ada", "--json", store=store) as process:
         # Nothing tells when it has begun: write until it sees something.
@@ -117,6 +119,7 @@ def test_top_prints_one_frame(store: str) -> None:
     assert all(line == line.rstrip() for line in result.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_top_as_json_counts_commits_of_others(store: str) -> None:
     with following("top", "--once", "--json", "--every", "1", store=store) as process:
         while process.poll() is None:
@@ -142,6 +145,7 @@ def test_top_on_a_terminal_ends_with_q(store: str) -> None:
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
+@pytest.mark.slow
 def test_top_on_a_terminal_ends_with_ctrl_c(store: str) -> None:
     code, shown = terminal("top", "--every", "0.2", store=store, keys=[("sessions", "\x03")])
 
