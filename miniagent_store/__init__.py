@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from miniagent_store.operation import AgentOperation, Operation
     from miniagent_store.provider import Provider
     from miniagent_store.reencryption import Reencryption, WrittenWith
+    from miniagent_store.repair_report import Damage, RepairReport
     from miniagent_store.serializer import (
         Context,
         KeyedLayer,
@@ -145,6 +146,7 @@ _HOMES = {
     "miniagent_store.factory": ("open_store",),
     "miniagent_store.provider": ("Provider",),
     "miniagent_store.reencryption": ("Reencryption", "WrittenWith"),
+    "miniagent_store.repair_report": ("Damage", "RepairReport"),
     "miniagent_store.hookspecs": (
         "hookimpl",
         "hookspec",
@@ -204,6 +206,7 @@ __all__ = [
     "ContextTooLargeError",
     "ContextWindow",
     "CryptoError",
+    "Damage",
     "DecodeError",
     "DurabilityError",
     "EncodeError",
@@ -237,6 +240,7 @@ __all__ = [
     "RateLimit",
     "RateLimitedError",
     "Reencryption",
+    "RepairReport",
     "SerializationError",
     "Serializer",
     "Session",

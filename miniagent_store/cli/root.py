@@ -63,6 +63,11 @@ class Root(LazyGroup):
         "usage": "miniagent_store.cli.usage",
         "bench": "miniagent_store.cli.bench",
         "up": "miniagent_store.cli.up",
+        "stats": "miniagent_store.cli.stats",
+        "report": "miniagent_store.cli.report",
+        "top": "miniagent_store.cli.top",
+        "repair": "miniagent_store.cli.repair",
+        "completion": "miniagent_store.cli.completion",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b

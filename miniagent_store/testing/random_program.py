@@ -373,6 +373,8 @@ async def _walk(store: SessionStore, **filters: Any) -> set[str]:
 async def _sweep(store: SessionStore) -> int:
     # How many have expired differs by nature.
     await store.sweep()
+    report = await store.repair(dry_run=True)
+    assert not report.found, report.damages
     return await store.reconcile()
 
 
