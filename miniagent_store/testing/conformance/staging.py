@@ -124,7 +124,8 @@ class StagingPromises(ConformanceBase):
         # From now on it goes on like any: the next commit renews its expiry, an older epoch does not hold.
         after = await backend.commit(commit(backend, "s", 2, changes=append(b"x")))
         assert after.record.epoch == 7
-        assert after.record.expires_ms is not None and after.record.expires_ms > now + 8_000_000
+        assert after.record.expires_ms is not None
+        assert after.record.expires_ms > now + 8_000_000
         assert after.record.changed_since("another", 7) == {"messages": 1}
 
     async def test_what_is_moved_and_never_expired_does_not_begin_to(self, backend: Backend) -> None:
