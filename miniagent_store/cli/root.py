@@ -62,6 +62,9 @@ class Root(LazyGroup):
         "usage": "miniagent_store.cli.usage",
         "bench": "miniagent_store.cli.bench",
         "up": "miniagent_store.cli.up",
+        "export": "miniagent_store.cli.moving.export",
+        "import": "miniagent_store.cli.moving.importing",
+        "migrate": "miniagent_store.cli.moving.migrate",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b

@@ -1,0 +1,361 @@
+"""All sessions of a store into another one, while the first is in use: copy, catch up, verify.
+
+A session is copied whole, and copied anew when its record has another token. The journal tells which copies
+are ours; what stands in the target and is not is never changed, nor is what was written there afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from miniagent_store.backend import ReadPlan, Record
+from miniagent_store.errors import SerializationError, SessionExistsError, StoreError
+from miniagent_store.keys.data_keys import CACHE_OWNER_KIND
+from miniagent_store.moving.journal import Copied, Journal
+from miniagent_store.moving.lines import content_digest
+from miniagent_store.moving.plain_values import PlainValues
+from miniagent_store.moving.walking import AT_ONCE, in_order, session_ids
+from miniagent_store.moving.whole import WholeSession, read_whole
+from miniagent_store.moving.writing import SessionWriter
+from miniagent_store.store.core import StoreCore
+
+_PAGE = 400
+# Others tell of what they wrote within a second.
+_QUIET_SECONDS = 2.5
+_PATIENCE_SECONDS = 30.0
+_CURSOR = "cursor"
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a migration is.
+
+    Attributes:
+        doing: "copying", "catching up" or "verifying".
+        sessions: looked at in this step.
+        total: about how many there are.
+        copied: sessions that were copied, again and again counted, in all steps.
+        entries: of these.
+        deleted: copies that were removed, since their sessions are gone.
+        verified: sessions that are equal on both sides.
+        digest: over all that were verified, in order of their ids.
+    """
+
+    doing: str = "copying"
+    sessions: int = 0
+    total: int = 0
+    copied: int = 0
+    entries: int = 0
+    deleted: int = 0
+    verified: int = 0
+    verified_entries: int = 0
+    digest: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "copied": self.copied,
+            "entries": self.entries,
+            "deleted": self.deleted,
+            "verified": self.verified,
+            "verified_entries": self.verified_entries,
+            "sha256": self.digest,
+            "problems": list(self.problems.values()),
+        }
+
+
+class StillWrittenError(StoreError):
+    """The source of a migration is still written to."""
+
+
+class Migration:
+    """A migration, begun or gone on with.
+
+    Args:
+        source, target: cores of the stores; nobody else writes to the target.
+        journal: of this migration.
+        sealed: copy stored bytes as they are, also where they cannot be read for lack of keys.
+        tell: called again and again with how far it is.
+    """
+
+    def __init__(
+        self,
+        source: StoreCore,
+        target: StoreCore,
+        journal: Journal,
+        *,
+        sealed: bool = False,
+        tell: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._source, self._target, self._journal, self._tell = source, target, journal, tell
+        self._writer = SessionWriter(target, source.options.namespace, sealed=sealed)
+        self._opening = PlainValues(source)
+        ours, theirs = source.coding.codec, target.coding.codec
+        same = str(ours.chain) == str(theirs.chain) and not ours.bound
+        # Bytes that both write alike need not be opened; others are, so that the target can read them.
+        self._as_stored = sealed or same
+        self.progress = Progress()
+
+    # The steps
+
+    async def copy(self) -> None:
+        """Copy all sessions; those that were copied before, and have not changed, are only looked at."""
+        await self._ready()
+        self._begin("copying", sum((await self._source.backend.stats()).sessions.values()))
+        if self._journal.fact(_CURSOR) is None:
+            # What changes from now on is caught up with.
+            self._journal.note(_CURSOR, await self._cursor_of_now())
+        async for page in session_ids(self._source):
+            await self._bring(page)
+
+    async def catch_up(self) -> int:
+        """Copy what has changed, until only what changed just now is left; how many sessions."""
+        await self._ready()
+        self._begin("catching up", 0)
+        while True:
+            changed, cursor = await self._changed()
+            await self._bring(changed)
+            self._journal.note(_CURSOR, cursor)
+            if len(changed) < _PAGE:
+                return self.progress.sessions
+
+    async def finish(self, *, quiet: float = _QUIET_SECONDS) -> None:
+        """With all writers stopped: look at every session once more, and compare every copy with it.
+
+        Args:
+            quiet: seconds without a change in the source, before and after it is compared.
+
+        Raises:
+            StillWrittenError: the source is written to.
+        """
+        await self._ready()
+        self._journal.note(_CURSOR, await self._cursor_of_now())
+        total = sum((await self._source.backend.stats()).sessions.values())
+        self._begin("catching up", total)
+        async for page in session_ids(self._source):
+            await self._bring(page)
+        await self._wait_until_quiet(quiet)
+        self._begin("verifying", len(self._journal))
+        await self._verify()
+        await asyncio.sleep(quiet)
+        changed, _ = await self._changed()
+        if changed:
+            raise _still_written(changed[0])
+
+    async def _wait_until_quiet(self, quiet: float) -> None:
+        deadline = time.monotonic() + quiet + _PATIENCE_SECONDS
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < quiet:
+            changed, cursor = await self._changed()
+            if not changed:
+                await asyncio.sleep(min(0.2, quiet))
+                continue
+            if time.monotonic() > deadline:
+                raise _still_written(changed[0])
+            await self._bring(changed)
+            self._journal.note(_CURSOR, cursor)
+            quiet_since = time.monotonic()
+
+    async def _ready(self) -> None:
+        await self._source.ready()
+        await self._target.ready()
+
+    def _begin(self, doing: str, total: int) -> None:
+        self.progress.doing, self.progress.sessions, self.progress.total = doing, 0, total
+        self._tell(self.progress)
+
+    async def _changed(self) -> tuple[list[str], str]:
+        """Ids of sessions that changed since the journal's cursor, and the cursor after them."""
+        backend, after = self._source.backend, self._journal.fact(_CURSOR)
+        changes, cursor = await self._source.retrying.attempt(
+            "changes", "", lambda _: backend.changes(after, _PAGE)
+        )
+        return [each.session_id for each in changes], cursor
+
+    async def _cursor_of_now(self) -> str:
+        backend = self._source.backend
+        _, cursor = await self._source.retrying.attempt("changes", "", lambda _: backend.changes(None, 1))
+        return cursor
+
+    # Copying
+
+    async def _bring(self, page: Iterable[str]) -> None:
+        """Make the copies of these sessions what the sessions are."""
+        ids = list(dict.fromkeys(page))
+        for start in range(0, len(ids), AT_ONCE):
+            chunk = ids[start : start + AT_ONCE]
+            known = self._journal.find(chunk)
+            wanted = await in_order([self._look(each, known.get(each)) for each in chunk])
+            self._journal.write([each for each in wanted if each is not None and each.done])
+            to_copy = [each for each in wanted if each is not None and not each.done]
+            # Told before it is begun: whatever stands there afterwards is ours.
+            self._journal.write(to_copy)
+            done = await in_order(
+                [self._copy(each.session_id, clear=each.session_id in known) for each in to_copy]
+            )
+            self._journal.write([each for each in done if each is not None])
+            gone = [each.session_id for each, copied in zip(to_copy, done, strict=True) if copied is None]
+            self._journal.forget(each for each in gone if each not in self.progress.problems)
+            self.progress.sessions += len(chunk)
+            self._tell(self.progress)
+
+    async def _look(self, session_id: str, known: Copied | None) -> Copied | None:
+        """What is to be done about a session: copy it, take note of a copy, or nothing."""
+        self.progress.problems.pop(session_id, None)
+        if known is not None and not known.done:
+            return known
+        record, standing = await self._records(session_id)
+        if record is not None and record.kind == CACHE_OWNER_KIND:
+            return None
+        if known is None:
+            if record is None or standing is None:
+                return None if record is None else Copied(session_id)
+            return await self._adopt(session_id)
+        if standing is not None and not _is_copy(standing, known):
+            self._fail(session_id, "was written to in both places; which one is right is for you to say")
+            return None
+        if record is not None and standing is not None and record.token == known.source_token:
+            return None
+        return Copied(session_id)
+
+    async def _adopt(self, session_id: str) -> Copied | None:
+        """Take note of what stands in the target already, if it is the same."""
+        session, standing = await self._both(session_id)
+        if session is None:
+            return None
+        if standing is None:
+            return Copied(session_id)
+        if self._digests(session, standing) is None:
+            self._fail(
+                session_id,
+                "is in the target already, with another content, and no copy of this migration's",
+            )
+            return None
+        return _copied(session.record, standing.record)
+
+    async def _copy(self, session_id: str, *, clear: bool) -> Copied | None:
+        """Make a copy; None where the session is gone, or cannot be copied.
+
+        Args:
+            session_id: the session.
+            clear: there may be a copy, which is removed.
+        """
+        while True:
+            session = await read_whole(self._source, session_id)
+            if clear:
+                standing = (await self._target.read(ReadPlan(session_id))).record
+                if standing is not None:
+                    await self._remove(standing)
+                    self.progress.deleted += session is None
+            if session is None:
+                return None
+            try:
+                source_record = session.record
+                session = session.at(self._source.backend.now_ms())
+                if not self._as_stored:
+                    session = self._opening.opened(session)
+                record = await self._writer.write(session)
+            except SessionExistsError:
+                clear = True
+                continue
+            except StoreError as error:
+                if error.retryable:
+                    raise
+                self._fail(session_id, f"cannot be copied: {error}")
+                return None
+            self.progress.copied += 1
+            self.progress.entries += session.entry_count
+            return _copied(source_record, record)
+
+    async def _remove(self, copy: Record) -> None:
+        backend = self._target.backend
+        await self._target.retrying.attempt(
+            "delete", copy.session_id, lambda _: backend.delete(copy.session_id, copy.incarnation)
+        )
+
+    # Comparing
+
+    async def _verify(self) -> None:
+        """Compare every copy with its session; what differs is copied again, and compared once more."""
+        total = hashlib.sha256()
+        self.progress.verified = self.progress.verified_entries = 0
+        for page in self._journal.pages():
+            for start in range(0, len(page), AT_ONCE):
+                chunk = page[start : start + AT_ONCE]
+                for session_id, compared in zip(
+                    chunk, await in_order([self._compare(each) for each in chunk]), strict=True
+                ):
+                    if compared is None:
+                        compared = await self._again(session_id)
+                    if compared is not None:
+                        digest, entries = compared
+                        total.update(digest)
+                        self.progress.verified += 1
+                        self.progress.verified_entries += entries
+                self.progress.sessions += len(chunk)
+                self._tell(self.progress)
+        self.progress.digest = total.hexdigest()
+
+    async def _compare(self, session_id: str) -> tuple[bytes, int] | None:
+        """The fingerprint and the number of entries of a session that is equal on both sides."""
+        session, standing = await self._both(session_id)
+        if session is None or standing is None:
+            return None
+        digest = self._digests(session, standing)
+        return None if digest is None else (digest, session.entry_count)
+
+    async def _again(self, session_id: str) -> tuple[bytes, int] | None:
+        await self._bring([session_id])
+        if session_id in self.progress.problems or not self._journal.find([session_id]):
+            return None
+        compared = await self._compare(session_id)
+        if compared is None and (await self._records(session_id))[0] is not None:
+            self._fail(session_id, "differs from its copy; run it again")
+        return compared
+
+    def _digests(self, session: WholeSession, standing: WholeSession) -> bytes | None:
+        """The fingerprint of both; None if they differ."""
+        now_ms = self._source.backend.now_ms()
+        try:
+            if not self._as_stored:
+                session, standing = self._opening.opened(session), self._writer.values.opened(standing)
+            digest = content_digest(session, now_ms)
+            return digest if content_digest(standing, now_ms) == digest else None
+        except SerializationError as error:
+            self._fail(session.id, f"cannot be compared: {error}")
+            return None
+
+    async def _both(self, session_id: str) -> tuple[WholeSession | None, WholeSession | None]:
+        session, standing = await in_order(
+            [read_whole(self._source, session_id), read_whole(self._target, session_id)]
+        )
+        return session, standing
+
+    async def _records(self, session_id: str) -> tuple[Record | None, Record | None]:
+        plan = ReadPlan(session_id)
+        here, there = await in_order([self._source.read(plan), self._target.read(plan)])
+        return here.record, there.record
+
+    def _fail(self, session_id: str, why: str) -> None:
+        self.progress.problems[session_id] = f"session {session_id!r} {why}"
+
+
+def _still_written(session_id: str) -> StillWrittenError:
+    return StillWrittenError(
+        f"the source is still written to: session {session_id!r} has changed; stop all its writers, and "
+        "run the same command again"
+    )
+
+
+def _is_copy(standing: Record, known: Copied) -> bool:
+    """Whether nothing was written to a copy since; being touched is no writing."""
+    return (standing.incarnation, standing.token[:16]) == (known.incarnation, known.token[:16])
+
+
+def _copied(source: Record, target: Record) -> Copied:
+    return Copied(source.session_id, source.token, target.incarnation, target.token)
