@@ -26,7 +26,7 @@ from miniagent_store.store.core import StoreCore
 
 _PAGE = 400
 # Others tell of what they wrote within a second.
-_QUIET_SECONDS = 2.5
+_QUIET_SECONDS = 1.5
 _PATIENCE_SECONDS = 30.0
 _CURSOR = "cursor"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
@@ -22,7 +23,6 @@ from miniagent_store.cli.settings import json_option, store_options, with_store
 
 if TYPE_CHECKING:
     from miniagent_store.moving.importing import Imported, OnConflict
-    from miniagent_store.moving.walking import Filters
     from miniagent_store.moving.whole import WholeSession
     from miniagent_store.store.core import StoreCore
     from miniagent_store.store.protocol import SessionStore
@@ -40,8 +40,8 @@ Examples:
   miniagent-store import ada.jsonl --on-conflict skip   leave what is there
   miniagent-store import --from-seed redis://localhost:6379/0   MiniAgent's own data of old
 
-Each session appears whole or not at all, with its ids, sequences, versions, times and expiry; its incarnation
-is a new one. Cut short, run it again: what is there already, and the same, is only looked at.
+Each session appears whole or not at all, with its ids, sequences, versions, times and expiry; its
+incarnation is a new one. Cut short, run it again: what is there already, and the same, is only looked at.
 
 Exit codes: 0 done, 1 failed, or some sessions could not be written, 2 misused, 130 interrupted.""",
 )
@@ -86,18 +86,18 @@ def command(
     async def work(store: SessionStore) -> Imported:
         from miniagent_store.moving.importing import Import
 
-        with (
-            _source(core_of(store), file, from_seed, filters) as (sessions, namespace),
-            watched("importing") as tell,
-        ):
+        core = core_of(store)
+        with _source(core, file, from_seed) as source, watched("importing") as tell:
             job = Import(
-                core_of(store),
-                namespace,
+                core,
+                source.namespace,
                 on_conflict=cast("OnConflict", on_conflict),
                 sealed=sealed,
                 verify=verify,
             )
-            return await job.run(sessions, filters, tell)
+            done = await job.run(source.sessions, filters, tell)
+            done.problems[:0] = source.problems
+            return done
 
     with interruptible("run it again to do the rest"), file_failures(file or "the seed's data"):
         done = with_store(work)
@@ -108,14 +108,20 @@ def command(
     ctx.exit(1 if done.problems else 0)
 
 
-@contextmanager
-def _source(
-    core: StoreCore, file: str | None, from_seed: str | None, filters: Filters
-) -> Iterator[tuple[AsyncIterator[WholeSession], str]]:
-    if from_seed is not None:
-        from miniagent_store.moving.seed import seed_sessions
+@dataclass(frozen=True)
+class _Source:
+    sessions: AsyncIterator[WholeSession]
+    namespace: str
+    problems: list[str]
 
-        yield seed_sessions(from_seed, core), core.options.namespace
+
+@contextmanager
+def _source(core: StoreCore, file: str | None, from_seed: str | None) -> Iterator[_Source]:
+    if from_seed is not None:
+        from miniagent_store.moving.seed import SeedData
+
+        seed = SeedData(from_seed, core)
+        yield _Source(seed.sessions(), core.options.namespace, seed.problems)
         return
     from miniagent_store.moving.archive import ArchiveReader
     from miniagent_store.moving.frames import read_lines
@@ -123,7 +129,7 @@ def _source(
 
     with _opened(str(file)) as stream:
         reader = ArchiveReader(read_lines(stream))
-        yield archived(reader), reader.header.namespace
+        yield _Source(archived(reader), reader.header.namespace, [])
 
 
 @contextmanager

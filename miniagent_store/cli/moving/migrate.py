@@ -49,7 +49,7 @@ Exit codes: 0 done, 1 failed, or some sessions could not be copied, 2 misused, 1
 @click.option("--until-caught-up", "until", flag_value="caught-up", default=True, help="The default.")
 @click.option("--follow", "until", flag_value="interrupted", help="Go on catching up until Ctrl-C.")
 @click.option(
-    "--freeze", "until", flag_value="equal", help="The writers are stopped: copy the rest, compare all."
+    "--freeze", "until", flag_value="equal", help="Writers are stopped: copy the rest, compare all."
 )
 @click.option(
     "--journal",

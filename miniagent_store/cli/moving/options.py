@@ -25,13 +25,11 @@ def filter_options(command: Command) -> Command:
         click.option("--user", metavar="ID", help="Only this user's."),
         click.option("--agent", metavar="NAME", help="Only this agent's."),
         click.option("--kind", metavar="NAME", help="Only of this kind: session, kv, …; all by default."),
-        click.option(
-            "--tag", "tags", multiple=True, metavar="TAG", help="Only with this tag; may be repeated."
-        ),
+        click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only with this tag; repeatable."),
         click.option(
             "--since",
             metavar="TIME",
-            help="Only active since then: 2030-01-31, 2030-01-31T12:00, or 7d ago.",
+            help="Only active since: 2030-01-31, 2030-01-31T12:00 (UTC), or 7d.",
         ),
     )
     for option in reversed(options):
@@ -45,9 +43,8 @@ def filters_of(
     """The filters that were given."""
     from miniagent_store.moving.walking import Filters
 
-    return Filters.of(
-        user_id=user, agent=agent, kind=kind, tags=tags, since=(since and _time(since)) or None
-    )
+    when = None if since is None else _time(since)
+    return Filters.of(user_id=user, agent=agent, kind=kind, tags=tags, since=when)
 
 
 def _time(text: str) -> datetime:
@@ -57,9 +54,7 @@ def _time(text: str) -> datetime:
         from miniagent_store.options import parse_duration
 
         try:
-            return datetime.now(UTC) - timedelta(
-                seconds=parse_duration(text.removesuffix(" ago"), what="since")
-            )
+            return datetime.now(UTC) - timedelta(seconds=parse_duration(text, what="since"))
         except InvalidArgumentError:
             raise click.UsageError(
                 f"--since takes a time such as 2030-01-31 or 2030-01-31T12:00 (UTC), or 7d, not {text!r}"

@@ -52,6 +52,8 @@ def watched(doing: str, total: int | None = None) -> Iterator[Tell]:
                 # The rate is of the step.
                 bar.reset(task, description=doing, total=total or None)
                 step = doing
-            bar.update(task, completed=done, **({} if total is None else {"total": total or None}))
+            if total is not None:
+                bar.update(task, total=total or None)
+            bar.update(task, completed=done)
 
         yield tell
