@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from miniagent_store.backend import ReadPlan, Record
 from miniagent_store.errors import SerializationError, SessionExistsError, StoreError
@@ -23,6 +24,8 @@ from miniagent_store.moving.walking import AT_ONCE, in_order, session_ids
 from miniagent_store.moving.whole import WholeSession, read_whole
 from miniagent_store.moving.writing import SessionWriter
 from miniagent_store.store.core import StoreCore
+
+T = TypeVar("T")
 
 _PAGE = 400
 # Others tell of what they wrote within a second.
@@ -187,22 +190,26 @@ class Migration:
     async def _bring(self, page: Iterable[str]) -> None:
         """Make the copies of these sessions what the sessions are."""
         ids = list(dict.fromkeys(page))
-        for start in range(0, len(ids), AT_ONCE):
-            chunk = ids[start : start + AT_ONCE]
-            known = self._journal.find(chunk)
-            wanted = await in_order([self._look(each, known.get(each)) for each in chunk])
-            self._journal.write([each for each in wanted if each is not None and each.done])
-            to_copy = [each for each in wanted if each is not None and not each.done]
-            # Told before it is begun: whatever stands there afterwards is ours.
-            self._journal.write(to_copy)
-            done = await in_order(
-                [self._copy(each.session_id, clear=each.session_id in known) for each in to_copy]
-            )
-            self._journal.write([each for each in done if each is not None])
-            gone = [each.session_id for each, copied in zip(to_copy, done, strict=True) if copied is None]
-            self._journal.forget(each for each in gone if each not in self.progress.problems)
-            self.progress.sessions += len(chunk)
+        known = self._journal.find(ids)
+        wanted = [each async for each in _few_at_once(self._look(each, known.get(each)) for each in ids)]
+        to_do = [each for each in wanted if each is not None]
+        # Told before copies are begun: whatever stands there afterwards is ours.
+        self._journal.write(to_do)
+        to_copy = [each.session_id for each in to_do if not each.done]
+        self.progress.sessions += len(ids) - len(to_copy)
+        self._tell(self.progress)
+        done: list[Copied] = []
+        gone: list[str] = []
+        works = (self._copy(each, clear=each in known) for each in to_copy)
+        async for copied in _few_at_once(works):
+            if isinstance(copied, Copied):
+                done.append(copied)
+            elif copied not in self.progress.problems:
+                gone.append(copied)
+            self.progress.sessions += 1
             self._tell(self.progress)
+        self._journal.write(done)
+        self._journal.forget(gone)
 
     async def _look(self, session_id: str, known: Copied | None) -> Copied | None:
         """What is to be done about a session: copy it, take note of a copy, or nothing."""
@@ -233,13 +240,13 @@ class Migration:
         if self._digests(session, standing) is None:
             self._fail(
                 session_id,
-                "is in the target already, with another content, and no copy of this migration's",
+                "is in the target already, with another content; this migration did not write it",
             )
             return None
         return _copied(session.record, standing.record)
 
-    async def _copy(self, session_id: str, *, clear: bool) -> Copied | None:
-        """Make a copy; None where the session is gone, or cannot be copied.
+    async def _copy(self, session_id: str, *, clear: bool) -> Copied | str:
+        """Make a copy; only the id where the session is gone, or cannot be copied.
 
         Args:
             session_id: the session.
@@ -253,7 +260,7 @@ class Migration:
                     await self._remove(standing)
                     self.progress.deleted += session is None
             if session is None:
-                return None
+                return session_id
             try:
                 source_record = session.record
                 session = session.at(self._source.backend.now_ms())
@@ -267,7 +274,7 @@ class Migration:
                 if error.retryable:
                     raise
                 self._fail(session_id, f"cannot be copied: {error}")
-                return None
+                return session_id
             self.progress.copied += 1
             self.progress.entries += session.entry_count
             return _copied(source_record, record)
@@ -285,20 +292,18 @@ class Migration:
         total = hashlib.sha256()
         self.progress.verified = self.progress.verified_entries = 0
         for page in self._journal.pages():
-            for start in range(0, len(page), AT_ONCE):
-                chunk = page[start : start + AT_ONCE]
-                for session_id, compared in zip(
-                    chunk, await in_order([self._compare(each) for each in chunk]), strict=True
-                ):
-                    if compared is None:
-                        compared = await self._again(session_id)
-                    if compared is not None:
-                        digest, entries = compared
-                        total.update(digest)
-                        self.progress.verified += 1
-                        self.progress.verified_entries += entries
-                self.progress.sessions += len(chunk)
-                self._tell(self.progress)
+            works = (self._compare(each) for each in page)
+            compared = [each async for each in _few_at_once(works)]
+            for session_id, equal in zip(page, compared, strict=True):
+                if equal is None:
+                    equal = await self._again(session_id)
+                if equal is not None:
+                    digest, entries = equal
+                    total.update(digest)
+                    self.progress.verified += 1
+                    self.progress.verified_entries += entries
+            self.progress.sessions += len(page)
+            self._tell(self.progress)
         self.progress.digest = total.hexdigest()
 
     async def _compare(self, session_id: str) -> tuple[bytes, int] | None:
@@ -343,6 +348,14 @@ class Migration:
 
     def _fail(self, session_id: str, why: str) -> None:
         self.progress.problems[session_id] = f"session {session_id!r} {why}"
+
+
+async def _few_at_once(works: Iterable[Coroutine[Any, Any, T]]) -> AsyncIterator[T]:
+    """What each piece of work gives, in their order."""
+    waiting = iter(works)
+    while chunk := list(itertools.islice(waiting, AT_ONCE)):
+        for each in await in_order(chunk):
+            yield each
 
 
 def _still_written(session_id: str) -> StillWrittenError:

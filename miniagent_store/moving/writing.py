@@ -113,23 +113,25 @@ class SessionWriter:
 
     def _check(self, session: WholeSession) -> None:
         """Raise if this store could not read what is to be stored as it is."""
-        codec, namespace = self._core.coding.codec, self._core.options.namespace
-        for data in _stored(session):
-            try:
-                bound = codec.check_readable(data)
-            except DecodeError as error:
-                if self._sealed:
-                    bound = True
-                else:
-                    raise InvalidArgumentError(
-                        f"session {session.id!r}: this store could not read its values: {error.detail}; or "
-                        "take them as they are, with --sealed"
-                    ) from error
-            if bound and namespace != self._namespace:
+        core, theirs = self._core, self._namespace
+        bound = bool(session.record.data_key)
+        try:
+            if bound and core.keys.source is None:
+                raise DecodeError("codec not allowed", detail="it has a data key, this store no keys")
+            for data in _stored(session):
+                bound |= core.coding.codec.check_readable(data)
+        except DecodeError as error:
+            if not self._sealed:
                 raise InvalidArgumentError(
-                    f"session {session.id!r}: its values can only be read in namespace "
-                    f"{self._namespace!r}, not in {namespace!r}; export them with --plain"
-                )
+                    f"session {session.id!r}: this store could not read it: {error.detail}; or take it as "
+                    "it is, with --sealed"
+                ) from error
+            bound = True
+        if bound and core.options.namespace != theirs:
+            raise InvalidArgumentError(
+                f"session {session.id!r}: its values can only be read in namespace {theirs!r}, not in "
+                f"{core.options.namespace!r}; export them with --plain"
+            )
 
 
 def _parts(session: WholeSession, stage: str) -> Iterator[StageWrite]:

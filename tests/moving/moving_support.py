@@ -1,4 +1,4 @@
-"""What tests of moving share: stores full of sessions, what they hold, writers, commands that are killed."""
+"""What tests of moving share: stores full of sessions, their contents, writers, killed commands."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def one_of_everything(store: SessionStore) -> None:
     await store.trim("full", before=2)
     await store.state("full").set("plan", ["é", {"$t": "mine"}])
     await store.state("full").set("soon", 1, ttl="1h")
-    await store.state("full").increment("count", 41)
+    await store.state("full").add("count", 41)
     await store.create("empty", ttl="never")
     await store.create("cleared")
     await store.append("cleared", Message.user("gone"))

@@ -82,14 +82,6 @@ async def exported_and_imported(source: str, target: str, tmp_path: Path, sessio
     assert await contents_at(target) == await contents_at(source)
 
 
-async def test_sessions_are_migrated_under_load(tmp_path: Path, server: Server) -> None:
-    source = f"sqlite:///{tmp_path}/one.db"
-    async with open_store(source) as store:
-        await fill(store, 100)
-
-    await moved_under_load(source, f"{server.url}/0", tmp_path, 100)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(7_200)
 @pytest.mark.parametrize("sessions", [1_000, 100_000])
