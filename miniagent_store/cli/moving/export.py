@@ -86,9 +86,7 @@ def command(
         try:
             job = with_store(export)
         except FileExistsError:
-            raise StoreError(
-                f"{file} is there already; go on with it with --resume, or name another"
-            ) from None
+            raise StoreError(f"{file} is there already; go on with --resume, or name another") from None
     totals = job.totals
     if as_json:
         emit_json({**totals.to_dict(), "problems": job.problems})
