@@ -159,10 +159,12 @@ class SeedData:
             SESSION_VALUE: rest,
         }
         user_id = data.get("user_id")
+        if user_id == "anonymous":
+            user_id = None
         record = Record(
             session_id=session_id,
             kind="session",
-            user_id=None if user_id in {None, "", "anonymous"} else check_id(user_id, what="user id"),
+            user_id=check_id(user_id, what="user id") if user_id else None,
             agent=data.get("agent_name") or None,
             tags=(),
             created_ms=active_ms if created_ms is None else created_ms,
