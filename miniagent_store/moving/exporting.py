@@ -13,8 +13,8 @@ from miniagent_store.moving.frames import FrameWriter, compression_of, read_line
 from miniagent_store.moving.lines import digest_of, end_of, lines_of
 from miniagent_store.moving.plain_values import PlainValues
 from miniagent_store.moving.walking import AT_ONCE, Filters, Seen, in_order, session_ids
-from miniagent_store.moving.whole import WholeSession, read_whole
-from miniagent_store.store.core import StoreCore
+from miniagent_store.moving.whole import WholeSession, core_of, read_whole
+from miniagent_store.store.protocol import SessionStore
 
 Progress = Callable[[int], None]
 
@@ -23,7 +23,7 @@ class Export:
     """Writes an archive; each session as of one moment, not all as of the same one.
 
     Args:
-        core: of the store.
+        store: what is exported.
         filters: which sessions.
         plain: values as JSON, opened with the store's keys; otherwise as they are stored.
 
@@ -32,7 +32,8 @@ class Export:
         problems: sessions that are not in the archive, and why.
     """
 
-    def __init__(self, core: StoreCore, filters: Filters, *, plain: bool) -> None:
+    def __init__(self, store: SessionStore, filters: Filters, *, plain: bool) -> None:
+        core = core_of(store)
         self._core, self._filters = core, filters
         self._values = PlainValues(core) if plain else None
         self.totals = Totals()

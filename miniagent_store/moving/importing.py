@@ -11,9 +11,9 @@ from miniagent_store.errors import SessionExistsError, StoreError
 from miniagent_store.moving.archive import ArchiveReader
 from miniagent_store.moving.lines import content_digest
 from miniagent_store.moving.walking import AT_ONCE, Filters, in_order
-from miniagent_store.moving.whole import WholeSession, read_whole
+from miniagent_store.moving.whole import WholeSession, core_of, read_whole
 from miniagent_store.moving.writing import SessionWriter
-from miniagent_store.store.core import StoreCore
+from miniagent_store.store.protocol import SessionStore
 
 OnConflict = Literal["fail", "skip", "replace"]
 
@@ -70,7 +70,7 @@ class Import:
     """Writes sessions into a store, each whole or not at all. Doing it again does the rest.
 
     Args:
-        core: of the store.
+        store: where to.
         namespace: of the store that the sessions come from.
         on_conflict: what to do where another session has the id: "fail" ends with a `ConflictError`, "skip"
             leaves it, "replace" removes it first: who looks in between finds none.
@@ -83,14 +83,15 @@ class Import:
 
     def __init__(
         self,
-        core: StoreCore,
+        store: SessionStore,
         namespace: str,
         *,
         on_conflict: OnConflict = "fail",
         sealed: bool = False,
         verify: bool = False,
     ) -> None:
-        self._core, self._on_conflict, self._verify = core, on_conflict, verify
+        self._core = core = core_of(store)
+        self._on_conflict, self._verify = on_conflict, verify
         self._writer = SessionWriter(core, namespace, sealed=sealed)
         self.done = Imported()
 

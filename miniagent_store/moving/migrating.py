@@ -21,9 +21,9 @@ from miniagent_store.moving.journal import Copied, Journal
 from miniagent_store.moving.lines import content_digest
 from miniagent_store.moving.plain_values import PlainValues
 from miniagent_store.moving.walking import AT_ONCE, in_order, session_ids
-from miniagent_store.moving.whole import WholeSession, read_whole
+from miniagent_store.moving.whole import WholeSession, core_of, read_whole
 from miniagent_store.moving.writing import SessionWriter
-from miniagent_store.store.core import StoreCore
+from miniagent_store.store.protocol import SessionStore
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class Migration:
     """A migration, begun or gone on with.
 
     Args:
-        source, target: cores of the stores; nobody else writes to the target.
+        source, target: the stores; nobody else writes to the target.
         journal: of this migration.
         sealed: copy stored bytes as they are, also where they cannot be read for lack of keys.
         tell: called again and again with how far it is.
@@ -88,17 +88,18 @@ class Migration:
 
     def __init__(
         self,
-        source: StoreCore,
-        target: StoreCore,
+        source: SessionStore,
+        target: SessionStore,
         journal: Journal,
         *,
         sealed: bool = False,
         tell: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        self._source, self._target, self._journal, self._tell = source, target, journal, tell
-        self._writer = SessionWriter(target, source.options.namespace, sealed=sealed)
-        self._opening = PlainValues(source)
-        ours, theirs = source.coding.codec, target.coding.codec
+        self._source, self._target = core_of(source), core_of(target)
+        self._journal, self._tell = journal, tell
+        self._writer = SessionWriter(self._target, self._source.options.namespace, sealed=sealed)
+        self._opening = PlainValues(self._source)
+        ours, theirs = self._source.coding.codec, self._target.coding.codec
         same = str(ours.chain) == str(theirs.chain) and not ours.bound
         # Bytes that both write alike need not be opened; others are, so that the target can read them.
         self._as_stored = sealed or same

@@ -27,10 +27,10 @@ from miniagent_store.errors import (
 from miniagent_store.ids import check_id
 from miniagent_store.moving.plain_values import PlainValues
 from miniagent_store.moving.walking import Seen
-from miniagent_store.moving.whole import WholeSession
+from miniagent_store.moving.whole import WholeSession, core_of
 from miniagent_store.plugins import shared_plugins
 from miniagent_store.serializer import Context
-from miniagent_store.store.core import StoreCore
+from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import redact_text
 from miniagent_store.values import EVENTS, MESSAGES, to_ms
 
@@ -46,16 +46,16 @@ class SeedData:
 
     Args:
         url: of the Redis, as redis-py takes it.
-        core: of the store that the sessions go to, whose limits and types hold.
+        store: where the sessions go to, whose limits and times to live hold.
 
     Attributes:
         problems: sessions that cannot be read, and why.
     """
 
-    def __init__(self, url: str, core: StoreCore) -> None:
-        self._url, self._core = url, core
-        self._values = PlainValues(core)
-        self._limits = core.coding.codec.limits
+    def __init__(self, url: str, store: SessionStore) -> None:
+        self._url, self._core = url, core_of(store)
+        self._values = PlainValues(self._core)
+        self._limits = self._core.coding.codec.limits
         plugins = shared_plugins()
         # Asked for by name on the command line, and neither makes anything but plain values.
         names = ("pickle-thread", "json")

@@ -14,13 +14,26 @@ from miniagent_store.backend import (
     StoredEntry,
     StoredValue,
 )
-from miniagent_store.errors import BackendUnavailableError
+from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError
 from miniagent_store.store.core import StoreCore
+from miniagent_store.store.protocol import SessionStore
+from miniagent_store.store.store import Store
 from miniagent_store.values import EVENTS, MESSAGES
 
 # So many entries are read at a time; most sessions need no second read.
 _PAGE = 500
 _ATTEMPTS = 20
+
+
+def core_of(store: SessionStore) -> StoreCore:
+    """What a store stands on.
+
+    Raises:
+        InvalidArgumentError: it is not one that `open_store` made.
+    """
+    if not isinstance(store, Store):
+        raise InvalidArgumentError(f"sessions are moved between stores of open_store(), not {store!r}")
+    return store._core
 
 
 @dataclass(frozen=True, slots=True)

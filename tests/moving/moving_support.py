@@ -16,14 +16,7 @@ from miniagent_store import Message, SessionStore, open_store
 from miniagent_store.moving.lines import content_digest
 from miniagent_store.moving.plain_values import PlainValues
 from miniagent_store.moving.walking import AT_ONCE, Seen, in_order, session_ids
-from miniagent_store.moving.whole import WholeSession, read_whole
-from miniagent_store.store.core import StoreCore
-from miniagent_store.store.store import Store
-
-
-def core_of(store: SessionStore) -> StoreCore:
-    assert isinstance(store, Store)
-    return store._core
+from miniagent_store.moving.whole import WholeSession, core_of, read_whole
 
 
 async def fill(store: SessionStore, sessions: int, messages: int = 20, *, prefix: str = "s") -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moving_support import contents_of, core_of, fill, one_of_everything, whole
+from moving_support import contents_of, fill, one_of_everything, whole
 
 from miniagent_store import (
     ArchiveError,
@@ -55,7 +55,7 @@ async def export(
     plain: bool = False,
     resume: bool = False,
 ) -> Export:
-    job = Export(core_of(store), filters, plain=plain)
+    job = Export(store, filters, plain=plain)
     await job.to_file(path, quietly, resume=resume)
     return job
 
@@ -63,7 +63,7 @@ async def export(
 async def take(store: SessionStore, path: Path, filters: Filters = EVERYTHING, **how: Any) -> Imported:
     with open(path, "rb") as file:
         reader = ArchiveReader(read_lines(file))
-        job = Import(core_of(store), reader.header.namespace, **how)
+        job = Import(store, reader.header.namespace, **how)
         return await job.run(archived(reader), filters, quietly)
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moving_support import core_of
 
 from miniagent_store import ConfigurationError, SessionStore, open_store
 from miniagent_store.errors import BackendUnavailableError
@@ -73,9 +72,9 @@ def seeded(server: Server, folder: Path) -> str:
 
 
 async def take(store: SessionStore, url: str, **how: Any) -> tuple[Imported, SeedData]:
-    seed = SeedData(url, core_of(store))
+    seed = SeedData(url, store)
     await store.open()
-    done = await Import(core_of(store), "", **how).run(seed.sessions(), Filters(), lambda done: None)
+    done = await Import(store, "", **how).run(seed.sessions(), Filters(), lambda done: None)
     return done, seed
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from miniagent_store.cli.moving.options import (
-    core_of,
     file_failures,
     filter_options,
     filters_of,
@@ -73,7 +72,7 @@ def command(
         from miniagent_store.moving.exporting import Export
 
         total = sum((await store.stats()).sessions.values())
-        job = Export(core_of(store), filters, plain=plain)
+        job = Export(store, filters, plain=plain)
         with watched("exporting", total) as tell:
             if to_stdout:
                 await job.to_stream(sys.stdout.buffer, tell)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import click
 
 from miniagent_store.cli.moving.options import (
-    core_of,
     file_failures,
     filter_options,
     filters_of,
@@ -24,7 +23,6 @@ from miniagent_store.cli.settings import json_option, store_options, with_store
 if TYPE_CHECKING:
     from miniagent_store.moving.importing import Imported, OnConflict
     from miniagent_store.moving.whole import WholeSession
-    from miniagent_store.store.core import StoreCore
     from miniagent_store.store.protocol import SessionStore
 
 _PROBLEMS_SHOWN = 20
@@ -86,10 +84,9 @@ def command(
     async def work(store: SessionStore) -> Imported:
         from miniagent_store.moving.importing import Import
 
-        core = core_of(store)
-        with _source(core, file, from_seed) as source, watched("importing") as tell:
+        with _source(store, file, from_seed) as source, watched("importing") as tell:
             job = Import(
-                core,
+                store,
                 source.namespace,
                 on_conflict=cast("OnConflict", on_conflict),
                 sealed=sealed,
@@ -116,12 +113,12 @@ class _Source:
 
 
 @contextmanager
-def _source(core: StoreCore, file: str | None, from_seed: str | None) -> Iterator[_Source]:
+def _source(store: SessionStore, file: str | None, from_seed: str | None) -> Iterator[_Source]:
     if from_seed is not None:
         from miniagent_store.moving.seed import SeedData
 
-        seed = SeedData(from_seed, core)
-        yield _Source(seed.sessions(), core.options.namespace, seed.problems)
+        seed = SeedData(from_seed, store)
+        yield _Source(seed.sessions(), "", seed.problems)
         return
     from miniagent_store.moving.archive import ArchiveReader
     from miniagent_store.moving.frames import read_lines

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from miniagent_store.cli.moving.options import core_of, file_failures, interruptible
+from miniagent_store.cli.moving.options import file_failures, interruptible
 from miniagent_store.cli.moving.progress import watched
 from miniagent_store.cli.output import counted, emit_json
 from miniagent_store.cli.settings import json_option, store_options
@@ -93,8 +93,8 @@ async def _migrate(
     async with source, target:
         with Journal(path, source.url, target.url) as journal, watched("copying") as tell:
             migration = Migration(
-                core_of(source),
-                core_of(target),
+                source,
+                target,
                 journal,
                 sealed=sealed,
                 tell=lambda now: tell(now.sessions, doing=now.doing, total=now.total),

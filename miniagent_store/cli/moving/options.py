@@ -13,8 +13,6 @@ from miniagent_store.errors import InvalidArgumentError, StoreError
 
 if TYPE_CHECKING:
     from miniagent_store.moving.walking import Filters
-    from miniagent_store.store.core import StoreCore
-    from miniagent_store.store.protocol import SessionStore
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -60,14 +58,6 @@ def _time(text: str) -> datetime:
                 f"--since takes a time such as 2030-01-31 or 2030-01-31T12:00 (UTC), or 7d, not {text!r}"
             ) from None
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-
-
-def core_of(store: SessionStore) -> StoreCore:
-    """What a store stands on."""
-    from miniagent_store.store.store import Store
-
-    assert isinstance(store, Store)
-    return store._core
 
 
 @contextmanager
