@@ -9,7 +9,7 @@ from typing import Any, Literal
 from miniagent_store.backend import Record
 from miniagent_store.errors import SessionExistsError, StoreError
 from miniagent_store.moving.archive import ArchiveReader
-from miniagent_store.moving.lines import content_digest
+from miniagent_store.moving.lines import same_content
 from miniagent_store.moving.walking import AT_ONCE, Filters, in_order
 from miniagent_store.moving.whole import WholeSession, core_of, read_whole
 from miniagent_store.moving.writing import SessionWriter
@@ -175,7 +175,7 @@ class Import:
         if session.plain:
             standing = self._writer.values.opened(standing)
         now_ms = self._core.backend.now_ms()
-        return content_digest(standing, now_ms) == content_digest(session, now_ms)
+        return same_content(standing, session, now_ms)
 
 
 async def archived(reader: ArchiveReader) -> AsyncIterator[WholeSession]:

@@ -91,10 +91,20 @@ def content_digest(session: WholeSession, now_ms: int) -> bytes:
 
     Without when it expires, which reading with `touch` changes, and without values that have expired.
     """
+    return digest_of(lines_of(_content(session, now_ms)))
+
+
+def same_content(one: WholeSession, other: WholeSession, now_ms: int) -> bool:
+    """Whether two sessions have the same `content_digest`; quicker."""
+    one, other = _content(one, now_ms), _content(other, now_ms)
+    heads = [next(lines_of(each)) for each in (one, other)]
+    return heads[0] == heads[1] and one.logs == other.logs and one.values == other.values
+
+
+def _content(session: WholeSession, now_ms: int) -> WholeSession:
     if session.plain:
         session = _canonical(session)
-    record = replace(session.record, expires_ms=None)
-    return digest_of(lines_of(replace(session.at(now_ms), record=record)))
+    return replace(session.at(now_ms), record=replace(session.record, expires_ms=None))
 
 
 def _canonical(session: WholeSession) -> WholeSession:

@@ -18,7 +18,7 @@ from miniagent_store.backend import ReadPlan, Record
 from miniagent_store.errors import SerializationError, SessionExistsError, StoreError
 from miniagent_store.keys.data_keys import CACHE_OWNER_KIND
 from miniagent_store.moving.journal import Copied, Journal
-from miniagent_store.moving.lines import content_digest
+from miniagent_store.moving.lines import content_digest, same_content
 from miniagent_store.moving.plain_values import PlainValues
 from miniagent_store.moving.walking import AT_ONCE, in_order, session_ids
 from miniagent_store.moving.whole import WholeSession, core_of, read_whole
@@ -238,7 +238,7 @@ class Migration:
             return None
         if standing is None:
             return Copied(session_id)
-        if self._digests(session, standing) is None:
+        if self._digest_of_both(session, standing) is None:
             self._fail(
                 session_id,
                 "is in the target already, with another content; this migration did not write it",
@@ -312,7 +312,7 @@ class Migration:
         session, standing = await self._both(session_id)
         if session is None or standing is None:
             return None
-        digest = self._digests(session, standing)
+        digest = self._digest_of_both(session, standing)
         return None if digest is None else (digest, session.entry_count)
 
     async def _again(self, session_id: str) -> tuple[bytes, int] | None:
@@ -324,14 +324,13 @@ class Migration:
             self._fail(session_id, "differs from its copy; run it again")
         return compared
 
-    def _digests(self, session: WholeSession, standing: WholeSession) -> bytes | None:
+    def _digest_of_both(self, session: WholeSession, standing: WholeSession) -> bytes | None:
         """The fingerprint of both; None if they differ."""
         now_ms = self._source.backend.now_ms()
         try:
             if not self._as_stored:
                 session, standing = self._opening.opened(session), self._writer.values.opened(standing)
-            digest = content_digest(session, now_ms)
-            return digest if content_digest(standing, now_ms) == digest else None
+            return content_digest(session, now_ms) if same_content(session, standing, now_ms) else None
         except SerializationError as error:
             self._fail(session.id, f"cannot be compared: {error}")
             return None

@@ -69,4 +69,8 @@ class PlainValues:
 
 def dumped(plain: Any) -> bytes:
     """JSON without blanks, in UTF-8."""
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _encode(plain).encode()
+
+
+# Made once: `json.dumps` would make one for each line.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
