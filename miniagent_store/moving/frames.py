@@ -17,9 +17,10 @@ from miniagent_store.errors import ArchiveError, MissingExtraError
 
 # Bytes of lines in a compressed frame, or written at once.
 _FRAME = 4 * 2**20
-_PIECE = 2**18
-# A longer line is none of ours.
-_LONGEST_LINE = 2**30
+# Bytes that are read at once; of what is compressed less, since it may be much more.
+_PIECE, _COMPRESSED_PIECE = 2**18, 2**14
+# A longer line is none of ours: a value has its limits.
+_LONGEST_LINE = 2**28
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -71,22 +72,26 @@ def read_lines(file: BinaryIO) -> Iterator[tuple[bytes, int | None]]:
     Raises:
         ArchiveError: it ends within a line or a frame, or is not compressed as it says.
     """
-    rest = b""
+    begun: list[bytes] = []
+    size = 0
     for piece, end in _pieces(file):
-        *whole, rest = (rest + piece).split(b"\n")
+        *whole, rest = piece.split(b"\n")
         for number, line in enumerate(whole, 1):
-            is_last = number == len(whole) and not rest
-            yield line + b"\n", end if is_last else None
-        if len(rest) > _LONGEST_LINE:
+            yield b"".join((*begun, line, b"\n")), end if number == len(whole) and not rest else None
+            begun, size = [], 0
+        if rest:
+            begun.append(rest)
+            size += len(rest)
+        if size > _LONGEST_LINE:
             raise ArchiveError("a line of the archive is longer than any that is written")
-    if rest:
+    if begun:
         raise ArchiveError("the archive ends within a line")
 
 
 def _pieces(file: BinaryIO) -> Iterator[tuple[bytes, int | None]]:
     """Pieces of what the file holds, uncompressed, and where a frame ends with them."""
     at = 0
-    data = file.read(_PIECE)
+    data = file.read(_COMPRESSED_PIECE)
     make = _decompressor(data[:4])
     if make is None:
         while data:
@@ -106,16 +111,13 @@ def _pieces(file: BinaryIO) -> Iterator[tuple[bytes, int | None]]:
             piece = frame.decompress(data)
         except Exception as error:
             raise ArchiveError(f"the archive's compression is damaged ({type(error).__name__})") from error
-        if not frame.eof:
-            yield piece, None
-            at += len(data)
-            data = file.read(_PIECE)
-            continue
         at += len(data) - len(frame.unused_data)
-        yield piece, at
-        data, frame = frame.unused_data or file.read(_PIECE), make()
-        if not data:
-            return
+        yield piece, at if frame.eof else None
+        data = frame.unused_data or file.read(_COMPRESSED_PIECE)
+        if frame.eof:
+            if not data:
+                return
+            frame = make()
     raise ArchiveError("the archive ends within a compressed frame")
 
 

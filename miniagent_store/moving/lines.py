@@ -154,11 +154,15 @@ class SessionLines:
                 )
             )
             return
-        counter = fields.get("counter")
+        counter = _optional_int(fields.get("counter"))
         payload = None if counter is not None else _needed(_payload(fields, self._plain))
         self._values.append(
             StoredValue(
-                _name(fields["state"]), int(fields["version"]), payload, counter, fields.get("expires")
+                _name(fields["state"]),
+                int(fields["version"]),
+                payload,
+                counter,
+                _optional_int(fields.get("expires")),
             )
         )
 
@@ -189,13 +193,13 @@ def _record(head: Mapping[str, Any], metadata: bytes) -> Record:
     return Record(
         session_id=check_id(head["session"]),
         kind=check_id(head["kind"], what="kind", limit=64),
-        user_id=head["user"],
-        agent=head["agent"],
+        user_id=_optional_id(head["user"]),
+        agent=_optional_id(head["agent"]),
         tags=tuple(map(str, head["tags"])),
         created_ms=int(head["created"]),
         last_activity_ms=int(head["active"]),
-        expires_ms=head["expires"],
-        ttl_ms=head["ttl"],
+        expires_ms=_optional_int(head["expires"]),
+        ttl_ms=_optional_int(head["ttl"]),
         sliding=bool(head["sliding"]),
         version=int(head["version"]),
         epoch=int(head["epoch"]),
@@ -222,6 +226,16 @@ def _payload(fields: Mapping[str, Any], plain: bool) -> bytes | None:
     if plain:
         return dumped(fields["value"]) if "value" in fields else None
     return base64.b64decode(fields["data"], validate=True) if "data" in fields else None
+
+
+def _optional_id(text: str | None) -> str | None:
+    return None if text is None else check_id(text, what="user or agent")
+
+
+def _optional_int(number: object) -> int | None:
+    if number is None or type(number) is int:
+        return number
+    raise ArchiveError("a time or a number is not a whole number")
 
 
 def _name(name: str) -> str:

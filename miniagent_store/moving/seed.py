@@ -159,13 +159,14 @@ class SeedData:
             SESSION_VALUE: rest,
         }
         user_id = data.get("user_id")
+        agent = data.get("agent_name")
         if user_id == "anonymous":
             user_id = None
         record = Record(
             session_id=session_id,
             kind="session",
             user_id=check_id(user_id, what="user id") if user_id else None,
-            agent=data.get("agent_name") or None,
+            agent=check_id(agent, what="agent") if agent else None,
             tags=(),
             created_ms=active_ms if created_ms is None else created_ms,
             last_activity_ms=active_ms,
