@@ -12,7 +12,7 @@ class Tell(Protocol):
     """Called again and again."""
 
     def __call__(self, done: int, *, doing: str | None = None, total: int | None = None) -> None:
-        """Show that `done` sessions are; of another `total`, or as part of another step, where given."""
+        """Show that `done` sessions are; `doing` says what is done, which may be another step, of `total`."""
         ...
 
 
@@ -47,13 +47,11 @@ def watched(doing: str, total: int | None = None) -> Iterator[Tell]:
         step = doing
 
         def tell(done: int, *, doing: str | None = None, total: int | None = None) -> None:
-            nonlocal step
+            nonlocal step, task
             if doing is not None and doing != step:
-                # The rate is of the step.
-                bar.reset(task, description=doing, total=total or None)
-                step = doing
-            if total is not None:
-                bar.update(task, total=total or None)
+                # A bar of its own, whose rate is that of the step.
+                bar.remove_task(task)
+                task, step = bar.add_task(doing, total=total or None), doing
             bar.update(task, completed=done)
 
         yield tell
