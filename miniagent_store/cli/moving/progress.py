@@ -12,7 +12,7 @@ class Tell(Protocol):
     """Called again and again."""
 
     def __call__(self, done: int, *, doing: str | None = None, total: int | None = None) -> None:
-        """Show that `done` sessions are; `doing` says what is done, which may be another step, of `total`."""
+        """Show that `done` sessions are; `doing`: in which step, of `total`."""
         ...
 
 
