@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from miniagent_store.backend import ReadPlan, Record
-from miniagent_store.errors import SerializationError, SessionExistsError, StoreError
+from miniagent_store.errors import ConfigurationError, SerializationError, SessionExistsError, StoreError
 from miniagent_store.keys.data_keys import CACHE_OWNER_KIND
 from miniagent_store.moving.journal import Copied, Journal
 from miniagent_store.moving.lines import content_digest, same_content
@@ -238,6 +238,8 @@ class Migration:
             return None
         if standing is None:
             return Copied(session_id)
+        if session.record.incarnation == standing.record.incarnation:
+            raise ConfigurationError("source and target of a migration are the same store; name another")
         if self._digest_of_both(session, standing) is None:
             self._fail(
                 session_id,

@@ -179,6 +179,17 @@ async def test_a_source_that_is_still_written_to_is_told(
     assert migration.progress.problems == {}
 
 
+async def test_a_store_is_not_migrated_to_itself(
+    source: SessionStore, tmp_path: Path, journal: Journal
+) -> None:
+    await fill(source, 2, 2)
+    before = await source.get("s0")
+    async with open_store(f"sqlite:///{tmp_path}/../{tmp_path.name}/source.db?measure=true") as the_same:
+        with pytest.raises(ConfigurationError, match="the same store"):
+            await Migration(source, the_same, journal).copy()
+    assert await source.get("s0") == before
+
+
 def test_a_journal_is_of_one_migration_and_of_one_process(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with Journal(path, "one", "two"), pytest.raises(ConfigurationError, match="does another one run"):
