@@ -8,30 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from miniagent_store.backend import ReadPlan, Record
-from miniagent_store.errors import ConfigurationError, SerializationError, SessionExistsError, StoreError
+from miniagent_store.errors import (
+    ConfigurationError,
+    OutcomeUnknownError,
+    SerializationError,
+    SessionExistsError,
+    StoreError,
+)
 from miniagent_store.keys.data_keys import CACHE_OWNER_KIND
 from miniagent_store.moving.journal import Copied, Journal
-from miniagent_store.moving.lines import content_digest, same_content
-from miniagent_store.moving.plain_values import PlainValues
-from miniagent_store.moving.walking import AT_ONCE, in_order, session_ids
+from miniagent_store.moving.sides import Sides
+from miniagent_store.moving.walking import few_at_once, session_ids
 from miniagent_store.moving.whole import WholeSession, core_of, read_whole
 from miniagent_store.moving.writing import SessionWriter
 from miniagent_store.store.protocol import SessionStore
-
-T = TypeVar("T")
 
 _PAGE = 400
 # Others tell of what they wrote within a second.
 _QUIET_SECONDS = 1.5
 _PATIENCE_SECONDS = 30.0
 _CURSOR = "cursor"
+_NOT_OURS = "is in the target already, with another content; this migration did not write it"
 
 
 @dataclass(slots=True)
@@ -98,11 +101,7 @@ class Migration:
         self._source, self._target = core_of(source), core_of(target)
         self._journal, self._tell = journal, tell
         self._writer = SessionWriter(self._target, self._source.options.namespace, sealed=sealed)
-        self._opening = PlainValues(self._source)
-        ours, theirs = self._source.coding.codec, self._target.coding.codec
-        same = str(ours.chain) == str(theirs.chain) and not ours.bound
-        # Bytes that both write alike need not be opened; others are, so that the target can read them.
-        self._as_stored = sealed or same
+        self._sides = Sides(self._source, self._target, sealed=sealed)
         self.progress = Progress()
 
     # The steps
@@ -192,7 +191,7 @@ class Migration:
         """Make the copies of these sessions what the sessions are."""
         ids = list(dict.fromkeys(page))
         known = self._journal.find(ids)
-        wanted = [each async for each in _few_at_once(self._look(each, known.get(each)) for each in ids)]
+        wanted = [each async for each in few_at_once(self._look(each, known.get(each)) for each in ids)]
         to_do = [each for each in wanted if each is not None]
         # Told before copies are begun: whatever stands there afterwards is ours.
         self._journal.write(to_do)
@@ -202,10 +201,10 @@ class Migration:
         done: list[Copied] = []
         gone: list[str] = []
         works = (self._copy(each, clear=each in known) for each in to_copy)
-        async for copied in _few_at_once(works):
+        async for copied in few_at_once(works):
             if isinstance(copied, Copied):
                 done.append(copied)
-            elif copied not in self.progress.problems:
+            else:
                 gone.append(copied)
             self.progress.sessions += 1
             self._tell(self.progress)
@@ -217,7 +216,7 @@ class Migration:
         self.progress.problems.pop(session_id, None)
         if known is not None and not known.done:
             return known
-        record, standing = await self._records(session_id)
+        record, standing = await self._sides.records(session_id)
         if record is not None and record.kind == CACHE_OWNER_KIND:
             return None
         if known is None:
@@ -233,7 +232,7 @@ class Migration:
 
     async def _adopt(self, session_id: str) -> Copied | None:
         """Take note of what stands in the target already, if it is the same."""
-        session, standing = await self._both(session_id)
+        session, standing = await self._sides.both(session_id)
         if session is None:
             return None
         if standing is None:
@@ -241,10 +240,7 @@ class Migration:
         if session.record.incarnation == standing.record.incarnation:
             raise ConfigurationError("source and target of a migration are the same store; name another")
         if self._digest_of_both(session, standing) is None:
-            self._fail(
-                session_id,
-                "is in the target already, with another content; this migration did not write it",
-            )
+            self._fail(session_id, _NOT_OURS)
             return None
         return _copied(session.record, standing.record)
 
@@ -257,22 +253,20 @@ class Migration:
         """
         while True:
             session = await read_whole(self._source, session_id)
-            if clear:
-                standing = (await self._target.read(ReadPlan(session_id))).record
-                if standing is not None:
-                    await self._remove(standing)
-                    self.progress.deleted += session is None
-            if session is None:
-                return session_id
             try:
-                source_record = session.record
-                session = session.at(self._source.backend.now_ms())
-                if not self._as_stored:
-                    session = self._opening.opened(session)
-                record = await self._writer.write(session)
+                carried = None if session is None else self._sides.carried(session)
+                if clear:
+                    await self._remove(session_id, gone=session is None)
+                if session is None or carried is None:
+                    return session_id
+                record = await self._writer.write(carried.at(self._source.backend.now_ms()))
             except SessionExistsError:
-                clear = True
-                continue
+                if clear:
+                    continue
+                self._fail(session_id, _NOT_OURS)
+                return session_id
+            except OutcomeUnknownError:
+                raise  # the journal knows that it may be there
             except StoreError as error:
                 if error.retryable:
                     raise
@@ -280,13 +274,18 @@ class Migration:
                 return session_id
             self.progress.copied += 1
             self.progress.entries += session.entry_count
-            return _copied(source_record, record)
+            return _copied(session.record, record)
 
-    async def _remove(self, copy: Record) -> None:
-        backend = self._target.backend
-        await self._target.retrying.attempt(
-            "delete", copy.session_id, lambda _: backend.delete(copy.session_id, copy.incarnation)
+    async def _remove(self, session_id: str, *, gone: bool) -> None:
+        """Remove a copy, if there is one."""
+        core = self._target
+        copy = (await core.read(ReadPlan(session_id))).record
+        if copy is None:
+            return
+        await core.retrying.attempt(
+            "delete", session_id, lambda _: core.backend.delete(session_id, copy.incarnation)
         )
+        self.progress.deleted += gone
 
     # Comparing
 
@@ -296,7 +295,7 @@ class Migration:
         self.progress.verified = self.progress.verified_entries = 0
         for page in self._journal.pages():
             works = (self._compare(each) for each in page)
-            compared = [each async for each in _few_at_once(works)]
+            compared = [each async for each in few_at_once(works)]
             for session_id, equal in zip(page, compared, strict=True):
                 if equal is None:
                     equal = await self._again(session_id)
@@ -311,7 +310,7 @@ class Migration:
 
     async def _compare(self, session_id: str) -> tuple[bytes, int] | None:
         """The fingerprint and the number of entries of a session that is equal on both sides."""
-        session, standing = await self._both(session_id)
+        session, standing = await self._sides.both(session_id)
         if session is None or standing is None:
             return None
         digest = self._digest_of_both(session, standing)
@@ -322,42 +321,20 @@ class Migration:
         if session_id in self.progress.problems or not self._journal.find([session_id]):
             return None
         compared = await self._compare(session_id)
-        if compared is None and (await self._records(session_id))[0] is not None:
+        if compared is None and (await self._sides.records(session_id))[0] is not None:
             self._fail(session_id, "differs from its copy; run it again")
         return compared
 
-    def _digest_of_both(self, session: WholeSession, standing: WholeSession) -> bytes | None:
-        """The fingerprint of both; None if they differ."""
-        now_ms = self._source.backend.now_ms()
+    def _digest_of_both(self, session: WholeSession, copy: WholeSession) -> bytes | None:
+        """The fingerprint of both; None if they differ, or cannot be compared."""
         try:
-            if not self._as_stored:
-                session, standing = self._opening.opened(session), self._writer.values.opened(standing)
-            return content_digest(session, now_ms) if same_content(session, standing, now_ms) else None
+            return self._sides.digest_of_both(session, copy)
         except SerializationError as error:
             self._fail(session.id, f"cannot be compared: {error}")
             return None
 
-    async def _both(self, session_id: str) -> tuple[WholeSession | None, WholeSession | None]:
-        session, standing = await in_order(
-            [read_whole(self._source, session_id), read_whole(self._target, session_id)]
-        )
-        return session, standing
-
-    async def _records(self, session_id: str) -> tuple[Record | None, Record | None]:
-        plan = ReadPlan(session_id)
-        here, there = await in_order([self._source.read(plan), self._target.read(plan)])
-        return here.record, there.record
-
     def _fail(self, session_id: str, why: str) -> None:
         self.progress.problems[session_id] = f"session {session_id!r} {why}"
-
-
-async def _few_at_once(works: Iterable[Coroutine[Any, Any, T]]) -> AsyncIterator[T]:
-    """What each piece of work gives, in their order."""
-    waiting = iter(works)
-    while chunk := list(itertools.islice(waiting, AT_ONCE)):
-        for each in await in_order(chunk):
-            yield each
 
 
 def _still_written(session_id: str) -> StillWrittenError:

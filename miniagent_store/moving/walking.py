@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,3 +131,11 @@ async def in_order(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+async def few_at_once(works: Iterable[Coroutine[Any, Any, T]]) -> AsyncIterator[T]:
+    """What each piece of work gives, in their order."""
+    waiting = iter(works)
+    while chunk := list(itertools.islice(waiting, AT_ONCE)):
+        for each in await in_order(chunk):
+            yield each
