@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from miniagent_store.codec.chain import Chain
     from miniagent_store.errors import (
         AccessDeniedError,
+        ArchiveError,
         BackendUnavailableError,
         CapacityError,
         ConfigurationError,
@@ -107,6 +108,7 @@ _HOMES = {
     "miniagent_store.codec.chain": ("Chain",),
     "miniagent_store.errors": (
         "AccessDeniedError",
+        "ArchiveError",
         "BackendUnavailableError",
         "CapacityError",
         "ConfigurationError",
@@ -194,6 +196,7 @@ __all__ = [
     "AccessDeniedError",
     "AgentConfig",
     "AgentOperation",
+    "ArchiveError",
     "Backend",
     "BackendUnavailableError",
     "Batch",

@@ -30,6 +30,7 @@
     │   └── TenantLimitError          a tenant holds or does as much as its limits allow
     ├── TenantInUseError              a tenant is written to while it is deleted
     ├── SessionDamagedError           a part of the session was evicted or corrupted
+    ├── ArchiveError                  an archive of sessions is damaged, cut off, or none
     ├── VetoedError                   a hook refused the commit
     ├── ToolLoopError                 a model calls tools again and again, and never answers
     ├── ContextTooLargeError          what a model must see is more than its context window holds
@@ -404,6 +405,10 @@ class SessionDamagedError(StoreError):
             f"session {shorten(session_id)!r} is damaged: {part} {problem}; "
             "restore it from a backup, fork what is left, or delete it"
         )
+
+
+class ArchiveError(StoreError):
+    """An archive of sessions is damaged, cut off, or not one; says where and what to do."""
 
 
 class VetoedError(StoreError):

@@ -275,7 +275,8 @@ class RedisBackend(Backend):
 
     async def publish(self, publish: StagePublish) -> CommitResult:
         try:
-            draft = _record_to_be(publish.session_id, publish.create, publish.time_ms)
+            active_ms = publish.time_ms if publish.kept is None else publish.kept.last_activity_ms
+            draft = _record_to_be(publish.session_id, publish.create, active_ms)
             places = self._places(draft, publish.create)
             answer = await staging.publish(self._executor, self._keys, publish, places, self._grace_ms)
         except OutcomeUnknownError as error:
