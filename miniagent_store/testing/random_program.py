@@ -64,23 +64,25 @@ VALUES: list[Any] = [
     Decimal("1.10"),
     UUID(int=5),
 ]
-sessions = st.sampled_from(["s0", "s1", "s2", "s3"])
-logs = st.sampled_from(["messages", "messages", "events", "notes"])
-names = st.sampled_from(["a", "ab", "b", "b/1", "ü", "{x}"])
-prefixes = st.sampled_from(["", "a", "b", "zz"])
-values = st.sampled_from(VALUES)
-small = st.integers(0, 12)
-maybe_small = st.none() | small
-caller_ids = st.sampled_from([None, None, None, "m1", "m2"])
-users = st.sampled_from([None, "ada", "bob"])
-tag_sets = st.sampled_from([None, [], ["x"], ["x", "y"], {"run": "1"}])
-ttls = st.sampled_from([None, None, 3600, "1h", "never"])
-messages = st.builds(
+sessions: st.SearchStrategy[str] = st.sampled_from(["s0", "s1", "s2", "s3"])
+logs: st.SearchStrategy[str] = st.sampled_from(["messages", "messages", "events", "notes"])
+names: st.SearchStrategy[str] = st.sampled_from(["a", "ab", "b", "b/1", "ü", "{x}"])
+prefixes: st.SearchStrategy[str] = st.sampled_from(["", "a", "b", "zz"])
+values: st.SearchStrategy[Any] = st.sampled_from(VALUES)
+small: st.SearchStrategy[int] = st.integers(0, 12)
+maybe_small: st.SearchStrategy[int | None] = st.none() | small
+caller_ids: st.SearchStrategy[str | None] = st.sampled_from([None, None, None, "m1", "m2"])
+users: st.SearchStrategy[str | None] = st.sampled_from([None, "ada", "bob"])
+tag_sets: st.SearchStrategy[list[str] | dict[str, str] | None] = st.sampled_from(
+    [None, [], ["x"], ["x", "y"], {"run": "1"}]
+)
+ttls: st.SearchStrategy[int | str | None] = st.sampled_from([None, None, 3600, "1h", "never"])
+messages: st.SearchStrategy[dict[str, Any]] = st.builds(
     lambda value, caller_id: {"role": "user", "content": value, **({"id": caller_id} if caller_id else {})},
     values,
     caller_ids,
 )
-changes = st.lists(
+changes: st.SearchStrategy[list[Any]] = st.lists(
     st.one_of(
         st.tuples(st.just("append"), logs, messages),
         st.tuples(st.just("set"), names, values),
@@ -107,7 +109,7 @@ class RandomProgram(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls = 0
+        self.calls: int = 0
         self._runner = asyncio.Runner()
         self._stores = [open_store(url) for url in self.fresh_urls()]
         # What stores told earlier, for later calls; one value a store.

@@ -109,6 +109,8 @@ class Server(Startable):
         folder: the server's working folder, removed by `stop`.
     """
 
+    socket_path: Path | None
+
     def __init__(
         self,
         binary: Path | str | None = None,
@@ -121,14 +123,16 @@ class Server(Startable):
         sentinel: bool = False,
         config: Mapping[str, ConfigValue] | None = None,
     ) -> None:
-        self.binary = Path(binary) if binary is not None else _any_server()
+        self.binary: Path = Path(binary) if binary is not None else _any_server()
         # Not in pytest's folder: a unix socket's path may have 107 bytes.
         self._temporary = tempfile.TemporaryDirectory(prefix="server-", ignore_cleanup_errors=True)
-        self.folder = Path(self._temporary.name)
+        self.folder: Path = Path(self._temporary.name)
         self.socket_path = self.folder / "server.sock" if unix else None
         self._port_is_free_choice = port is None and not unix
         self.port = None if unix else port or free_port()
-        self.certificates = make_certificates(self.folder) if tls is True else tls or None
+        self.certificates: Certificates | None = (
+            make_certificates(self.folder) if tls is True else tls or None
+        )
         self.password = password
         self._users = users
         self._sentinel_file = self.folder / "sentinel.conf" if sentinel else None

@@ -147,7 +147,7 @@ class MemoryBackend(Backend):
     """Sessions in dictionaries; also the reference that other backends are compared with."""
 
     name = "memory"
-    capabilities = Capabilities(durable=False, shared=False)
+    capabilities: Capabilities = Capabilities(durable=False, shared=False)
 
     def __init__(
         self,

@@ -67,6 +67,8 @@ class Executor:
         heartbeat: seconds after which an idle connection is looked after.
     """
 
+    events: Events
+
     def __init__(
         self,
         topology: Topology,

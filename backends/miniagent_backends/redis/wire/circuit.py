@@ -19,7 +19,7 @@ class Circuit:
     """
 
     def __init__(self) -> None:
-        self.failures = 0
+        self.failures: int = 0
         self.problem: StoreError | None = None
         self._open_until = self._since = 0.0
 
