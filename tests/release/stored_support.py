@@ -120,7 +120,7 @@ def load_file(path: Path, statements: str) -> None:
 
 async def dump_server(url: str) -> list[list[Any]]:
     """All keys of a server: name, type, content, time of expiry in ms or -1."""
-    client = Redis.from_url(url)
+    client: Any = Redis.from_url(url)
     rows: list[list[Any]] = []
     async for key in client.scan_iter(count=1000):
         kind = (await client.type(key)).decode()
@@ -150,7 +150,7 @@ async def dump_server(url: str) -> list[list[Any]]:
 
 async def load_server(url: str, rows: list[list[Any]]) -> None:
     """The keys again."""
-    client = Redis.from_url(url)
+    client: Any = Redis.from_url(url)
     for name, kind, content, expires_ms in rows:
         key = _bytes(name)
         match kind:
