@@ -17,7 +17,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 
-from miniagent_store.testing.servers import Certificates
+from miniagent_store.testing.certificates import Certificates
 from miniagent_store.testing.startable import Startable
 
 HOST = "127.0.0.1"
