@@ -122,16 +122,8 @@ class Message(Mapping[str, Any]):
         return self
 
     @classmethod
-    def of_stored(cls, fields: dict[str, Any], time_ms: int) -> Self:
-        """A view of fields that nobody else has, with the time at which they were stored."""
-        self = cls.__new__(cls)
-        self._fields = fields
-        self._time = time_ms
-        return self
-
-    @classmethod
     def of_all_stored(cls, fields: Sequence[dict[str, Any]], times_ms: Iterable[int]) -> list[Self]:
-        """As `of_stored`, for many at once."""
+        """Views of fields that nobody else has, with the times at which they were stored."""
         # Called for whole histories: one loop, and no call of Python for each.
         made = list(map(object.__new__, repeat(cls, len(fields))))
         for message, its_fields, time_ms in zip(made, fields, times_ms, strict=True):

@@ -140,11 +140,6 @@ class Executor:
         """How many replicas of a node are to acknowledge a durable commit."""
         return self._topology.replicas_wanted(node) if self.is_durable else 0
 
-    def any_node(self) -> Node:
-        """A node that serves, as far as is known."""
-        nodes = self.masters()
-        return next((node for node in nodes if node.circuit.problem is None), nodes[0])
-
     # Commands
 
     async def run(self, *commands: Command) -> list[Any]:
