@@ -909,8 +909,14 @@ class StoreCalls(BlockingFace):
     def reset_rate_limit(self, key: str) -> None:
         """Forget what was counted under a key, by every algorithm."""
 
-    def health(self) -> Health:
-        """How the store is; never raises for a sick server."""
+    def health(self, *, deep: bool = False) -> Health:
+        """How the store is; never raises for a sick server.
+
+        Args:
+            deep: look also at what takes a few seconds: whether a sample of what is stored can be read with
+                these keys, indexes, clocks, free space. `miniagent_store.doctor` also looks at the way to a
+                store that cannot be opened.
+        """
 
     def usage(
         self,

@@ -69,7 +69,7 @@ def provide_key_providers() -> Iterable[Provider[Callable[[], KeyProvider]]]:
 
 @hookspec
 def provide_models() -> Iterable[Provider[Callable[[str], ChatModel]]]:
-    """Chat models; ``echo`` serves "echo", ``openai`` serves "openai:<rest>": `load()(rest)`."""
+    """Chat models; ``echo`` serves "echo", ``openai`` serves ``openai:<rest>``: `load()(rest)`."""
     return ()
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from miniagent_store.errors import InvalidArgumentError
+from miniagent_store.errors import ConfigurationError, InvalidArgumentError, StoreError
 from miniagent_store.message import Message as Message
 from miniagent_store.message import from_ms as from_ms
 from miniagent_store.message import to_ms as to_ms
@@ -377,6 +377,9 @@ class RateLimit:
         return fields if self.allowed else {**fields, "Retry-After": str(math.ceil(self.retry_after))}
 
 
+NO_CURE = "nothing is to be done"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that a look at the servers has shown.
@@ -385,14 +388,24 @@ class Finding:
         level: "error" for what loses data or stops work, "warning" for what may, "info" for what to know.
         what: what was seen, and where.
         cure: what to do about it.
+        check: what was looked at, in a word or two: "DNS", "persistence", "key ring".
     """
 
     level: Literal["info", "warning", "error"]
     what: str
-    cure: str
+    cure: str = NO_CURE
+    check: str = ""
 
     def __str__(self) -> str:
         return f"{self.what}; {self.cure}"
+
+    @classmethod
+    def of(cls, error: StoreError, check: str) -> Finding:
+        """What an error says: an "error" whose message is taken apart into what and cure."""
+        what, _, cure = str(error).partition("; ")
+        is_wrong = isinstance(error, ConfigurationError | InvalidArgumentError)
+        otherwise = "mend the URL or the option" if is_wrong else "see whether the server is running"
+        return cls("error", what, cure or otherwise, check)
 
 
 @dataclass(frozen=True, slots=True)

@@ -361,6 +361,22 @@ class Backend(ABC):
         """What a look at the servers shows, for `Health`. A server that is ill is a finding, no error."""
         return ()
 
+    async def approach(self) -> Sequence[Finding]:
+        """What is found on the way to the servers or files, for `doctor`: names, addresses, rights.
+
+        Called before `open`, which is not called if an error is among what is found. Changes nothing, and
+        raises nothing that it can tell as a finding. `close` is called afterwards in any case.
+        """
+        return ()
+
+    async def examine(self, sample: int | None) -> Sequence[Finding]:
+        """What `findings` tells, and what takes longer to see: for `doctor`, of a backend that is open.
+
+        Args:
+            sample: about how many sessions to look at, so that it takes seconds at most; None for all.
+        """
+        return await self.findings()
+
     @abstractmethod
     async def stats(self) -> BackendStats:
         """What is held. Should not take longer for more sessions."""

@@ -56,6 +56,7 @@ class Root(LazyGroup):
         "demo": "miniagent_store.cli.demo",
         "chat": "miniagent_store.cli.chat",
         "sessions": "miniagent_store.cli.sessions",
+        "doctor": "miniagent_store.cli.doctor",
         "keys": "miniagent_store.cli.keys",
         "tenants": "miniagent_store.cli.tenants",
         "plugins": "miniagent_store.cli.plugins",

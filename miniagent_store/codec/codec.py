@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -395,7 +397,13 @@ def _reason(error: Exception, otherwise: str, advice: str) -> tuple[str, str]:
         return "too deep", f"nested deeper than the codec can follow ({name})"
     if isinstance(error, MemoryError):
         return "too large", f"there was not enough memory ({name})"
-    return otherwise, f"{advice} ({name})"
+    return otherwise, f"{advice} ({name}{_raised_at(error)})"
+
+
+def _raised_at(error: Exception) -> str:
+    """File and line, for the author of a codec; what was said there may hold payload and is left out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" in {os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}" if frames else ""
 
 
 def _place(context: Context | None) -> str | None:

@@ -263,7 +263,6 @@ class StoreCore:
         *,
         operation: str,
         create: Create | None = None,
-        initial_metadata: dict[str, Any] | None = None,
         expected: Expected | None = None,
         expected_tails: tuple[ExpectedTail, ...] = (),
         fence: Fence | None = None,
@@ -275,7 +274,6 @@ class StoreCore:
             draft: what changes.
             operation: its name, for hooks.
             create: whether and how to make a session that is missing.
-            initial_metadata: of a session that is made.
             expected, expected_tails, fence: preconditions.
             commit_id: of an earlier try.
 
@@ -294,7 +292,6 @@ class StoreCore:
             draft,
             operation=operation,
             create=create,
-            initial_metadata=initial_metadata,
             expected=expected,
             expected_tails=expected_tails,
             fence=fence,

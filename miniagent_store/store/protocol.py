@@ -522,8 +522,14 @@ class SessionStore(ABC):
     # Running it
 
     @abstractmethod
-    async def health(self) -> Health:
-        """How the store is; never raises for a sick server."""
+    async def health(self, *, deep: bool = False) -> Health:
+        """How the store is; never raises for a sick server.
+
+        Args:
+            deep: look also at what takes a few seconds: whether a sample of what is stored can be read with
+                these keys, indexes, clocks, free space. `miniagent_store.doctor` also looks at the way to a
+                store that cannot be opened.
+        """
 
     @abstractmethod
     async def usage(

@@ -183,16 +183,18 @@ class Store(SessionStore):
             kind=check_id(kind, what="kind", limit=64),
             user_id=None if user_id is None else check_id(user_id, what="user id"),
             agent=None if agent is None else check_id(agent, what="agent"),
-            tags=clean_tags(tags or ()),
             ttl_ms=default_ttl if ttl is None else parse_ttl_ms(ttl),
             sliding=options.ttl_mode == "sliding",
             keep_existing=exist_ok,
         )
         result = await self._core.commit(
-            CommitDraft(session_id),
+            CommitDraft(
+                session_id,
+                initial_metadata=clean_metadata(metadata or {}),
+                initial_tags=clean_tags(tags or ()),
+            ),
             operation="create",
             create=create,
-            initial_metadata=clean_metadata(metadata or {}),
             commit_id=commit_id,
         )
         return self._core.coding.session(result.record)
@@ -566,8 +568,8 @@ class Store(SessionStore):
 
     # Running it
 
-    async def health(self) -> Health:
-        return await health(self._core)
+    async def health(self, *, deep: bool = False) -> Health:
+        return await health(self._core, deep=deep)
 
     async def usage(
         self,

@@ -12,6 +12,7 @@ from miniagent_backends.redis import erasing, staging
 from miniagent_backends.redis.caching import Caching
 from miniagent_backends.redis.counting import count, stats
 from miniagent_backends.redis.health import examine
+from miniagent_backends.redis.index_health import IndexLook
 from miniagent_backends.redis.indexes import list_sessions
 from miniagent_backends.redis.known import KnownSessions
 from miniagent_backends.redis.noting import Notes
@@ -69,6 +70,7 @@ from miniagent_store.errors import (
     DurabilityError,
     OutcomeUnknownError,
     SessionNotFoundError,
+    StoreError,
 )
 from miniagent_store.rules import kept_ms
 from miniagent_store.rules.lease import CLAIM_MS, LATE
@@ -76,6 +78,10 @@ from miniagent_store.values import Finding
 
 # For a server to answer to the question how it is.
 PROBE_SECONDS = 2.0
+# Round trips that are timed for a thorough look.
+ROUNDS = 10
+# Where these go wrong, walking over what is stored is no use.
+STANDS_IN_THE_WAY = {"connection", "slots"}
 # Names that are tried for a key on a certain node.
 MOST_CANARIES = 2000
 
@@ -486,11 +492,29 @@ class RedisBackend(Backend):
         return details
 
     async def findings(self) -> Sequence[Finding]:
+        return await self._findings(1)
+
+    async def _findings(self, rounds: int) -> Sequence[Finding]:
         looks = (
-            examine(node, self._canary(node), self._executor.replicas_wanted(node))
+            examine(node, self._canary(node), self._executor.replicas_wanted(node), rounds)
             for node in self._executor.masters()
         )
         return [finding for found in await asyncio.gather(*looks) for finding in found]
+
+    async def approach(self) -> Sequence[Finding]:
+        return await self._executor.approach()
+
+    async def examine(self, sample: int | None) -> Sequence[Finding]:
+        found = [*await self._findings(ROUNDS), *await self._executor.findings()]
+        if any(each.level == "error" and each.check in STANDS_IN_THE_WAY for each in found):
+            return found
+        try:
+            await self._notes.settle()
+            look = IndexLook(self._executor, self._keys)
+            found += await look.findings(await self.kinds(), sample)
+        except StoreError as error:
+            found.append(Finding.of(error, "index"))
+        return found
 
     def _canary(self, node: Node) -> str | None:
         """A key that is on this node; None if there is none to be found."""

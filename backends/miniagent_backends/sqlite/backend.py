@@ -14,6 +14,7 @@ from miniagent_backends.sqlite import (
     changes,
     counting,
     erasing,
+    examining,
     keyvalue,
     leases,
     listing,
@@ -66,6 +67,7 @@ from miniagent_store.errors import (
 )
 from miniagent_store.rules import Growth, Hits
 from miniagent_store.url import StoreURL
+from miniagent_store.values import Finding
 
 T = TypeVar("T")
 logger: logging.Logger = logging.getLogger("miniagent_store")
@@ -290,6 +292,12 @@ class SqliteBackend(Backend):
     async def ping(self) -> dict[str, Any]:
         # An empty transaction of the writer: it takes the lock that a commit needs, and writes nothing.
         return await self._write(lambda transaction: self._details())
+
+    async def approach(self) -> Sequence[Finding]:
+        return await asyncio.to_thread(examining.approach, self.location)
+
+    async def examine(self, sample: int | None) -> Sequence[Finding]:
+        return await asyncio.to_thread(examining.examine, self.location, self._options.namespace, sample)
 
     async def stats(self) -> BackendStats:
         return await self._read(counting.stats)

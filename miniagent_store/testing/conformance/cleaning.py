@@ -178,8 +178,9 @@ class CleaningPromises(ConformanceBase):
         told = Archived()
         told.problem = OSError("the disk is full")
         store = await open_here(plugins=[told])
-        await store.create("s", ttl=0.03)
+        await store.create("s")
         await say(store, "s", "kept")
+        await store.touch("s", ttl=0.03)
         await gone(store, "s")
 
         async def was_tried() -> bool:
@@ -256,8 +257,9 @@ class CleaningPromises(ConformanceBase):
         await store.state("s").set("name", "x" * 100)
         await store.fork("s", new_id="t")
         await store.clear("t")
-        await store.create("u", ttl=0.05)
+        await store.create("u")
         await say(store, "u", "gone")
+        await store.touch("u", ttl=0.05)
         await gone(store, "u")
 
         async def seen() -> tuple[Any, ...]:
