@@ -97,6 +97,8 @@ if TYPE_CHECKING:
         Stats,
     )
 
+    __version__: str
+
 _HOMES = {
     "miniagent_store.agent.compaction": ("Compaction",),
     "miniagent_store.agent.config": ("AgentConfig",),
@@ -278,6 +280,7 @@ __all__ = [
     "WrappedKey",
     "WrittenWith",
     "WrongLoopError",
+    "__version__",
     "hookimpl",
     "hookspec",
     "join_id",
@@ -288,6 +291,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        # Written in pyproject.toml only, and read from what was installed.
+        return version("miniagent-store")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -77,6 +77,8 @@ class Codec:
         legacy: readers of values that have no envelope; without any, such values are refused.
     """
 
+    chain: Chain
+
     def __init__(
         self,
         chain: Chain,
@@ -92,8 +94,8 @@ class Codec:
         if keys is not None:
             chain, accept = chain.with_keys(keys), tuple(listed.with_keys(keys) for listed in accept)
         self.chain, self._keys = chain, keys
-        self.limits = limits if limits is not None else Limits()
-        self.types = types if types is not None else TypeRegistry()
+        self.limits: Limits = limits if limits is not None else Limits()
+        self.types: TypeRegistry = types if types is not None else TypeRegistry()
         natives = natives_of([chain])
         self._model = ValueModel(self.types, self.limits, natives)
         self._reading_model = ValueModel(self.types, self.limits, natives_of([chain, *accept]))

@@ -101,7 +101,7 @@ class RedisBackend(Backend):
     """
 
     name = "redis"
-    capabilities = Capabilities(durable=True, shared=True)
+    capabilities: Capabilities = Capabilities(durable=True, shared=True)
 
     def __init__(
         self,

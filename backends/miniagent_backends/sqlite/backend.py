@@ -72,7 +72,7 @@ from miniagent_store.url import StoreURL
 from miniagent_store.values import Finding
 
 T = TypeVar("T")
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 
 # With less than this a commit of usual size does not fit any more.
 LEAST_FREE = 256 * 1024
@@ -86,7 +86,8 @@ class SqliteBackend(Backend):
     """
 
     name = "sqlite"
-    capabilities = Capabilities(durable=True, shared=True)
+    capabilities: Capabilities = Capabilities(durable=True, shared=True)
+    location: Location
 
     def __init__(self, location: Location, options: BackendOptions) -> None:
         self.location, self._options = location, options
