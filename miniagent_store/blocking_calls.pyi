@@ -194,6 +194,8 @@ class BlockingLease(BlockingFace):
 
     name: str
     fence: int
+    name: str
+    fence: int
 
     @property
     def lost(self) -> bool:
