@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from miniagent_store.values import Session, Snapshot
 
 PROJECT = "miniagent_store"
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)
 
 
 BackendFactory = Callable[["StoreURL", "BackendOptions"], "Backend"]

@@ -237,6 +237,9 @@ class NamedSerializer:
     """
 
     wire_id: int | None = None
+    name: str
+    safe: bool
+    native_bytes: bool
 
     def __init__(
         self,

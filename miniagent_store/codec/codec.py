@@ -77,6 +77,8 @@ class Codec:
         legacy: readers of values that have no envelope; without any, such values are refused.
     """
 
+    chain: Chain
+
     def __init__(
         self,
         chain: Chain,
@@ -92,8 +94,8 @@ class Codec:
         if keys is not None:
             chain, accept = chain.with_keys(keys), tuple(listed.with_keys(keys) for listed in accept)
         self.chain, self._keys = chain, keys
-        self.limits = limits if limits is not None else Limits()
-        self.types = types if types is not None else TypeRegistry()
+        self.limits: Limits = limits if limits is not None else Limits()
+        self.types: TypeRegistry = types if types is not None else TypeRegistry()
         natives = natives_of([chain])
         self._model = ValueModel(self.types, self.limits, natives)
         self._reading_model = ValueModel(self.types, self.limits, natives_of([chain, *accept]))
@@ -332,6 +334,16 @@ class Codec:
         except Exception as error:  # noqa: BLE001 - as above
             failure = _encode_failure(error, "msgpack", None)
         raise failure
+
+    def check_readable(self, data: bytes) -> bool:
+        """Whether `data` is bound to its place, by what its header says; nothing is decoded.
+
+        Raises:
+            DecodeError: `decode` would refuse it for its header.
+        """
+        if self._legacy and data and data[0] != MAGIC:
+            return False
+        return self._reader.plan(data).chain.authenticated
 
     def describe(self, data: bytes) -> EnvelopeInfo:
         """What the header of `data` says; nothing is decoded and no key is needed.

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from miniagent_backends.redis import erasing, staging
 from miniagent_backends.redis.caching import Caching
-from miniagent_backends.redis.counting import count, stats
+from miniagent_backends.redis.counting import count, count_expiring, stats
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.index_health import IndexLook
 from miniagent_backends.redis.indexes import list_sessions
@@ -21,6 +21,7 @@ from miniagent_backends.redis.plain_reading import is_large
 from miniagent_backends.redis.reading import read
 from miniagent_backends.redis.reconciling import Reconciling
 from miniagent_backends.redis.refusals import refuse, understanding
+from miniagent_backends.redis.repairing import Repairing
 from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.routing.executor import Answer, Executor
 from miniagent_backends.redis.schema import (
@@ -72,6 +73,7 @@ from miniagent_store.errors import (
     SessionNotFoundError,
     StoreError,
 )
+from miniagent_store.repair_report import RepairReport
 from miniagent_store.rules import kept_ms
 from miniagent_store.rules.lease import CLAIM_MS, LATE
 from miniagent_store.values import Finding
@@ -99,7 +101,7 @@ class RedisBackend(Backend):
     """
 
     name = "redis"
-    capabilities = Capabilities(durable=True, shared=True)
+    capabilities: Capabilities = Capabilities(durable=True, shared=True)
 
     def __init__(
         self,
@@ -273,7 +275,8 @@ class RedisBackend(Backend):
 
     async def publish(self, publish: StagePublish) -> CommitResult:
         try:
-            draft = _record_to_be(publish.session_id, publish.create, publish.time_ms)
+            active_ms = publish.time_ms if publish.kept is None else publish.kept.last_activity_ms
+            draft = _record_to_be(publish.session_id, publish.create, active_ms)
             places = self._places(draft, publish.create)
             answer = await staging.publish(self._executor, self._keys, publish, places, self._grace_ms)
         except OutcomeUnknownError as error:
@@ -529,6 +532,10 @@ class RedisBackend(Backend):
         await self._notes.settle()
         return await count(self._executor, self._keys, query)
 
+    async def count_expiring(self, until_ms: int) -> int | None:
+        await self._notes.settle()
+        return await count_expiring(self._executor, self._keys, until_ms)
+
     # Cleaning up
 
     async def claim_expired(self, limit: int, claim_ms: int) -> Sequence[Expired]:
@@ -541,6 +548,26 @@ class RedisBackend(Backend):
     async def reconcile(self, progress: Callable[[int], None] | None = None) -> int:
         await self._notes.settle()
         return await Reconciling(self._executor, self._keys, self._notes).run(progress)
+
+    async def repair(
+        self,
+        report: RepairReport,
+        *,
+        salvage: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        await self._notes.settle()
+        repairing = Repairing(
+            self._executor,
+            self._keys,
+            self._notes,
+            self._grace_ms,
+            report,
+            salvage=salvage,
+            dry_run=dry_run,
+        )
+        await repairing.run(progress)
 
 
 def _check_acknowledged(session_id: str, answer: Answer) -> None:

@@ -69,6 +69,8 @@ class Executor:
         heartbeat: seconds after which an idle connection is looked after.
     """
 
+    events: Events
+
     def __init__(
         self,
         topology: Topology,
@@ -164,11 +166,6 @@ class Executor:
     def replicas_wanted(self, node: Node) -> int:
         """How many replicas of a node are to acknowledge a durable commit."""
         return self._topology.replicas_wanted(node) if self.is_durable else 0
-
-    def any_node(self) -> Node:
-        """A node that serves, as far as is known."""
-        nodes = self.masters()
-        return next((node for node in nodes if node.circuit.problem is None), nodes[0])
 
     # Commands
 

@@ -56,15 +56,15 @@ class Node:
         replicas: Callable[[Node], int] = lambda node: 0,
     ) -> None:
         self.name = name
-        self.readers = Readers(max_readers)
-        self.circuit = Circuit()
+        self.readers: Readers = Readers(max_readers)
+        self.circuit: Circuit = Circuit()
         self._target, self._timeout, self.connect_timeout = target, timeout, connect_timeout
         self._clock, self._events = clock, events
         self._connections: dict[str, Connection] = {}
         self._retired: list[Connection] = []
         self._connecting: dict[str, asyncio.Lock] = {}
         self._durable = DurableLane(lambda: self.connection("durable"), lambda: replicas(self))
-        self.host = str(target.get("host", "localhost"))
+        self.host: str = str(target.get("host", "localhost"))
         self._pid = os.getpid()
         self._closed = self._told = False
         self._abandoned: str | None = None
