@@ -12,7 +12,7 @@ PAGES = {str(page.relative_to(ROOT)): page for page in pages() if list(blocks(pa
 # tests/integrations runs these, where the frameworks are.
 OF_FRAMEWORKS = [name for name in PAGES if name.startswith("docs/frameworks/")]
 # What takes longer than a second or two.
-SLOW = {"docs/doctor.md", "docs/encryption.md", "docs/topologies.md"}
+SLOW = {f"docs/{name}.md" for name in ("doctor", "encryption", "moving", "repair", "topologies")}
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,6 @@ SLOW = {"docs/doctor.md", "docs/encryption.md", "docs/topologies.md"}
 )
 def test_the_blocks_of_a_page_run(name: str, reader: Servers) -> None:
     lacking: list[str] = []
-    if name.startswith("examples/plugins/miniagent-"):
-        pytest.importorskip(PAGES[name].parent.name.replace("-", "_"), reason="run where it is installed")
 
     PageRun(PAGES[name], moved=reader.moved, missing=lacking.append).run()
 
