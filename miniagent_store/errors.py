@@ -477,7 +477,7 @@ class SessionDamagedError(StoreError):
         self.session_id, self.part, self.problem = session_id, part, problem
         super().__init__(
             f"session {shorten(session_id)!r} is damaged: {part} {problem}; "
-            "restore it from a backup, fork what is left, or delete it"
+            "restore it from a backup, see what `miniagent-store repair` can do, or delete it"
         )
 
 
