@@ -200,7 +200,7 @@ async def test_what_is_lost_is_told_and_left_alone(store: SessionStore, hand: Ha
 
     assert report.left == report.found["lost"] >= 1
     assert {each.where for each in report.damages} == {"short"}
-    with pytest.raises(SessionDamagedError):
+    with pytest.raises(SessionDamagedError, match="miniagent-store repair"):
         await store.append("short", Message.user("refused"))
     await seen(store, "long", "other")
 

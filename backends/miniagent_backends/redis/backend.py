@@ -331,7 +331,7 @@ class RedisBackend(Backend):
             raise BackendUnavailableError(LATE)
         if reply[0] == b"HELD":
             return LeaseHeld(reply[1].decode() or "another holder", *reply[2:])
-        _check_acknowledged(request.name, answer)
+        _check_acknowledged(request.name, answer, stored=False)
         grant = LeaseGrant(reply[1], reply[2])
         if request.plan is None:
             return grant
@@ -570,9 +570,11 @@ class RedisBackend(Backend):
         await repairing.run(progress)
 
 
-def _check_acknowledged(session_id: str, answer: Answer) -> None:
+def _check_acknowledged(session_id: str, answer: Answer, *, stored: bool = True) -> None:
     if answer.acknowledged < answer.asked:
-        raise DurabilityError(session_id, acknowledged=answer.acknowledged, asked=answer.asked)
+        raise DurabilityError(
+            session_id, acknowledged=answer.acknowledged, asked=answer.asked, stored=stored
+        )
 
 
 def _in_doubt(session_id: str, identity: CommitIdentity, error: OutcomeUnknownError) -> OutcomeUnknownError:
