@@ -513,7 +513,8 @@ class RedisBackend(Backend):
             return found
         try:
             await self._notes.settle()
-            look = IndexLook(self._executor, self._keys)
+            reconciling = Reconciling(self._executor, self._keys, self._notes, dry_run=True)
+            look = IndexLook(self._executor, self._keys, reconciling)
             found += await look.findings(await self.kinds(), sample)
         except StoreError as error:
             found.append(Finding.of(error, "index"))
