@@ -273,7 +273,6 @@ __all__ = [
     "WrappedKey",
     "WrittenWith",
     "WrongLoopError",
-    "__version__",
     "hookimpl",
     "hookspec",
     "join_id",
