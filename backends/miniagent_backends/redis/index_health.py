@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from miniagent_backends.redis.indexes import index_keys
+from miniagent_backends.redis.keys import BUCKETS, Keys, bucket_of, escape_glob
 from miniagent_backends.redis.places import facts_of, index_of
 from miniagent_backends.redis.reconciling import CHUNK, MAKING_MS
 from miniagent_backends.redis.refusals import understanding
 from miniagent_backends.redis.routing.executor import Executor, call
-from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, escape_glob, record_of
+from miniagent_backends.redis.schema import record_of
 from miniagent_store.backend import Record
 from miniagent_store.errors import ConfigurationError, SessionDamagedError
 from miniagent_store.values import Finding
