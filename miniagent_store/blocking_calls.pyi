@@ -14,6 +14,7 @@ from miniagent_store.keys.keyring import Keyring
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL
 from miniagent_store.reencryption import Reencryption
+from miniagent_store.repair_report import RepairReport
 from miniagent_store.store.tenant_limits import TenantLimits
 from miniagent_store.store.tenants import TenantDeletion
 from miniagent_store.usage_report import UsageReport
@@ -191,6 +192,8 @@ class BlockingLease(BlockingFace):
         fence: higher than any before; pass the lease as ``fence=`` to protect a commit with it.
     """
 
+    name: str
+    fence: int
     name: str
     fence: int
 
@@ -947,6 +950,16 @@ class StoreCalls(BlockingFace):
     ) -> int:
         """How many live sessions `list` would show in all; fast where there is one filter at most."""
 
+    def count_expiring(self, within: TTL) -> int | None:
+        """How many live sessions expire within this time, if nothing renews them.
+
+        Args:
+            within: seconds, or "1h".
+
+        Returns:
+            None where the backend could only tell by looking at each session.
+        """
+
     def sweep(self, *, progress: Callable[[int], None] | None = None) -> int:
         """Reclaim what expired; how many sessions. What expired is never shown, swept or not.
 
@@ -979,6 +992,29 @@ class StoreCalls(BlockingFace):
 
         Returns:
             How many places were wrong.
+        """
+
+    def repair(
+        self, *, salvage: bool = False, dry_run: bool = False, progress: Callable[[int], None] | None = None
+    ) -> RepairReport:
+        """Find and mend what a crash, an eviction or somebody's hand left wrong.
+
+        It is `reconcile` and more: parts that would vanish before their session, or never; what can be
+        made anew from a session's other parts; parts of no session, which nobody can read any more and
+        which are removed; copies that were cut short. It looks at every session and every part. Others may
+        read and write meanwhile. What was cut short is finished by calling it again.
+
+        A session that lacks messages or values is only told of, and raises `SessionDamagedError` as before,
+        unless `salvage`: then what is left stands in it as its last, with a new version and a new epoch.
+        Sessions of a store with a backup are better restored.
+
+        Args:
+            salvage: make sessions that lack a part readable again, with what is left of them.
+            dry_run: only tell what is wrong.
+            progress: called again and again with how many sessions have been looked at.
+
+        Raises:
+            BackendUnavailableError: it was cut short.
         """
 
     def reencrypt(

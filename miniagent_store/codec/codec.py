@@ -335,6 +335,16 @@ class Codec:
             failure = _encode_failure(error, "msgpack", None)
         raise failure
 
+    def check_readable(self, data: bytes) -> bool:
+        """Whether `data` is bound to its place, by what its header says; nothing is decoded.
+
+        Raises:
+            DecodeError: `decode` would refuse it for its header.
+        """
+        if self._legacy and data and data[0] != MAGIC:
+            return False
+        return self._reader.plan(data).chain.authenticated
+
     def describe(self, data: bytes) -> EnvelopeInfo:
         """What the header of `data` says; nothing is decoded and no key is needed.
 

@@ -28,6 +28,8 @@ async def sweep_whole(store: SessionStore) -> int:
     """A sweep, and how many counts were wrong."""
     # How many have expired differs by nature.
     await store.sweep()
+    report = await store.repair(dry_run=True)
+    assert not report.found, report.damages
     return await store.reconcile()
 
 

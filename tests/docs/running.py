@@ -202,7 +202,7 @@ def imported(code: str) -> list[str]:
 
 def is_installed(module: str) -> bool:
     """Whether a module can be imported; of the integrations, whether their framework can."""
-    if module.startswith("miniagent"):
+    if module.startswith(("miniagent_store", "miniagent_backends", "miniagent_serializers")):
         return True
     try:
         return module in sys.modules or find_spec(module.partition(".")[0]) is not None

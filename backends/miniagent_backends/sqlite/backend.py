@@ -26,6 +26,7 @@ from miniagent_backends.sqlite import (
 from miniagent_backends.sqlite.lines import Lines
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.reading import Reader
+from miniagent_backends.sqlite.repairing import Repairing
 from miniagent_backends.sqlite.schema import SCHEMA_VERSION
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
 from miniagent_backends.sqlite.watching import EVERYTHING, Subscriptions, Wake
@@ -65,6 +66,7 @@ from miniagent_store.errors import (
     StoreClosedError,
     WrongLoopError,
 )
+from miniagent_store.repair_report import RepairReport
 from miniagent_store.rules import Growth, Hits
 from miniagent_store.url import StoreURL
 from miniagent_store.values import Finding
@@ -305,6 +307,9 @@ class SqliteBackend(Backend):
     async def count(self, query: ListQuery) -> int:
         return await self._read(lambda transaction: counting.count(transaction, query))
 
+    async def count_expiring(self, until_ms: int) -> int | None:
+        return await self._read(lambda transaction: counting.count_expiring(transaction, until_ms))
+
     # Cleaning up
 
     async def claim_expired(self, limit: int, claim_ms: int) -> Sequence[Expired]:
@@ -316,6 +321,17 @@ class SqliteBackend(Backend):
         while left:
             step = await self._write(partial(sweeping.finish_sessions, expired=left))
             left = left[step.done :]
+
+    async def repair(
+        self,
+        report: RepairReport,
+        *,
+        salvage: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        repairing = Repairing(self._read, self._write, report, salvage=salvage, dry_run=dry_run)
+        await repairing.run(progress)
 
     async def reclaim(self) -> None:
         for sweep in (sweeping.sweep_values, sweeping.sweep_stages, sweeping.sweep_rest):
