@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from miniagent_backends.redis.indexes import index_keys
+from miniagent_backends.redis.keys import BUCKETS, Keys, bucket_of, escape_glob
 from miniagent_backends.redis.places import facts_of, index_of
 from miniagent_backends.redis.reconciling import CHUNK, MAKING_MS, Reconciling
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, escape_glob
 from miniagent_store.backend import Record
 from miniagent_store.values import Finding
 
