@@ -46,8 +46,7 @@ from miniagent_store.backend import (
     Topic,
 )
 from miniagent_store.errors import SessionExistsError, StoreClosedError, StoreError
-from miniagent_store.rules import Growth, Hits
-from miniagent_store.rules.namespaces import check_erasable
+from miniagent_store.rules import Growth, Hits, check_erasable
 from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
