@@ -194,8 +194,6 @@ class BlockingLease(BlockingFace):
 
     name: str
     fence: int
-    name: str
-    fence: int
 
     @property
     def lost(self) -> bool:

@@ -405,11 +405,12 @@ class DurabilityError(StoreError):
         what = (
             f"the commit on session {which!r} is stored, but"
             if stored
-            else f"the turn or lock {which!r} was not taken as safely as asked, and nothing of yours is stored:"
+            else f"the turn or lock {which!r} was not taken as safely as asked, and nothing of yours is "
+            "stored:"
         )
         super().__init__(
-            f"{what} only {acknowledged} of {asked} replicas acknowledged it in time; bring the others back, "
-            "or ask for fewer with replicas="
+            f"{what} only {acknowledged} of {asked} replicas acknowledged it in time; bring the others "
+            "back, or ask for fewer with replicas="
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from miniagent_backends.redis import repairing
-from miniagent_backends.redis.schema import Keys, bucket_of
+from miniagent_backends.redis.keys import Keys, bucket_of
 from miniagent_store import Message, SessionDamagedError, SessionStore, open_store
 from miniagent_store.repair_report import RepairReport
 from miniagent_store.testing.conformance import backend_of
