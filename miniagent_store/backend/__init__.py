@@ -74,6 +74,7 @@ from miniagent_store.backend.rewriting import (
     ValueRewrite,
 )
 from miniagent_store.backend.staging import (
+    Kept,
     StagePublish,
     StageWrite,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "ExpectedTail",
     "Expired",
     "Fence",
+    "Kept",
     "LeaseGrant",
     "LeaseHeld",
     "LeaseRequest",

@@ -28,6 +28,22 @@ class StageWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What a session that comes from elsewhere keeps, instead of beginning anew.
+
+    Attributes:
+        created_ms, last_activity_ms: as they were.
+        expires_ms: when it expires, whatever its TTL says; None for never.
+        epoch: as it was; positions from before do not hold, since the incarnation is a new one.
+    """
+
+    created_ms: int
+    last_activity_ms: int
+    expires_ms: int | None
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StagePublish:
     """Make what was staged a session, in one step, if its id is free.
 
@@ -35,6 +51,7 @@ class StagePublish:
         create: the record's fields (`keep_existing` is not looked at).
         version: the session's version to start with; entries and values of it are not above it.
         bases: base of each log, for logs whose first entries are gone, and for empty ones.
+        kept: of a session that is moved here; None for one that begins now.
     """
 
     session_id: str
@@ -46,3 +63,4 @@ class StagePublish:
     bases: Mapping[str, int] = field(default_factory=dict)
     max_size: int | None = None
     retry: bool = False
+    kept: Kept | None = None

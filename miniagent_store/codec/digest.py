@@ -25,12 +25,12 @@ def digest_of(data: Any) -> bytes:
     the bytes of their canonical msgpack. Values of different types never share a digest, not even 1, 1.0
     and True.
     """
-    return hashlib.sha256(_pack(_ordered(data))).digest()
+    return hashlib.sha256(_pack(ordered(data))).digest()
 
 
 def keyed_digest_of(data: Any, key: Key) -> bytes:
     """The same by HMAC-SHA-256: the key's id, then 16 bytes."""
-    tag = hmac.digest(_digest_key(key), _pack(_ordered(data)), hashlib.sha256)
+    tag = hmac.digest(_digest_key(key), _pack(ordered(data)), hashlib.sha256)
     return key.id + tag[:_KEYED_SIZE]
 
 
@@ -39,15 +39,16 @@ def _digest_key(key: Key) -> bytes:
     return key.derive(b"digest")
 
 
-def _ordered(data: Any) -> Any:
+def ordered(data: Any) -> Any:
+    """`data` with mappings and sets in an order that is always the same; as `digest_of` says it."""
     kind = type(data)
     if kind is list:
-        return [_ordered(item) for item in data]
+        return [ordered(item) for item in data]
     if kind is not dict:
         return data
     if TAG in data and data[TAG] in _UNORDERED:
-        return {TAG: data[TAG], VALUE: sorted(map(_ordered, data[VALUE]), key=_pack)}
-    return {key: _ordered(item) if type(item := data[key]) in _CONTAINERS else item for key in sorted(data)}
+        return {TAG: data[TAG], VALUE: sorted(map(ordered, data[VALUE]), key=_pack)}
+    return {key: ordered(item) if type(item := data[key]) in _CONTAINERS else item for key in sorted(data)}
 
 
 def _pack(data: Any) -> bytes:

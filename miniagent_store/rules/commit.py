@@ -172,6 +172,14 @@ def publish_stage(
         logs=tails,
         size=size,
     )
+    if (kept := publish.kept) is not None:
+        record = replace(
+            record,
+            created_ms=kept.created_ms,
+            last_activity_ms=kept.last_activity_ms,
+            expires_ms=kept.expires_ms,
+            epoch=kept.epoch,
+        )
     outcome = Outcome(record.version)
     rows.save_record(record)
     _remember(rows, identity, None, outcome, now_ms)

@@ -122,6 +122,21 @@ class SessionKeys:
             return _WITHOUT_A_DATA_KEY
         return Sealing(held.the_key(), incarnation=held.incarnation)
 
+    async def fresh(self, session_id: str) -> Sealing:
+        """How to encode values for a session that is put together out of sight, whatever stands there.
+
+        Raises:
+            KeyProviderError: a data key cannot be had.
+        """
+        keys = self._keys
+        if keys is None:
+            return _WITHOUT_A_DATA_KEY
+        sealing = _WITHOUT_A_DATA_KEY
+        if keys.per_session:
+            sealing = Sealing(*await self._ask(session_id, keys.make, session_id))
+        keys.forget(session_id)
+        return sealing
+
     def wants_cache_key(self) -> bool:
         """Whether cached values have a data key that was not fetched yet."""
         keys = self._keys

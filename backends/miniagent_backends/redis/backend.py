@@ -10,9 +10,11 @@ from typing import Any, get_args
 
 from miniagent_backends.redis import erasing, staging
 from miniagent_backends.redis.caching import Caching
-from miniagent_backends.redis.counting import count, stats
+from miniagent_backends.redis.counting import count, count_expiring, stats
 from miniagent_backends.redis.health import examine
+from miniagent_backends.redis.index_health import IndexLook
 from miniagent_backends.redis.indexes import list_sessions
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.known import KnownSessions
 from miniagent_backends.redis.noting import Notes
 from miniagent_backends.redis.places import Facts, commands_before, filter_commands
@@ -20,16 +22,10 @@ from miniagent_backends.redis.plain_reading import is_large
 from miniagent_backends.redis.reading import read
 from miniagent_backends.redis.reconciling import Reconciling
 from miniagent_backends.redis.refusals import refuse, understanding
+from miniagent_backends.redis.repairing import Repairing
 from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.routing.executor import Answer, Executor
-from miniagent_backends.redis.schema import (
-    Keys,
-    pack,
-    pack_commit,
-    pack_rewrite,
-    record_of,
-    result_of,
-)
+from miniagent_backends.redis.schema import pack, pack_commit, pack_rewrite, record_of, result_of
 from miniagent_backends.redis.sweeping import Sweeping
 from miniagent_backends.redis.watching import WakeUps, read_changes
 from miniagent_backends.redis.wire.connection import Command
@@ -69,13 +65,19 @@ from miniagent_store.errors import (
     DurabilityError,
     OutcomeUnknownError,
     SessionNotFoundError,
+    StoreError,
 )
+from miniagent_store.repair_report import RepairReport
 from miniagent_store.rules import kept_ms
 from miniagent_store.rules.lease import CLAIM_MS, LATE
 from miniagent_store.values import Finding
 
 # For a server to answer to the question how it is.
 PROBE_SECONDS = 2.0
+# Round trips that are timed for a thorough look.
+ROUNDS = 10
+# Where these go wrong, walking over what is stored is no use.
+STANDS_IN_THE_WAY = {"connection", "slots"}
 # Names that are tried for a key on a certain node.
 MOST_CANARIES = 2000
 
@@ -93,7 +95,7 @@ class RedisBackend(Backend):
     """
 
     name = "redis"
-    capabilities = Capabilities(durable=True, shared=True)
+    capabilities: Capabilities = Capabilities(durable=True, shared=True)
 
     def __init__(
         self,
@@ -267,7 +269,8 @@ class RedisBackend(Backend):
 
     async def publish(self, publish: StagePublish) -> CommitResult:
         try:
-            draft = _record_to_be(publish.session_id, publish.create, publish.time_ms)
+            active_ms = publish.time_ms if publish.kept is None else publish.kept.last_activity_ms
+            draft = _record_to_be(publish.session_id, publish.create, active_ms)
             places = self._places(draft, publish.create)
             answer = await staging.publish(self._executor, self._keys, publish, places, self._grace_ms)
         except OutcomeUnknownError as error:
@@ -322,7 +325,7 @@ class RedisBackend(Backend):
             raise BackendUnavailableError(LATE)
         if reply[0] == b"HELD":
             return LeaseHeld(reply[1].decode() or "another holder", *reply[2:])
-        _check_acknowledged(request.name, answer)
+        _check_acknowledged(request.name, answer, stored=False)
         grant = LeaseGrant(reply[1], reply[2])
         if request.plan is None:
             return grant
@@ -486,11 +489,30 @@ class RedisBackend(Backend):
         return details
 
     async def findings(self) -> Sequence[Finding]:
+        return await self._findings(1)
+
+    async def _findings(self, rounds: int) -> Sequence[Finding]:
         looks = (
-            examine(node, self._canary(node), self._executor.replicas_wanted(node))
+            examine(node, self._canary(node), self._executor.replicas_wanted(node), rounds)
             for node in self._executor.masters()
         )
         return [finding for found in await asyncio.gather(*looks) for finding in found]
+
+    async def approach(self) -> Sequence[Finding]:
+        return await self._executor.approach()
+
+    async def examine(self, sample: int | None) -> Sequence[Finding]:
+        found = [*await self._findings(ROUNDS), *await self._executor.findings()]
+        if any(each.level == "error" and each.check in STANDS_IN_THE_WAY for each in found):
+            return found
+        try:
+            await self._notes.settle()
+            reconciling = Reconciling(self._executor, self._keys, self._notes, dry_run=True)
+            look = IndexLook(self._executor, self._keys, reconciling)
+            found += await look.findings(await self.kinds(), sample)
+        except StoreError as error:
+            found.append(Finding.of(error, "index"))
+        return found
 
     def _canary(self, node: Node) -> str | None:
         """A key that is on this node; None if there is none to be found."""
@@ -505,6 +527,10 @@ class RedisBackend(Backend):
         await self._notes.settle()
         return await count(self._executor, self._keys, query)
 
+    async def count_expiring(self, until_ms: int) -> int | None:
+        await self._notes.settle()
+        return await count_expiring(self._executor, self._keys, until_ms)
+
     # Cleaning up
 
     async def claim_expired(self, limit: int, claim_ms: int) -> Sequence[Expired]:
@@ -518,10 +544,32 @@ class RedisBackend(Backend):
         await self._notes.settle()
         return await Reconciling(self._executor, self._keys, self._notes).run(progress)
 
+    async def repair(
+        self,
+        report: RepairReport,
+        *,
+        salvage: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        await self._notes.settle()
+        repairing = Repairing(
+            self._executor,
+            self._keys,
+            self._notes,
+            self._grace_ms,
+            report,
+            salvage=salvage,
+            dry_run=dry_run,
+        )
+        await repairing.run(progress)
 
-def _check_acknowledged(session_id: str, answer: Answer) -> None:
+
+def _check_acknowledged(session_id: str, answer: Answer, *, stored: bool = True) -> None:
     if answer.acknowledged < answer.asked:
-        raise DurabilityError(session_id, acknowledged=answer.acknowledged, asked=answer.asked)
+        raise DurabilityError(
+            session_id, acknowledged=answer.acknowledged, asked=answer.asked, stored=stored
+        )
 
 
 def _in_doubt(session_id: str, identity: CommitIdentity, error: OutcomeUnknownError) -> OutcomeUnknownError:

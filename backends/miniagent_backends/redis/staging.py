@@ -5,17 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.routing.executor import Answer, Executor
-from miniagent_backends.redis.schema import (
-    Keys,
-    blob_of,
-    element_of,
-    id_field,
-    pack,
-    pack_create,
-)
+from miniagent_backends.redis.schema import blob_of, element_of, id_field, pack, pack_create
 from miniagent_backends.redis.wire.connection import Arg
-from miniagent_store.backend import StagePublish, StageWrite
+from miniagent_store.backend import Kept, StagePublish, StageWrite
 
 MARK, BYTES = "\0", "\0bytes"
 
@@ -76,11 +70,24 @@ async def publish(
             "time": publish.time_ms,
             "stage": f"{start}log:",
             "grace": grace_ms,
+            "kept": pack_kept(publish.kept),
         }
     )
     names = [f"{start}{part}" for part in ("state", "count", "names", "ids", "logs")]
     record_key = keys.record(publish.session_id)
     return await executor.write("publish", [record_key, *names], packed, before=before)
+
+
+def pack_kept(kept: Kept | None) -> dict[str, int | bool] | bool:
+    """What publish.lua is given of a session that is moved."""
+    if kept is None:
+        return False
+    return {
+        "created": kept.created_ms,
+        "active": kept.last_activity_ms,
+        "expires": False if kept.expires_ms is None else kept.expires_ms,
+        "epoch": kept.epoch,
+    }
 
 
 async def discard(executor: Executor, keys: Keys, session_id: str, stage: str) -> None:

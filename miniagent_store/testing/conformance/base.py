@@ -18,6 +18,7 @@ from miniagent_store.errors import SessionNotFoundError
 from miniagent_store.factory import open_store
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
+from miniagent_store.testing.report import note_backend
 from miniagent_store.values import MESSAGES, Message, Session
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class ConformanceBase:
 
     @pytest_asyncio.fixture(loop_scope="function")
     async def open_here(
-        self, store_url: str, store_options: dict[str, Any]
+        self, request: pytest.FixtureRequest, store_url: str, store_options: dict[str, Any]
     ) -> AsyncGenerator[OpenHere, None]:
         """Opens stores on the URL under test, in the test's own namespace."""
         common = {"namespace": f"test-{os.urandom(6).hex()}", **store_options}
@@ -63,7 +64,10 @@ class ConformanceBase:
                 every = {**common, **options}
                 # What the backend comes from may be a plugin itself.
                 every["plugins"] = [*common.get("plugins", ()), *options.get("plugins", ())]
-                return await stack.enter_async_context(open_store(store_url, **every))
+                store = await stack.enter_async_context(open_store(store_url, **every))
+                backend = backend_of(store)
+                note_backend(request.node, backend.name, backend.capabilities)
+                return store
 
             yield open_one
 

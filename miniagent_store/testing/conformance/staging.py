@@ -10,6 +10,7 @@ from miniagent_store.backend import (
     Append,
     Backend,
     Create,
+    Kept,
     ListQuery,
     LogRange,
     ReadPlan,
@@ -105,6 +106,35 @@ class StagingPromises(ConformanceBase):
         result = await backend.commit(commit(backend, "s", 2, changes=(again, *append(b"x", log="empty"))))
 
         assert (result.outcome.version, result.outcome.sequences) == (6, (1, 2, 10))
+
+    async def test_what_is_moved_keeps_its_times_and_its_epoch(self, backend: Backend) -> None:
+        now = backend.now_ms()
+        kept = Kept(now - 5_000_000, now - 4_000_000, now + 3_000_000, epoch=7)
+        await backend.stage(StageWrite("s", "stage", (("messages", (stored(1),)),)))
+
+        result = await backend.publish(publish(backend, create=Create(ttl_ms=9_000_000), kept=kept))
+
+        record = (await backend.read(ReadPlan("s"))).record
+        assert record == result.record
+        assert record is not None
+        assert Kept(record.created_ms, record.last_activity_ms, record.expires_ms, record.epoch) == kept
+        assert record.ttl_ms == 9_000_000
+        (listed,) = (await backend.list(ListQuery())).records
+        assert (listed.last_activity_ms, listed.expires_ms) == (now - 4_000_000, now + 3_000_000)
+        # From now on it goes on like any: the next commit renews its expiry, an older epoch does not hold.
+        after = await backend.commit(commit(backend, "s", 2, changes=append(b"x")))
+        assert after.record.epoch == 7
+        assert after.record.expires_ms is not None
+        assert after.record.expires_ms > now + 8_000_000
+        assert after.record.changed_since("another", 7) == {"messages": 1}
+
+    async def test_what_is_moved_and_never_expired_does_not_begin_to(self, backend: Backend) -> None:
+        now = backend.now_ms()
+        await backend.stage(StageWrite("s", "stage"))
+
+        result = await backend.publish(publish(backend, create=Create(), kept=Kept(now, now, None)))
+
+        assert result.record.expires_ms is None
 
     async def test_an_empty_stage_may_be_published(self, backend: Backend) -> None:
         await backend.stage(StageWrite("s", "stage"))

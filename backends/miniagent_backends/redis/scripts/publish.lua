@@ -4,7 +4,8 @@
 -- KEYS   1 the record; 2 the stage's state values (HASH, as they are to stand) · 3 its counters · 4 its names
 --        5 its ids · 6 its logs (HASH: name -> first sequence; "\0" marks the stage, "\0bytes" counts)
 -- ARGV   1 msgpack {keys, writer, counter, not_after, token, create, version, bases [log, base, …], size,
---        max_size, retry, time, stage: the prefix of staged lists, grace}
+--        max_size, retry, time, stage: the prefix of staged lists, grace, kept: false or {created, active,
+--        expires, epoch}}
 -- reply  as commit.lua, and {'GONE'}
 
 local c = cmsgpack.unpack(ARGV[1])
@@ -59,6 +60,8 @@ if got[2] then
   end
 end
 local x = create.ttl and string.format('%.0f', now + create.ttl + (create.sliding and math.min(math.floor(create.ttl / 10), 400) or 0)) or ''
+local was = c.kept or {created = c.time, active = c.time, epoch = 0}
+if c.kept then x = was.expires and string.format('%.0f', was.expires) or '' end
 local kept = x ~= '' and string.format('%.0f', tonumber(x) + c.grace) or ''
 local function settle(from, to)
   if redis.call('EXISTS', from) == 0 then return end
@@ -85,7 +88,8 @@ settle(KEYS[5], K.ids)
 redis.call('DEL', KEYS[6])
 
 local record = {kind = create.kind, user = create.user, agent = create.agent, tags = create.tags,
-  created = c.time, active = c.time, ttl = create.ttl, sliding = create.sliding, version = c.version, epoch = 0,
+  created = was.created, active = was.active, ttl = create.ttl, sliding = create.sliding, version = c.version,
+  epoch = was.epoch,
   incarnation = create.incarnation, metadata = create.metadata, logs = triples, size = size, resets = {},
   state_version = 0, metadata_version = 0, values = redis.call('HLEN', K.state),
   counters = redis.call('HLEN', K.count), ids = redis.call('HLEN', K.ids), data_key = create.data_key or nil}

@@ -1,0 +1,1 @@
+"""``export``, ``import`` and ``migrate``: sessions from one place to another."""
