@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from miniagent_store.errors import ArchiveError, SerializationError
-from miniagent_store.moving.archive import ArchiveReader, Header, Totals
+from miniagent_store.moving.archive import ArchiveReader, Counted, Header, Totals
 from miniagent_store.moving.frames import FrameWriter, compression_of, read_lines
 from miniagent_store.moving.lines import digest_of, end_of, lines_of
 from miniagent_store.moving.plain_values import PlainValues
@@ -78,19 +78,19 @@ class Export:
         here, there = self._header(), reader.header
         if (there.plain, there.namespace, there.filters) != (here.plain, here.namespace, here.filters):
             raise ArchiveError(
-                "the archive was begun with other filters, another namespace, or another choice of --plain;"
-                " resume it with those, or export to another file"
+                f"the archive was begun {there}, not {here}; resume it as it was begun, or export to "
+                "another file"
             )
         cut_at = 0
-        waiting: list[tuple[WholeSession, bytes]] = []
+        waiting: list[Counted] = []
         try:
             for session, digest, end in reader.sessions():
-                waiting.append((session, digest))
+                waiting.append(Counted.of(session, digest))
                 if end is None:
                     continue
-                for each, its_digest in waiting:
-                    self.totals.add(each, its_digest)
-                    seen.add(each.id)
+                for each in waiting:
+                    self.totals.add(each)
+                    seen.add(each.session_id)
                 cut_at, waiting = end, []
         except ArchiveError:
             # What is behind the last whole session is written again.
@@ -114,7 +114,7 @@ class Export:
                         if read is not None:
                             session, digest, lines = read
                             out.write(lines)
-                            self.totals.add(session, digest)
+                            self.totals.add(Counted.of(session, digest))
                     progress(self.totals.sessions)
             out.write([self.totals.line()])
         finally:
