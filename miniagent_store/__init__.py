@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from miniagent_store.operation import AgentOperation, Operation
     from miniagent_store.provider import Provider
     from miniagent_store.reencryption import Reencryption, WrittenWith
+    from miniagent_store.repair_report import Damage, RepairReport
     from miniagent_store.serializer import (
         Context,
         KeyedLayer,
@@ -95,6 +96,8 @@ if TYPE_CHECKING:
         StateItem,
         Stats,
     )
+
+    __version__: str
 
 _HOMES = {
     "miniagent_store.agent.compaction": ("Compaction",),
@@ -147,6 +150,7 @@ _HOMES = {
     "miniagent_store.factory": ("open_store",),
     "miniagent_store.provider": ("Provider",),
     "miniagent_store.reencryption": ("Reencryption", "WrittenWith"),
+    "miniagent_store.repair_report": ("Damage", "RepairReport"),
     "miniagent_store.hookspecs": (
         "hookimpl",
         "hookspec",
@@ -207,6 +211,7 @@ __all__ = [
     "ContextTooLargeError",
     "ContextWindow",
     "CryptoError",
+    "Damage",
     "DecodeError",
     "DurabilityError",
     "EncodeError",
@@ -240,6 +245,7 @@ __all__ = [
     "RateLimit",
     "RateLimitedError",
     "Reencryption",
+    "RepairReport",
     "SerializationError",
     "Serializer",
     "Session",
@@ -274,6 +280,7 @@ __all__ = [
     "WrappedKey",
     "WrittenWith",
     "WrongLoopError",
+    "__version__",
     "hookimpl",
     "hookspec",
     "join_id",
@@ -284,6 +291,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        # Written in pyproject.toml only, and read from what was installed.
+        return version("miniagent-store")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

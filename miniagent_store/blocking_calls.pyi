@@ -14,6 +14,7 @@ from miniagent_store.keys.keyring import Keyring
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL
 from miniagent_store.reencryption import Reencryption
+from miniagent_store.repair_report import RepairReport
 from miniagent_store.store.tenant_limits import TenantLimits
 from miniagent_store.store.tenants import TenantDeletion
 from miniagent_store.usage_report import UsageReport
@@ -909,8 +910,14 @@ class StoreCalls(BlockingFace):
     def reset_rate_limit(self, key: str) -> None:
         """Forget what was counted under a key, by every algorithm."""
 
-    def health(self) -> Health:
-        """How the store is; never raises for a sick server."""
+    def health(self, *, deep: bool = False) -> Health:
+        """How the store is; never raises for a sick server.
+
+        Args:
+            deep: look also at what takes a few seconds: whether a sample of what is stored can be read with
+                these keys, indexes, clocks, free space. `miniagent_store.doctor` also looks at the way to a
+                store that cannot be opened.
+        """
 
     def usage(
         self,
@@ -940,6 +947,16 @@ class StoreCalls(BlockingFace):
         tags: Iterable[str] | Mapping[str, str] | None = None,
     ) -> int:
         """How many live sessions `list` would show in all; fast where there is one filter at most."""
+
+    def count_expiring(self, within: TTL) -> int | None:
+        """How many live sessions expire within this time, if nothing renews them.
+
+        Args:
+            within: seconds, or "1h".
+
+        Returns:
+            None where the backend could only tell by looking at each session.
+        """
 
     def sweep(self, *, progress: Callable[[int], None] | None = None) -> int:
         """Reclaim what expired; how many sessions. What expired is never shown, swept or not.
@@ -973,6 +990,29 @@ class StoreCalls(BlockingFace):
 
         Returns:
             How many places were wrong.
+        """
+
+    def repair(
+        self, *, salvage: bool = False, dry_run: bool = False, progress: Callable[[int], None] | None = None
+    ) -> RepairReport:
+        """Find and mend what a crash, an eviction or somebody's hand left wrong.
+
+        It is `reconcile` and more: parts that would vanish before their session, or never; what can be
+        made anew from a session's other parts; parts of no session, which nobody can read any more and
+        which are removed; copies that were cut short. It looks at every session and every part. Others may
+        read and write meanwhile. What was cut short is finished by calling it again.
+
+        A session that lacks messages or values is only told of, and raises `SessionDamagedError` as before,
+        unless `salvage`: then what is left stands in it as its last, with a new version and a new epoch.
+        Sessions of a store with a backup are better restored.
+
+        Args:
+            salvage: make sessions that lack a part readable again, with what is left of them.
+            dry_run: only tell what is wrong.
+            progress: called again and again with how many sessions have been looked at.
+
+        Raises:
+            BackendUnavailableError: it was cut short.
         """
 
     def reencrypt(

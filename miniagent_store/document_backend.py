@@ -75,7 +75,7 @@ from miniagent_store.rules.item_codec import Item
 from miniagent_store.rules.session_document import SessionDocument
 
 T = TypeVar("T")
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 STORE = Topic("store")
 
 

@@ -71,6 +71,9 @@ class DocumentTenant(DocumentBackend):
     async def findings(self) -> Sequence[Finding]:
         return await self._parent.findings()
 
+    async def examine(self, sample: int | None) -> Sequence[Finding]:
+        return await self._parent.examine(sample)
+
     def _check_open(self) -> None:
         super()._check_open()
         self._parent._check_open()

@@ -29,6 +29,7 @@ class DocumentAccess(ABC):
     """
 
     name: str
+    own_namespace: str
 
     def __init__(self, namespace: str) -> None:
         # Hashed, so that keys are short and safe, and no namespace is the start of another.

@@ -65,6 +65,10 @@ class MissingExtraError(ConfigurationError):
         extra: the extra of miniagent-store that installs it.
     """
 
+    wanted: str
+    package: str
+    extra: str
+
     def __init__(self, wanted: str, *, package: str, extra: str) -> None:
         self.wanted, self.package, self.extra = wanted, package, extra
         super().__init__(
@@ -109,6 +113,10 @@ class VersionConflictError(StoreError):
         actual: what was found, in words.
     """
 
+    session_id: str
+    expected: str
+    actual: str
+
     def __init__(self, session_id: str, *, expected: str, actual: str) -> None:
         self.session_id, self.expected, self.actual = session_id, expected, actual
         super().__init__(
@@ -131,6 +139,12 @@ class IdempotencyConflictError(StoreError):
         seq: of the entry that stands with this id; None if both were given in one call.
         digest: of what that entry was given with, as the backend keeps it.
     """
+
+    session_id: str
+    entry_id: str
+    log: str
+    seq: int | None
+    digest: bytes | None
 
     def __init__(
         self,
@@ -157,6 +171,11 @@ class SessionTooLargeError(StoreError):
         limit: what is allowed, in bytes.
     """
 
+    session_id: str
+    size: int
+    limit: int
+    what: str
+
     def __init__(self, session_id: str, *, size: int, limit: int, what: str = "the session") -> None:
         self.session_id, self.size, self.limit, self.what = session_id, size, limit, what
         option = "max_message_size" if what != "the session" else "max_session_size"
@@ -168,6 +187,10 @@ class SessionTooLargeError(StoreError):
 
 class StateTypeError(StoreError):
     """A counter was wanted where another value stands, or the counter would leave int64."""
+
+    session_id: str
+    name: str
+    problem: str
 
     def __init__(self, session_id: str, *, name: str, problem: str) -> None:
         self.session_id, self.name, self.problem = session_id, name, problem
@@ -184,6 +207,13 @@ class SerializationError(StoreError):
         path: where inside the value, such as "content[2].image", if known.
         context: the place of the value in words, such as "session 's1', message".
     """
+
+    reason: str
+    detail: str
+    codec: str | None
+    key_id: str | None
+    path: str | None
+    context: str | None
 
     def __init__(
         self,
@@ -230,7 +260,7 @@ class KeyNotFoundError(CryptoError):
         context: str | None = None,
         codec: str | None = None,
     ) -> None:
-        self.known = tuple(known)
+        self.known: tuple[str, ...] = tuple(known)
         have = ", ".join(self.known) or "no keys"
         super().__init__(
             "key not found",
@@ -266,6 +296,10 @@ class LockTimeoutError(StoreError):
     """
 
     retryable = True
+    name: str
+    holder: str
+    remaining: float
+    waited: float
 
     def __init__(self, name: str, *, holder: str, remaining: float, waited: float) -> None:
         self.name, self.holder, self.remaining, self.waited = name, holder, remaining, waited
@@ -286,6 +320,10 @@ class LockLostError(StoreError):
 class FencedError(StoreError):
     """A newer holder has the lock or turn; nothing was stored."""
 
+    session_id: str
+    fence: int
+    current: int | None
+
     def __init__(self, session_id: str, *, fence: int, current: int | None = None) -> None:
         self.session_id, self.fence, self.current = session_id, fence, current
         newer = f" (now {current})" if current is not None else ""
@@ -304,6 +342,8 @@ class RateLimitedError(StoreError):
     """
 
     retryable = True
+    key: str
+    retry_after: float
 
     def __init__(self, key: str, *, retry_after: float) -> None:
         self.key, self.retry_after = key, retry_after
@@ -326,6 +366,11 @@ class OutcomeUnknownError(StoreError):
         final: asking again will say no more than this.
     """
 
+    session_id: str
+    commit_id: str | None
+    why: str
+    final: bool
+
     def __init__(self, session_id: str, *, commit_id: str | None, why: str, final: bool = False) -> None:
         self.session_id, self.commit_id, self.why, self.final = session_id, commit_id, why, final
         advice = "read the session to see" + (
@@ -339,6 +384,10 @@ class OutcomeUnknownError(StoreError):
 
 class DurabilityError(StoreError):
     """The commit is stored, but fewer replicas acknowledged it than asked."""
+
+    session_id: str
+    acknowledged: int
+    asked: int
 
     def __init__(self, session_id: str, *, acknowledged: int, asked: int) -> None:
         self.session_id, self.acknowledged, self.asked = session_id, acknowledged, asked
@@ -364,6 +413,11 @@ class TenantLimitError(CapacityError):
         used: how much of it is used.
         retry_after: seconds until the next commit is allowed; None where only removing something helps.
     """
+
+    tenant: str
+    limit: str
+    allowed: int
+    used: int
 
     def __init__(
         self, tenant: str, *, limit: str, allowed: int, used: int, retry_after: float | None = None
@@ -399,6 +453,10 @@ class SessionDamagedError(StoreError):
         part: which part, such as "log 'messages'".
     """
 
+    session_id: str
+    part: str
+    problem: str
+
     def __init__(self, session_id: str, *, part: str, problem: str) -> None:
         self.session_id, self.part, self.problem = session_id, part, problem
         super().__init__(
@@ -414,6 +472,10 @@ class ArchiveError(StoreError):
 class VetoedError(StoreError):
     """A hook refused the commit; nothing was changed."""
 
+    session_id: str
+    reason: str
+    plugin: str | None
+
     def __init__(self, session_id: str, *, reason: str, plugin: str | None = None) -> None:
         self.session_id, self.reason, self.plugin = session_id, reason, plugin
         by = f" by plugin {plugin!r}" if plugin else ""
@@ -422,6 +484,9 @@ class VetoedError(StoreError):
 
 class ToolLoopError(StoreError):
     """A model called tools in every iteration that it had, and never answered; nothing was stored."""
+
+    session_id: str
+    iterations: int
 
     def __init__(self, session_id: str, *, iterations: int) -> None:
         self.session_id, self.iterations = session_id, iterations
@@ -433,6 +498,9 @@ class ToolLoopError(StoreError):
 
 class ContextTooLargeError(StoreError):
     """What a model must see is more than its context window holds; nothing was stored."""
+
+    needed: int
+    tokens: int
 
     def __init__(self, *, needed: int, tokens: int) -> None:
         self.needed, self.tokens = needed, tokens

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from miniagent_store.values import Session, Snapshot
 
 PROJECT = "miniagent_store"
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)
 
 
 BackendFactory = Callable[["StoreURL", "BackendOptions"], "Backend"]
@@ -69,7 +69,7 @@ def provide_key_providers() -> Iterable[Provider[Callable[[], KeyProvider]]]:
 
 @hookspec
 def provide_models() -> Iterable[Provider[Callable[[str], ChatModel]]]:
-    """Chat models; ``echo`` serves "echo", ``openai`` serves "openai:<rest>": `load()(rest)`."""
+    """Chat models; ``echo`` serves "echo", ``openai`` serves ``openai:<rest>``: `load()(rest)`."""
     return ()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pluggy
 
 from miniagent_store import hookspecs
+from miniagent_store.codec.envelope import PRIVATE_IDS, codec_id
 from miniagent_store.errors import ConfigurationError, PluginError
 from miniagent_store.hookspecs import PROJECT
 from miniagent_store.keys.provider import KeyProvider
@@ -18,6 +19,8 @@ from miniagent_store.operation import Operation
 from miniagent_store.options import nearest
 from miniagent_store.provider import Provider, load_provider
 from miniagent_store.serializer import Layer, LegacyReader, Serializer
+
+CODECS = ("serializer", "layer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,9 @@ class Plugins:
                     raise PluginError(
                         f"{hook}() must return Provider values, not {type(provider).__name__}"
                     )
+                if kind in CODECS:
+                    # What could never be used is told now, not at a first value.
+                    codec_id(provider.name, provider.wire_id)
                 yield kind, provider
 
     def _broken(self, name: str, distribution: str, error: Exception) -> None:
@@ -173,7 +179,7 @@ class Plugins:
         """
         found = [
             (plugin, each)
-            for kind in ("serializer", "layer")
+            for kind in CODECS
             for plugin, each in self._providers[kind]
             if each.wire_id == wire_id
         ]
@@ -183,14 +189,16 @@ class Plugins:
     def by_wire_name(self, name: str) -> Provider[Any] | None:
         """The named codec of this name, a serializer or layer; None if there is none.
 
+        One that was given a private wire id later is still found by the name under which it wrote before.
+
         Raises:
             PluginError: two plugins bring it; names both.
         """
         found = [
             (plugin, each)
-            for kind in ("serializer", "layer")
+            for kind in CODECS
             for plugin, each in self._providers[kind]
-            if each.wire_id is None and each.name == name
+            if each.name == name and (each.wire_id is None or each.wire_id >= PRIVATE_IDS)
         ]
         return self._only("named codec", repr(name), found) if found else None
 
@@ -218,6 +226,8 @@ class Plugins:
         broken = [info.name for info in self._infos if info.problem]
         hint = f"; broken plugins: {', '.join(broken)}" if broken else ""
         word = "URL scheme" if kind == "backend" else kind
+        if kind in CODECS:
+            hint += "; if a plugin brings it, install that"
         return f"unknown {word} {name!r}{nearest(name, valid)} (valid: {', '.join(valid) or 'none'}){hint}"
 
 

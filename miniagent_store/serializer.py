@@ -30,7 +30,7 @@ class Context:
         namespace: the store's namespace, "" for none.
         kind: kind of record, such as "session" or "kv", or "cache".
         session_id: the session, or the cache key.
-        field: "entry", "metadata", "state:<name>" or "cache".
+        field: "entry", "metadata", ``state:<name>`` or "cache".
         log: the log of an entry.
         entry_id: the id that the store minted for an entry.
     """
@@ -237,6 +237,9 @@ class NamedSerializer:
     """
 
     wire_id: int | None = None
+    name: str
+    safe: bool
+    native_bytes: bool
 
     def __init__(
         self,

@@ -124,6 +124,8 @@ def _parse_host(text: str) -> tuple[str, int | None]:
     port = match["p6"] if match["v6"] else match["port"]
     if not port:
         return host, None
+    if ";" in port:
+        raise ValueError("hosts are separated by commas: a:26379,b:26379")
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"the port of {host!r} must be a number from 1 to 65535")
     return host, int(port)

@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import signal
 
+from hypothesis import HealthCheck, settings
+
+# On a busy machine any draw may take long; what is slow by itself is seen in `--durations`.
+settings.register_profile("shared-machine", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared-machine")
+
 
 def pytest_configure() -> None:
     """Let processes of tests be interrupted, also where a shell runs the suite in the background.

@@ -54,6 +54,9 @@ class AgentResponder:
         ConfigurationError: tools were given, and the agent cannot take them.
     """
 
+    name: str
+    reads_thread: bool
+
     def __init__(
         self,
         agent: Any,

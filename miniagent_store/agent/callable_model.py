@@ -30,6 +30,9 @@ class CallableResponder:
         ConfigurationError: there are tools, and the model cannot take them, or they are none.
     """
 
+    name: str
+    reads_thread: bool
+
     def __init__(self, model: ChatModel, *, name: str, tools: Any = None, owned: bool = False) -> None:
         self._tools = tools_of(tools)
         if self._tools and not accepted(model, {"tools": tools}):

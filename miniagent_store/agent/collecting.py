@@ -68,7 +68,7 @@ class Collected:
     """
 
     def __init__(self, question: Message, request: ModelRequest) -> None:
-        self.changes = ThreadChanges([question])
+        self.changes: ThreadChanges = ThreadChanges([question])
         self._request = request
         self._pieces: list[str] = []
         self._calls: list[ToolCall] = []

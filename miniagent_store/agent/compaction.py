@@ -74,6 +74,10 @@ class Compaction:
         ConfigurationError: nobody serves the model.
     """
 
+    keep: float
+    max_tokens: int
+    timeout: float
+
     def __init__(
         self,
         summarize: Summarizer | str,

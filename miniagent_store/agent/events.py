@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 from miniagent_store.agent.annotations import class_in_hint
 from miniagent_store.errors import InvalidArgumentError
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 
 
 class EventType(StrEnum):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from miniagent_store.errors import StoreClosedError, StoreError
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 Job = Callable[[], Awaitable[None]]
 
 

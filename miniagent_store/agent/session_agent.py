@@ -32,7 +32,7 @@ from miniagent_store.store.sweeper import Sweeper
 from miniagent_store.url import StoreURL
 from miniagent_store.values import MESSAGES, Health, Session, Snapshot
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 ENDED_AT = "agent.ended_at"
 
 
@@ -71,6 +71,8 @@ class SessionAgent:
         MissingExtraError: an optional package is not installed.
     """
 
+    redis_manager: Any
+
     def __init__(
         self,
         config: Any = None,
@@ -87,7 +89,7 @@ class SessionAgent:
         sweep_interval: float = 60,
         health_interval: float = 30,
     ) -> None:
-        self.config = AgentConfig.of(config)
+        self.config: AgentConfig = AgentConfig.of(config)
         self._emitter = emitter_of(callbacks)
         self.callbacks: Any = self._emitter if callbacks is None else callbacks
         self._responder = resolve_model(
@@ -104,7 +106,7 @@ class SessionAgent:
         self._source = StoreSource(store, redis_config)
         self._store = self._source.store()
         self.redis_manager = self._source.manager
-        self.sessions = KnownThreads(max_sessions)
+        self.sessions: KnownThreads = KnownThreads(max_sessions)
         self.last_health: Health | None = None
         self._turn_wait = turn_wait
         self._sweep_interval = sweep_interval

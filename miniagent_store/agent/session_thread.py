@@ -68,13 +68,16 @@ class SessionThread:
         created_at: of the session, once read.
     """
 
+    id: str
+    session_id: str
+
     def __init__(self, session_id: str, manager: SessionStore | HasStore) -> None:
         self.id = self.session_id = session_id
-        self.store = store_of(manager)
+        self.store: SessionStore = store_of(manager)
         self.messages: list[Any] = []
         self.events: list[Any] = []
         self.metadata: dict[str, Any] = {}
-        self.created_at = datetime.now(UTC)
+        self.created_at: datetime = datetime.now(UTC)
         self._stored = _Stored()
 
     @classmethod

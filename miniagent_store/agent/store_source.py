@@ -40,7 +40,7 @@ class StoreSource:
             raise InvalidArgumentError("pass store= or redis_config=, not both")
         self._redis_config = redis_config
         self._given = given
-        self.owned = redis_config is not None or given is None or isinstance(given, str | StoreURL)
+        self.owned: bool = redis_config is not None or given is None or isinstance(given, str | StoreURL)
         self.manager: Any = None if self.owned or isinstance(given, SessionStore) else given
 
     def store(self) -> SessionStore:

@@ -17,7 +17,7 @@ from miniagent_store.errors import InvalidArgumentError
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Message, Session
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 CACHE_NAMESPACE = "tools"
 
 

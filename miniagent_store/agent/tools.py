@@ -53,6 +53,10 @@ class Tool:
             tool takes a `ToolContext`.
     """
 
+    cacheable: bool
+    ttl: TTL
+    timeout: float | None
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -66,13 +70,15 @@ class Tool:
     ) -> None:
         parse_ttl_ms(ttl)
         self.function = function
-        self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
                 "a tool's name is of 1 to 64 letters, digits, '_', '-' and '.', "
                 f"not {self.name!r}; give it name="
             )
-        self.description = summary(inspect.getdoc(function) or "") if description is None else description
+        self.description: str = (
+            summary(inspect.getdoc(function) or "") if description is None else description
+        )
         self.cacheable, self.ttl, self.timeout = cacheable, ttl, timeout
         self._hints: dict[str, Any] | None = None
         self._context: str | None = None
@@ -81,7 +87,7 @@ class Tool:
             self._context = next((name for name, hint in hints.items() if hint is ToolContext), None)
             self._hints = {name: hint for name, hint in hints.items() if name != self._context}
             parameters = schema_of(function, self._hints)
-        self.parameters = dict(parameters)
+        self.parameters: dict[str, Any] = dict(parameters)
         if cacheable and self._context:
             raise ConfigurationError(
                 f"the tool {self.name!r} takes a ToolContext, so that its result is one session's: "

@@ -14,7 +14,7 @@ from miniagent_store.store.batch import Batch
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import MESSAGES, Entry, Message, Position, Snapshot
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 PINNED = "agent.pinned"
 FIRST_PAGE, LAST_PAGE = 64, 512
 # The record of pinned messages is written again when it is so many messages behind.

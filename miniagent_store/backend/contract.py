@@ -24,6 +24,7 @@ from miniagent_store.backend.records import Record
 from miniagent_store.backend.rewriting import Rewrite, RewriteResult
 from miniagent_store.backend.staging import StagePublish, StageWrite
 from miniagent_store.backend.watching import Change, Expired, Subscription, Topic
+from miniagent_store.repair_report import Damage, RepairReport
 from miniagent_store.values import Finding
 
 
@@ -361,6 +362,22 @@ class Backend(ABC):
         """What a look at the servers shows, for `Health`. A server that is ill is a finding, no error."""
         return ()
 
+    async def approach(self) -> Sequence[Finding]:
+        """What is found on the way to the servers or files, for `doctor`: names, addresses, rights.
+
+        Called before `open`, which is not called if an error is among what is found. Changes nothing, and
+        raises nothing that it can tell as a finding. `close` is called afterwards in any case.
+        """
+        return ()
+
+    async def examine(self, sample: int | None) -> Sequence[Finding]:
+        """What `findings` tells, and what takes longer to see: for `doctor`, of a backend that is open.
+
+        Args:
+            sample: about how many sessions to look at, so that it takes seconds at most; None for all.
+        """
+        return await self.findings()
+
     @abstractmethod
     async def stats(self) -> BackendStats:
         """What is held. Should not take longer for more sessions."""
@@ -368,6 +385,13 @@ class Backend(ABC):
     @abstractmethod
     async def count(self, query: ListQuery) -> int:
         """How many live sessions `list` would show in all; cursor, order and limit are not looked at."""
+
+    async def count_expiring(self, until_ms: int) -> int | None:
+        """How many live sessions of kind "session" expire until then, as things are.
+
+        None, as by default, where that is only to be known by looking at each.
+        """
+        return None
 
     # Cleaning up
 
@@ -402,3 +426,27 @@ class Backend(ABC):
             progress: called again and again with how many records have been looked at.
         """
         return 0
+
+    async def repair(
+        self,
+        report: RepairReport,
+        *,
+        salvage: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Find and mend what a crash, an eviction or somebody's hand left; see `SessionStore.repair`.
+
+        Others may read and write meanwhile, and what they are about is no damage. By default, all that can
+        be wrong is what `reconcile` puts right, which cannot be told without doing it.
+
+        Args:
+            report: takes what is found, as it is found.
+            salvage: make sessions that lack a part readable again, with what is left of them.
+            dry_run: only look.
+            progress: called again and again with how many records have been looked at.
+        """
+        if not dry_run:
+            wrong = await self.reconcile(progress)
+            what = "what listings, counts or sweeps go by was wrong"
+            report.add(Damage("index", "listings", what, mended=True), wrong)

@@ -25,6 +25,12 @@ class EntryColumns(Sequence[StoredEntry]):
     """
 
     __slots__ = ("_versions", "data", "ids", "marks", "seqs", "start", "times_ms")
+    ids: Sequence[bytes]
+    seqs: Sequence[int]
+    times_ms: Sequence[int]
+    data: Sequence[bytes]
+    marks: Mapping[int, Marks]
+    start: int
 
     def __init__(
         self,

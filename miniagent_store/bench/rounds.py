@@ -38,7 +38,7 @@ class Run:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.random = Random(self.seed)
+        self.random: Random = Random(self.seed)
         self._began = time.monotonic()
 
     def has_time_for_peers(self, where: str) -> bool:

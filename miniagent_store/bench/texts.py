@@ -5,7 +5,6 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-MESSAGE_BYTES = 400
 TEXT_BYTES = 370
 _WORDS = ("the", "agent", "answers", "with", "a", "tool", "call", "and", "then", "asks", "its", "user")
 

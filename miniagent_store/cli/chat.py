@@ -8,7 +8,13 @@ import click
 
 from miniagent_store.cli.failures import tell
 from miniagent_store.cli.output import emit_json
-from miniagent_store.cli.settings import OpenedStore, json_option, opened_store, store_options
+from miniagent_store.cli.settings import (
+    OpenedStore,
+    json_option,
+    on_this_store,
+    opened_store,
+    store_options,
+)
 from miniagent_store.cli.talk import SHOWN_AT_RESUMING, Talk, answer, ask, describe, leaving, note, talking
 from miniagent_store.errors import StoreError
 
@@ -113,7 +119,7 @@ def _converse(talk: Talk) -> None:
 
 def _say_how_to_return(talk: Talk) -> None:
     if talk.session_id is not None:
-        note(f"kept; go on with: miniagent-store chat {talk.session_id[:8]}")
+        note(f"kept; go on with: {on_this_store(f'chat {talk.session_id[:8]}')}")
 
 
 def turn(talk: Talk, text: str) -> None:

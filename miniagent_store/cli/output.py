@@ -152,7 +152,7 @@ def show_table(
     for number, row in enumerate(rows):
         style = styles[number] if number < len(styles) else ""
         table.add_row(*(Text(_cell(text)) for text in row), style=style or None)
-    _print_stripped(table)
+    show_stripped(table)
 
 
 def show_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -165,14 +165,14 @@ def show_fields(fields: Iterable[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for name, value in fields:
         table.add_row(name, Text(_cell(value)))
-    _print_stripped(table)
+    show_stripped(table)
 
 
 def _cell(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
-def _print_stripped(table: Any) -> None:
+def show_stripped(table: Any) -> None:
     """Print, without the blanks with which rich fills up lines where nobody sees a colour end."""
     screen = console(wide=True)
     if sys.stdout.isatty():

@@ -56,15 +56,21 @@ class Root(LazyGroup):
         "demo": "miniagent_store.cli.demo",
         "chat": "miniagent_store.cli.chat",
         "sessions": "miniagent_store.cli.sessions",
-        "keys": "miniagent_store.cli.keys",
-        "tenants": "miniagent_store.cli.tenants",
-        "plugins": "miniagent_store.cli.plugins",
+        "stats": "miniagent_store.cli.stats",
+        "report": "miniagent_store.cli.report",
+        "top": "miniagent_store.cli.top",
         "usage": "miniagent_store.cli.usage",
-        "bench": "miniagent_store.cli.bench",
-        "up": "miniagent_store.cli.up",
+        "doctor": "miniagent_store.cli.doctor",
+        "repair": "miniagent_store.cli.repair",
         "export": "miniagent_store.cli.moving.export",
         "import": "miniagent_store.cli.moving.importing",
         "migrate": "miniagent_store.cli.moving.migrate",
+        "keys": "miniagent_store.cli.keys",
+        "tenants": "miniagent_store.cli.tenants",
+        "plugins": "miniagent_store.cli.plugins",
+        "bench": "miniagent_store.cli.bench",
+        "up": "miniagent_store.cli.up",
+        "completion": "miniagent_store.cli.completion",
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
@@ -74,7 +80,7 @@ Examples:
   miniagent-store chat --last                  go on where you left off, after a restart too
   miniagent-store sessions list                what is stored
   miniagent-store --store sqlite:///team.db sessions list
-  miniagent-store --store redis://localhost:6379/0 sessions list
+  miniagent-store --store redis://localhost:6379/0 doctor
 
 \b
 Exit codes: 0 done, 1 failed (one line on stderr says why), 2 misused, 130 interrupted.""",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +73,20 @@ def store_options(*, root: bool = False) -> Callable[[Command], Command]:
 def json_option(command: Command) -> Command:
     """``--json``: one JSON document on stdout and nothing else."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def on_this_store(arguments: str) -> str:
+    """A command line that does something with the store of this command, to be typed as it is.
+
+    A secret in the URL is not repeated: then it says where the URL belongs.
+    """
+    url = current().url
+    if url is None or url == os.environ.get("MINIAGENT_STORE_URL"):
+        return f"miniagent-store {arguments}"
+    from miniagent_store.url import redact_text
+
+    shown = redact_text(url)
+    return f"miniagent-store --store {shlex.quote(url) if shown == url else 'URL'} {arguments}"
 
 
 def current() -> Settings:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from miniagent_store.codec.envelope import CodecId, codec_id
+from miniagent_store.codec.envelope import PRIVATE_IDS, CodecId, codec_id
 from miniagent_store.codec.registry import CodecRegistry
 from miniagent_store.errors import ConfigurationError, PluginError
 from miniagent_store.keys.source import KeySource
@@ -22,6 +22,8 @@ INTEGRITY = "crc32"
 ALIASES = {"encrypted": "aesgcm"}
 
 _ORDER: dict[LayerKind, int] = {"compress": 0, "integrity": 1, "encrypt": 2}
+SERIALIZER_PARTS = ("name", "wire_id", "safe", "native_bytes", "dumps", "loads")
+LAYER_PARTS = ("name", "wire_id", "kind", "params_size", "authenticated", "encode", "decode")
 _SEPARATOR = re.compile(r"\+|%2[Bb]| ")
 
 
@@ -80,8 +82,8 @@ class Chain:
             )
         if names[0] in ALIASES.values():
             names.insert(0, DEFAULT_SERIALIZER)
-        serializer: Serializer = load_codec("serializer", registry.serializer(names[0]))
-        layers: list[Layer] = [load_codec("layer", registry.layer(name)) for name in names[1:]]
+        serializer: Serializer = _load_own("serializer", registry.serializer(names[0]), registry)
+        layers: list[Layer] = [_load_own("layer", registry.layer(name), registry) for name in names[1:]]
         if not any(layer.authenticated or layer.kind == "integrity" for layer in layers):
             position = sum(layer.kind == "compress" for layer in layers)
             layers.insert(position, load_codec("layer", registry.layer(INTEGRITY)))
@@ -142,6 +144,16 @@ class Chain:
         return "+".join(codec.name for codec in self.codecs)
 
 
+def _load_own(kind: str, provider: Provider[Any], registry: CodecRegistry) -> Any:
+    """`load_codec`, of one to write with: no other plugin may read what it writes as its own.
+
+    Asked of private ids only: whoever claims one of ours must not keep others from writing.
+    """
+    if provider.wire_id is not None and provider.wire_id >= PRIVATE_IDS:
+        registry.by_wire_id(provider.wire_id)
+    return load_codec(kind, provider)
+
+
 def load_codec(kind: str, provider: Provider[Any]) -> Any:
     """What `provider` brings; of a serializer with a name and two functions all the rest is added.
 
@@ -164,9 +176,24 @@ def load_codec(kind: str, provider: Provider[Any]) -> Any:
         if announced != found:
             raise PluginError(
                 f"{kind} {provider.name!r} has another {part} ({found!r}) than its plugin announces "
-                f"({announced!r}); update or uninstall the plugin"
+                f"({announced!r}); update or uninstall the plugin, or make them equal if it is yours"
             )
+    _check_complete(kind, provider.name, codec)
     return codec
+
+
+def _check_complete(kind: str, name: str, codec: Any) -> None:
+    """Raise unless a codec has all that the contract says; told when it is loaded, not at a first value."""
+    if isinstance(codec, type):
+        raise PluginError(f"{kind} {name!r} is a class; its provider must load an instance of it")
+    if isinstance(codec, Serializer | Layer):
+        return
+    parts = LAYER_PARTS if kind == "layer" or hasattr(codec, "encode") else SERIALIZER_PARTS
+    lacking = [part for part in parts if not hasattr(codec, part)]
+    raise PluginError(
+        f"{kind} {name!r} lacks {', '.join(lacking)}; update or uninstall its plugin, "
+        "or add what miniagent_store.serializer says if it is yours"
+    )
 
 
 def _named(given: Any, *, safe: bool) -> NamedSerializer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -75,6 +77,8 @@ class Codec:
         legacy: readers of values that have no envelope; without any, such values are refused.
     """
 
+    chain: Chain
+
     def __init__(
         self,
         chain: Chain,
@@ -90,8 +94,8 @@ class Codec:
         if keys is not None:
             chain, accept = chain.with_keys(keys), tuple(listed.with_keys(keys) for listed in accept)
         self.chain, self._keys = chain, keys
-        self.limits = limits if limits is not None else Limits()
-        self.types = types if types is not None else TypeRegistry()
+        self.limits: Limits = limits if limits is not None else Limits()
+        self.types: TypeRegistry = types if types is not None else TypeRegistry()
         natives = natives_of([chain])
         self._model = ValueModel(self.types, self.limits, natives)
         self._reading_model = ValueModel(self.types, self.limits, natives_of([chain, *accept]))
@@ -403,7 +407,13 @@ def _reason(error: Exception, otherwise: str, advice: str) -> tuple[str, str]:
         return "too deep", f"nested deeper than the codec can follow ({name})"
     if isinstance(error, MemoryError):
         return "too large", f"there was not enough memory ({name})"
-    return otherwise, f"{advice} ({name})"
+    return otherwise, f"{advice} ({name}{_raised_at(error)})"
+
+
+def _raised_at(error: Exception) -> str:
+    """File and line, for the author of a codec; what was said there may hold payload and is left out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" in {os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}" if frames else ""
 
 
 def _place(context: Context | None) -> str | None:

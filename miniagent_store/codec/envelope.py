@@ -19,6 +19,8 @@ from miniagent_store.errors import ConfigurationError, DecodeError
 MAGIC = 0xC1
 VERSION = 1
 NAMED = 0xFF
+# From here to NAMED they are the plugins' own.
+PRIVATE_IDS = 0x80
 
 CodecId = int | str
 """The wire id of a codec, or the name of a named one."""
@@ -138,9 +140,10 @@ def codec_id(name: str, wire_id: int | None) -> CodecId:
                 f"a codec cannot be named {name[:80]!r}; use at most 32 lower-case letters, digits and '-'"
             )
         return name
-    if wire_id not in RESERVED_IDS and not 0x80 <= wire_id < NAMED:
+    if wire_id not in RESERVED_IDS and not (isinstance(wire_id, int) and PRIVATE_IDS <= wire_id < NAMED):
+        shown = f"{wire_id:#04x}" if isinstance(wire_id, int) else repr(wire_id)
         raise ConfigurationError(
-            f"codec {name!r} cannot have the wire id {wire_id:#04x}; "
+            f"codec {name!r} cannot have the wire id {shown}; "
             "use 0x80 to 0xFE, or None to be written by name"
         )
     return wire_id

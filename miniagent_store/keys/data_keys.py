@@ -70,9 +70,11 @@ class DataKeys:
         given: the keys or the key service.
     """
 
+    given: Keyring | KeyProvider
+
     def __init__(self, keys: Keyring | KeyProvider, namespace: str, *, per_session: bool) -> None:
         self._keyring = keys if isinstance(keys, Keyring) else None
-        self.per_session = per_session or self._keyring is None
+        self.per_session: bool = per_session or self._keyring is None
         self.given, self._namespace = keys, namespace
         self._provider: KeyProvider | None = None
         self._held: OrderedDict[str, Held] = OrderedDict()

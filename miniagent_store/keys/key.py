@@ -47,9 +47,9 @@ class Key:
             raise ConfigurationError(
                 "a key of one byte repeated is not random; make one with: miniagent-store keys generate"
             )
-        self.secret = secret
-        self.id = hkdf_expand(secret, b"miniagent-store/v1/kid", KEY_ID_SIZE)
-        self.label = check_label(label) if label else self.id.hex()
+        self.secret: bytes = secret
+        self.id: bytes = hkdf_expand(secret, b"miniagent-store/v1/kid", KEY_ID_SIZE)
+        self.label: str = check_label(label) if label else self.id.hex()
 
     @classmethod
     def generate(cls, label: str = "") -> Key:

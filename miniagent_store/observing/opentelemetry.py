@@ -15,8 +15,8 @@ from miniagent_store.observing.ending import error_type
 from miniagent_store.operation import AgentOperation, Operation
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.metrics import Histogram, MeterProvider
+    from opentelemetry.trace import Tracer, TracerProvider
 
     from miniagent_store.backend import ConnectionEvent
 
@@ -40,9 +40,9 @@ class OpenTelemetry:
         content: bool = False,
     ) -> None:
         self.content = content
-        self.tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider)
+        self.tracer: Tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider)
         meter = metrics.get_meter(SCOPE, meter_provider=meter_provider)
-        self.durations = {
+        self.durations: dict[str, Histogram] = {
             "": meter.create_histogram(
                 conventions.DB_DURATION,
                 unit="s",
@@ -57,7 +57,7 @@ class OpenTelemetry:
                 description=f"Duration of {operation} operations.",
                 explicit_bucket_boundaries_advisory=conventions.AGENT_SECONDS,
             )
-        self.tokens = meter.create_histogram(
+        self.tokens: Histogram = meter.create_histogram(
             conventions.TOKEN_USAGE,
             unit="{token}",
             description="Number of input and output tokens used.",

@@ -17,7 +17,7 @@ from miniagent_store.errors import (
 )
 from miniagent_store.redis_client.failures import as_store_error
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 FIRST_BACKOFF, LAST_BACKOFF = 0.05, 1.0
 # Heard and not fetched yet; then we stop to read, and the server holds the rest, as long as it likes to.
 MAX_WAITING = 1000

@@ -48,7 +48,7 @@ class RedisSessionManager:
     """
 
     def __init__(self, config: RedisConfig | None = None) -> None:
-        self.config = config or RedisConfig()
+        self.config: RedisConfig = config or RedisConfig()
         self.store: SessionStore = self._take_store()
 
     def _take_store(self) -> SessionStore:

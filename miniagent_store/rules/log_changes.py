@@ -34,8 +34,8 @@ class LogChanges:
 
     def __init__(self, rows: SessionRows, record: Record, version: int) -> None:
         self._rows, self._session_id, self._version = rows, record.session_id, version
-        self.tails = dict(record.logs)
-        self.grown = 0
+        self.tails: dict[str, LogTail] = dict(record.logs)
+        self.grown: int = 0
         self.lowest_changed: dict[str, int] = {}
         self.sequences: list[int] = []
 

@@ -35,7 +35,7 @@ class StateChanges:
             version,
             now_ms,
         )
-        self.grown = 0
+        self.grown: int = 0
         self.kept_out: list[str] = []
         self.counters: list[int] = []
 

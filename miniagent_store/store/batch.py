@@ -119,7 +119,7 @@ class Batch:
         self._draft = CommitDraft(check_id(session_id))
         self._create, self._expected, self._fence, self._commit_id = create, expected, fence, commit_id
         self._tails: list[ExpectedTail] = []
-        self.state = BatchState(self._draft)
+        self.state: BatchState = BatchState(self._draft)
         self.result: BatchResult | None = None
 
     @property

@@ -26,7 +26,7 @@ from miniagent_store.store.core import StoreCore
 from miniagent_store.store.retrying import Retrying
 
 R = TypeVar("R")
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 # What is larger than this share of all that may be cached is not kept: too much would have to go for it.
 LARGEST_SHARE = 16
 # What says that a cache cannot be had, not that its caller did something wrong.
@@ -56,6 +56,10 @@ class CachePlace:
     Attributes:
         hits, misses: keys that were looked for.
     """
+
+    core: StoreCore
+    hits: int
+    misses: int
 
     def __init__(self, core: StoreCore) -> None:
         self._core, self.core = core, core.place

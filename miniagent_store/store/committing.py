@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from miniagent_store.backend import Commit, CommitResult, Create, Expected, ExpectedTail, Fence
 from miniagent_store.errors import (
@@ -28,7 +29,6 @@ async def commit_draft(
     *,
     operation: str,
     create: Create | None,
-    initial_metadata: dict[str, Any] | None,
     expected: Expected | None,
     expected_tails: tuple[ExpectedTail, ...],
     fence: Fence | None,
@@ -39,6 +39,8 @@ async def commit_draft(
     last_activity_ms = None if draft.last_activity is None else to_ms(draft.last_activity)
     standing: StandingDigests = {}
     replaced = 0
+    if create is not None and draft.initial_tags is not None:
+        create = replace(create, tags=draft.initial_tags)
     while True:
         sealing = await keys.prepare(session_id, create)
         now_ms = core.backend.now_ms()
@@ -48,7 +50,11 @@ async def commit_draft(
             metadata = (
                 None if draft.metadata is None else coding.encode_metadata(session_id, draft.metadata)
             )
-            initial = coding.encode_metadata(session_id, initial_metadata) if initial_metadata else b""
+            initial = (
+                coding.encode_metadata(session_id, draft.initial_metadata)
+                if draft.initial_metadata
+                else b""
+            )
         identity, in_doubt = await core.identity(session_id, commit_id)
         commit = Commit(
             session_id,

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from miniagent_store.store.observing import Observing
     from miniagent_store.url import StoreURL
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 # Long histories that are read at the same time: one is decoded while the next is on its way. More are no
 # faster, keep the server from commits, and have Python's garbage collector keep everyone waiting.
 LARGE_AT_ONCE = 2
@@ -72,6 +72,9 @@ class StoreCore:
         place: whose backend keeps what is cached; None for this one.
     """
 
+    backend: Backend
+    options: StoreOptions
+
     def __init__(
         self,
         backend: Backend,
@@ -84,17 +87,17 @@ class StoreCore:
         place: StoreCore | None = None,
     ) -> None:
         self.parent = parent
-        self.place = place or self
+        self.place: StoreCore = place or self
         self.backend, self.options = backend, options
-        self.coding = Coding(codec, options)
-        self.retrying = Retrying(options.deadline, self.tell)
-        self.keys = SessionKeys(keys, backend, self.retrying)
+        self.coding: Coding = Coding(codec, options)
+        self.retrying: Retrying = Retrying(options.deadline, self.tell)
+        self.keys: SessionKeys = SessionKeys(keys, backend, self.retrying)
         self._plugins = plugins
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
-        self.writer = Writer(options.deadline)
+        self.writer: Writer = Writer(options.deadline)
         backend.tell = self._tell_connection
-        self.shared = Shared()
-        self.commits = 0
+        self.shared: Shared = Shared()
+        self.commits: int = 0
         self.observing: Observing | None = None
         self.usage: UsageCounter | None = UsageCounter(self) if options.analytics else None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -104,7 +107,7 @@ class StoreCore:
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._is_plain: bool | None = None
         self._default_create: Create | None = None
-        self.limits = LimitGuard(backend, options.namespace, limits) if limits else None
+        self.limits: LimitGuard | None = LimitGuard(backend, options.namespace, limits) if limits else None
 
     # Life cycle
 
@@ -260,7 +263,6 @@ class StoreCore:
         *,
         operation: str,
         create: Create | None = None,
-        initial_metadata: dict[str, Any] | None = None,
         expected: Expected | None = None,
         expected_tails: tuple[ExpectedTail, ...] = (),
         fence: Fence | None = None,
@@ -272,7 +274,6 @@ class StoreCore:
             draft: what changes.
             operation: its name, for hooks.
             create: whether and how to make a session that is missing.
-            initial_metadata: of a session that is made.
             expected, expected_tails, fence: preconditions.
             commit_id: of an earlier try.
 
@@ -291,7 +292,6 @@ class StoreCore:
             draft,
             operation=operation,
             create=create,
-            initial_metadata=initial_metadata,
             expected=expected,
             expected_tails=expected_tails,
             fence=fence,

@@ -66,6 +66,7 @@ class CommitDraft:
         metadata: new metadata, None to leave it.
         tags: new tags, None to leave them.
         last_activity: what to show as last activity instead of the time of the commit.
+        initial_metadata, initial_tags: of the session, where this commit makes it; None for none.
     """
 
     session_id: str
@@ -74,6 +75,8 @@ class CommitDraft:
     metadata: dict[str, Any] | None = None
     tags: tuple[str, ...] | None = None
     last_activity: datetime | None = None
+    initial_metadata: dict[str, Any] | None = None
+    initial_tags: tuple[str, ...] | None = None
 
     @property
     def entries(self) -> Iterator[DraftEntry]:

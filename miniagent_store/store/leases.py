@@ -18,7 +18,7 @@ from miniagent_store.store.background import Background
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.retrying import FIRST_BACKOFF, LAST_BACKOFF, NOT_APPLIED
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 TURN_TTL = 15.0
 # A place in line is kept so long without asking again; who is gone holds up the others no longer.
 PLACE_TTL = 15.0
@@ -37,8 +37,8 @@ class Lease:
 
     def __init__(self, core: StoreCore, background: Background, request: LeaseRequest) -> None:
         self._core, self._background, self._request = core, background, request
-        self.name = request.name
-        self.fence = 0
+        self.name: str = request.name
+        self.fence: int = 0
         self._until = 0.0
         self._lost = asyncio.Event()
         self._renewal: asyncio.Task[None] | None = None
@@ -167,7 +167,7 @@ class LeaseHolder:
             ttl_ms=max(int(ttl * 1000), 1),
             holder=f"{socket.gethostname()}:{os.getpid()}",
         )
-        self.lease = Lease(core, background, self._request)
+        self.lease: Lease = Lease(core, background, self._request)
         # Whether something may stand under our name: a lease that we did not hear of, or a place in line.
         self._stands = False
         if core.observing is not None:

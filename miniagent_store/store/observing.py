@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from miniagent_store.store.retrying import Retrying
     from miniagent_store.url import StoreURL
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 Observer = Callable[[Operation], AbstractContextManager[Any] | None]
 AnyOperation = TypeVar("AnyOperation", bound=Operation)
 # Records that are nobody's conversation; their ids may name users and keys.
@@ -43,6 +43,10 @@ class Observing:
         recorder: told of each operation of the store that has ended; None for nobody.
         place: where the operations go.
     """
+
+    observers: Sequence[Observer]
+    recorder: LatencyRecorder | None
+    place: Place
 
     def __init__(
         self, observers: Sequence[Observer], recorder: LatencyRecorder | None, place: Place

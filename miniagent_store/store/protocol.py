@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from miniagent_store.options import TTL
 from miniagent_store.reencryption import Reencryption
+from miniagent_store.repair_report import RepairReport
 from miniagent_store.usage_report import UsageReport
 from miniagent_store.values import (
     MESSAGES,
@@ -522,8 +523,14 @@ class SessionStore(ABC):
     # Running it
 
     @abstractmethod
-    async def health(self) -> Health:
-        """How the store is; never raises for a sick server."""
+    async def health(self, *, deep: bool = False) -> Health:
+        """How the store is; never raises for a sick server.
+
+        Args:
+            deep: look also at what takes a few seconds: whether a sample of what is stored can be read with
+                these keys, indexes, clocks, free space. `miniagent_store.doctor` also looks at the way to a
+                store that cannot be opened.
+        """
 
     @abstractmethod
     async def usage(
@@ -556,6 +563,17 @@ class SessionStore(ABC):
         tags: Iterable[str] | Mapping[str, str] | None = None,
     ) -> int:
         """How many live sessions `list` would show in all; fast where there is one filter at most."""
+
+    @abstractmethod
+    async def count_expiring(self, within: TTL) -> int | None:
+        """How many live sessions expire within this time, if nothing renews them.
+
+        Args:
+            within: seconds, or "1h".
+
+        Returns:
+            None where the backend could only tell by looking at each session.
+        """
 
     @abstractmethod
     async def sweep(self, *, progress: Callable[[int], None] | None = None) -> int:
@@ -592,6 +610,34 @@ class SessionStore(ABC):
 
         Returns:
             How many places were wrong.
+        """
+
+    @abstractmethod
+    async def repair(
+        self,
+        *,
+        salvage: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> RepairReport:
+        """Find and mend what a crash, an eviction or somebody's hand left wrong.
+
+        It is `reconcile` and more: parts that would vanish before their session, or never; what can be
+        made anew from a session's other parts; parts of no session, which nobody can read any more and
+        which are removed; copies that were cut short. It looks at every session and every part. Others may
+        read and write meanwhile. What was cut short is finished by calling it again.
+
+        A session that lacks messages or values is only told of, and raises `SessionDamagedError` as before,
+        unless `salvage`: then what is left stands in it as its last, with a new version and a new epoch.
+        Sessions of a store with a backup are better restored.
+
+        Args:
+            salvage: make sessions that lack a part readable again, with what is left of them.
+            dry_run: only tell what is wrong.
+            progress: called again and again with how many sessions have been looked at.
+
+        Raises:
+            BackendUnavailableError: it was cut short.
         """
 
     @abstractmethod

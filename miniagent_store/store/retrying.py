@@ -44,8 +44,8 @@ class Retrying:
 
     def __init__(self, deadline: float, tell: Callable[..., None]) -> None:
         self._deadline, self._tell = deadline, tell
-        self.reached = False
-        self.retries = 0
+        self.reached: bool = False
+        self.retries: int = 0
 
     async def attempt(
         self,

@@ -8,11 +8,12 @@ from dataclasses import replace
 from miniagent_store.errors import StoreClosedError, StoreError, WrongLoopError
 from miniagent_store.store.cache_place import CachePlace
 from miniagent_store.store.core import StoreCore
+from miniagent_store.store.examining import SAMPLE, examine
 from miniagent_store.store.observing import measured
 from miniagent_store.values import Finding, Health, Stats
 
 
-async def health(core: StoreCore) -> Health:
+async def health(core: StoreCore, *, deep: bool = False) -> Health:
     """See `SessionStore.health`."""
     name = core.backend.name
     try:
@@ -20,12 +21,11 @@ async def health(core: StoreCore) -> Health:
         started = time.perf_counter()
         details = await core.backend.ping()
         latency = time.perf_counter() - started
-        findings = tuple(await core.backend.findings())
+        findings = tuple(await (examine(core, SAMPLE) if deep else core.backend.findings()))
     except (StoreClosedError, WrongLoopError):
         raise
     except StoreError as error:
-        what, _, cure = str(error).partition("; ")
-        finding = Finding("error", what, cure or "see whether the server is running")
+        finding = Finding.of(error, "connection")
         return Health(False, name, problems=(str(error),), findings=(finding,))
     problems = tuple(str(finding) for finding in findings if finding.level == "error")
     return Health(not problems, name, latency, problems, details, findings)

@@ -27,8 +27,9 @@ from miniagent_store.errors import (
 from miniagent_store.ids import check_id, join_id, new_session_id
 from miniagent_store.keys.keyring import Keyring
 from miniagent_store.keys.provider import KeyProvider
-from miniagent_store.options import TTL, parse_ttl_ms
+from miniagent_store.options import TTL, parse_duration, parse_ttl_ms
 from miniagent_store.reencryption import Reencryption
+from miniagent_store.repair_report import RepairReport
 from miniagent_store.store.appending import append_plainly
 from miniagent_store.store.background import Background
 from miniagent_store.store.batch import Batch
@@ -183,16 +184,18 @@ class Store(SessionStore):
             kind=check_id(kind, what="kind", limit=64),
             user_id=None if user_id is None else check_id(user_id, what="user id"),
             agent=None if agent is None else check_id(agent, what="agent"),
-            tags=clean_tags(tags or ()),
             ttl_ms=default_ttl if ttl is None else parse_ttl_ms(ttl),
             sliding=options.ttl_mode == "sliding",
             keep_existing=exist_ok,
         )
         result = await self._core.commit(
-            CommitDraft(session_id),
+            CommitDraft(
+                session_id,
+                initial_metadata=clean_metadata(metadata or {}),
+                initial_tags=clean_tags(tags or ()),
+            ),
             operation="create",
             create=create,
-            initial_metadata=clean_metadata(metadata or {}),
             commit_id=commit_id,
         )
         return self._core.coding.session(result.record)
@@ -566,8 +569,8 @@ class Store(SessionStore):
 
     # Running it
 
-    async def health(self) -> Health:
-        return await health(self._core)
+    async def health(self, *, deep: bool = False) -> Health:
+        return await health(self._core, deep=deep)
 
     async def usage(
         self,
@@ -591,6 +594,15 @@ class Store(SessionStore):
     ) -> int:
         return await count_sessions(self._core, user_id=user_id, agent=agent, kind=kind, tags=tags)
 
+    async def count_expiring(self, within: TTL) -> int | None:
+        seconds = parse_duration(within, what="within")
+        await self._core.ready()
+        backend = self._core.backend
+        until_ms = backend.now_ms() + int(seconds * 1000)
+        return await self._core.retrying.attempt(
+            "count_expiring", "", lambda _: backend.count_expiring(until_ms)
+        )
+
     async def sweep(self, *, progress: Callable[[int], None] | None = None) -> int:
         return await sweep(self._core, progress)
 
@@ -600,6 +612,18 @@ class Store(SessionStore):
     async def reconcile(self, *, progress: Callable[[int], None] | None = None) -> int:
         await self._core.ready()
         return await self._core.backend.reconcile(progress)
+
+    async def repair(
+        self,
+        *,
+        salvage: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> RepairReport:
+        await self._core.ready()
+        report = RepairReport()
+        await self._core.backend.repair(report, salvage=salvage, dry_run=dry_run, progress=progress)
+        return report
 
     async def reencrypt(
         self, *, dry_run: bool = False, progress: Callable[[Reencryption], None] | None = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from miniagent_store.store.leases import Lease
     from miniagent_store.store.protocol import SessionStore
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 LOCK = "sweeper"
 # Seconds after which another instance may take over from one that died.
 LEASE_SECONDS = 30.0

@@ -12,7 +12,7 @@ from miniagent_store.errors import KeyProviderError, SerializationError, Session
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.reading import decode_snapshot
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 # Who has claimed a session tells of it within this time, or leaves it to others.
 CLAIM_SECONDS = 30.0
 # So many are claimed and removed at a time; fewer where each is written elsewhere before.

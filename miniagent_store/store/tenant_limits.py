@@ -72,6 +72,8 @@ class LimitGuard:
         limits: as given.
     """
 
+    limits: TenantLimits
+
     def __init__(self, backend: Backend, tenant: str, limits: TenantLimits) -> None:
         self._backend, self._tenant, self.limits = backend, tenant, limits
         self._size_limit = limits.size if isinstance(limits.size, int) else None

@@ -106,6 +106,8 @@ class Tenants:
         maker: as given; it knows how the store was opened.
     """
 
+    maker: ViewMaker
+
     def __init__(self, core: StoreCore, maker: ViewMaker) -> None:
         self._core, self.maker = core, maker
         self._known: OrderedDict[Hashable, Store] = OrderedDict()

@@ -31,7 +31,7 @@ from miniagent_store.values import MESSAGES, from_ms
 if TYPE_CHECKING:
     from miniagent_store.store.core import StoreCore
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 USAGE_OPERATION = "usage"
 KIND = "usage"
 # A crash loses what was counted since the last write, so this many seconds at most.

@@ -30,7 +30,7 @@ from miniagent_store.store.core import StoreCore
 from miniagent_store.store.reading import PAGE
 from miniagent_store.values import EVENTS, MESSAGES, EventType, Position, SessionEvent
 
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 T = TypeVar("T")
 # Looked at again this often even if no wake-up comes.
 WATCHDOG = 5.0

@@ -15,6 +15,7 @@ It needs pytest and pytest-asyncio, in either mode. The servers beside it need n
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ __all__ = ["StoreConformance", "backend_of", "eventually"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import pytest
+    if "miniagent_store.testing.conformance" not in sys.modules:
+        import pytest
 
-    # Before the first import, or a failing assert would not show its values.
-    pytest.register_assert_rewrite("miniagent_store.testing.conformance")
+        # Before the first import, or a failing assert would not show its values.
+        pytest.register_assert_rewrite("miniagent_store.testing.conformance")
     from miniagent_store.testing import conformance
 
     return getattr(conformance, name)

@@ -74,8 +74,7 @@ class ClusterGroup(Startable):
         if password is not None:
             self._config["masterauth"] = password
         self._config |= config or {}
-        self._master_count = masters
-        self.servers = [self._new_server() for _ in range(masters * (replicas + 1))]
+        self.servers: list[Server] = [self._new_server() for _ in range(masters * (replicas + 1))]
         self._first_masters = self.servers[:masters]
 
     @property

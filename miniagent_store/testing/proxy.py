@@ -91,6 +91,9 @@ class Proxy(Startable):
         accepted: how many connections have come in so far.
     """
 
+    port: int
+    accepted: int
+
     def __init__(self, host: str, port: int) -> None:
         self._host, self._upstream_port = host, port
         self.port = self.accepted = 0

@@ -13,12 +13,8 @@ stores do not commit in the same millisecond.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -26,78 +22,35 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from miniagent_store.errors import StoreError
 from miniagent_store.factory import open_store
-from miniagent_store.store.protocol import SessionStore
-from miniagent_store.values import (
-    BatchResult,
-    Entry,
-    Message,
-    Page,
-    Position,
-    RateLimit,
-    Session,
-    Snapshot,
-    StateItem,
-)
-
-VALUES: list[Any] = [
-    None,
-    True,
-    0,
-    -1,
-    2**63,
-    10**40,
-    1.5,
-    "",
-    "text",
-    "ünïcödé 🐍",
-    b"\x00\xff",
-    [1, "two", None],
-    {"a": 1, "b": [2]},
-    {"$t": "not a tag", "v": 1},
-    {1: "int key", (2, 3): "tuple key"},
-    (1, (2,)),
-    {1, 2},
-    frozenset({"x"}),
-    datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
-    date(2026, 1, 2),
-    timedelta(days=1, microseconds=1),
-    Decimal("1.10"),
-    UUID(int=5),
-]
-sessions = st.sampled_from(["s0", "s1", "s2", "s3"])
-logs = st.sampled_from(["messages", "messages", "events", "notes"])
-names = st.sampled_from(["a", "ab", "b", "b/1", "ü", "{x}"])
-prefixes = st.sampled_from(["", "a", "b", "zz"])
-values = st.sampled_from(VALUES)
-small = st.integers(0, 12)
-maybe_small = st.none() | small
-caller_ids = st.sampled_from([None, None, None, "m1", "m2"])
-users = st.sampled_from([None, "ada", "bob"])
-tag_sets = st.sampled_from([None, [], ["x"], ["x", "y"], {"run": "1"}])
-ttls = st.sampled_from([None, None, 3600, "1h", "never"])
-messages = st.builds(
-    lambda value, caller_id: {"role": "user", "content": value, **({"id": caller_id} if caller_id else {})},
+from miniagent_store.testing.program_answers import answer_of, comparable
+from miniagent_store.testing.program_arguments import (
+    changes,
+    logs,
+    maybe_small,
+    messages,
+    names,
+    prefixes,
+    sessions,
+    small,
+    tag_sets,
+    ttls,
+    users,
     values,
-    caller_ids,
 )
-changes = st.lists(
-    st.one_of(
-        st.tuples(st.just("append"), logs, messages),
-        st.tuples(st.just("set"), names, values),
-        st.tuples(st.just("set_if_absent"), names, values),
-        st.tuples(st.just("add"), names, small),
-        st.tuples(st.just("delete"), names, st.none()),
-        st.tuples(st.just("delete_prefix"), prefixes, st.none()),
-        st.tuples(st.just("trim"), logs, small),
-        st.tuples(st.just("clear"), st.none(), st.none()),
-        st.tuples(st.just("metadata"), st.none(), values),
-        st.tuples(st.just("tags"), st.none(), tag_sets),
-        st.tuples(st.just("redact"), logs, small),
-        st.tuples(st.just("replace"), logs, small),
-    ),
-    max_size=4,
+from miniagent_store.testing.program_calls import (
+    Call,
+    appending,
+    collect,
+    counted,
+    expecting,
+    reading_after,
+    replacing,
+    run_batch,
+    sweep_whole,
+    use_collection,
+    walk,
 )
-Call = Callable[[SessionStore], Awaitable[Any]]
+from miniagent_store.values import Position, Session
 
 
 class RandomProgram(RuleBasedStateMachine):
@@ -107,7 +60,7 @@ class RandomProgram(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls = 0
+        self.calls: int = 0
         self._runner = asyncio.Runner()
         self._stores = [open_store(url) for url in self.fresh_urls()]
         # What stores told earlier, for later calls; one value a store.
@@ -129,10 +82,10 @@ class RandomProgram(RuleBasedStateMachine):
         """Make a call on all stores, given one for all or one for each, and compare the answers."""
         self.calls += 1
         told = [
-            self._runner.run(_answer(calls[index % len(calls)], store))
+            self._runner.run(answer_of(calls[index % len(calls)], store))
             for index, store in enumerate(self._stores)
         ]
-        plain = [_plain(answer) for answer in told]
+        plain = [comparable(answer) for answer in told]
         for store, answer in zip(self._stores[1:], plain[1:], strict=True):
             assert answer == plain[0], f"{store.url} and {self._stores[0].url} differ"
         return [None if isinstance(answer, StoreError) else answer for answer in told]
@@ -175,7 +128,7 @@ class RandomProgram(RuleBasedStateMachine):
 
     @rule(user=users, tags=tag_sets, order=st.sampled_from(["-last_activity", "last_activity"]))
     def list(self, user: str | None, tags: Any, order: str) -> None:
-        self.each(lambda s: _walk(s, user_id=user, tags=tags, order=order))
+        self.each(lambda s: walk(s, user_id=user, tags=tags, order=order))
 
     @rule(user=users, tags=tag_sets)
     def count_sessions(self, user: str | None, tags: Any) -> None:
@@ -183,7 +136,7 @@ class RandomProgram(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        self.each(lambda s: _sweep(s))
+        self.each(lambda s: sweep_whole(s))
 
     @rule(id=sessions, value=values, tags=tag_sets, expected=maybe_small)
     def update(self, id: str, value: Any, tags: Any, expected: int | None) -> None:
@@ -193,7 +146,7 @@ class RandomProgram(RuleBasedStateMachine):
     def update_expecting_a_session(self, id: str, pick: int) -> None:
         if self._records:
             there = self._records[-1 - pick % len(self._records)]
-            self.each(*(_expecting(id, each) for each in there))
+            self.each(*(expecting(id, each) for each in there))
 
     @rule(id=sessions, ttl=ttls)
     def touch(self, id: str, ttl: Any) -> None:
@@ -228,11 +181,11 @@ class RandomProgram(RuleBasedStateMachine):
     def append_twice_as_one(self, id: str, message: Any, create: bool) -> None:
         ids = [store.new_commit_id() for store in self._stores]
         for _ in range(2):
-            self.each(*(_appending(id, message, create, each) for each in ids))
+            self.each(*(appending(id, message, create, each) for each in ids))
 
     @rule(id=sessions, what=changes, turn=st.booleans(), create=st.booleans(), fail=small)
     def batch(self, id: str, what: Any, turn: bool, create: bool, fail: int) -> None:
-        self.each(lambda s: _batch(s, id, what, turn, create, fail == 0))
+        self.each(lambda s: run_batch(s, id, what, turn, create, fail == 0))
 
     @rule(id=sessions, last=maybe_small, after=maybe_small, before=maybe_small, limit=maybe_small)
     def history(self, id: str, last: Any, after: Any, before: Any, limit: Any) -> None:
@@ -244,7 +197,7 @@ class RandomProgram(RuleBasedStateMachine):
 
     @rule(id=sessions, after=small)
     def replay(self, id: str, after: int) -> None:
-        self.each(lambda s: _collect(s, id, after))
+        self.each(lambda s: collect(s, id, after))
 
     @rule(id=sessions, log=logs, after=small)
     def count(self, id: str, log: str, after: int) -> None:
@@ -258,7 +211,7 @@ class RandomProgram(RuleBasedStateMachine):
     def read_after_a_position(self, id: str, pick: int, whole: bool) -> None:
         if self._positions:
             there = self._positions[-1 - pick % len(self._positions)]
-            self.each(*(_after(id, each, whole) for each in there))
+            self.each(*(reading_after(id, each, whole) for each in there))
 
     @rule(id=sessions, n=small, log=logs)
     def pop(self, id: str, n: int, log: str) -> None:
@@ -272,7 +225,7 @@ class RandomProgram(RuleBasedStateMachine):
     def replace_expecting_a_tail(self, id: str, message: Any, pick: int) -> None:
         if self._positions:
             there = self._positions[-1 - pick % len(self._positions)]
-            self.each(*(_replacing(id, message, each) for each in there))
+            self.each(*(replacing(id, message, each) for each in there))
 
     @rule(id=sessions, seq=small, log=logs)
     def redact(self, id: str, seq: int, log: str) -> None:
@@ -329,7 +282,7 @@ class RandomProgram(RuleBasedStateMachine):
 
     @rule(shards=st.sampled_from([1, 3]), name=names, value=values, what=small)
     def kv(self, shards: int, name: str, value: Any, what: int) -> None:
-        self.each(lambda s: _kv(s, shards, name, value, what))
+        self.each(lambda s: use_collection(s, shards, name, value, what))
 
     @rule(user=st.sampled_from(["ada", "bob"]), name=names, value=values)
     def user(self, user: str, name: str, value: Any) -> None:
@@ -348,147 +301,7 @@ class RandomProgram(RuleBasedStateMachine):
 
     @rule()
     def stats(self) -> None:
-        self.each(lambda s: _stats(s))
-
-
-async def _answer(call: Call, store: SessionStore) -> Any:
-    try:
-        return await call(store)
-    except StoreError as error:
-        return error
-
-
-async def _walk(store: SessionStore, **filters: Any) -> set[str]:
-    found: list[str] = []
-    cursor = None
-    while True:
-        page: Page = await store.list(cursor=cursor, limit=2, **filters)
-        found += [session.id for session in page.items]
-        cursor = page.next_cursor
-        if cursor is None:
-            assert len(found) == len(set(found)), "a session came twice"
-            return set(found)
-
-
-async def _sweep(store: SessionStore) -> int:
-    # How many have expired differs by nature.
-    await store.sweep()
-    return await store.reconcile()
-
-
-async def _collect(store: SessionStore, session_id: str, after: int) -> list[Message]:
-    return [message async for message in store.replay(session_id, after=after)]
-
-
-async def _stats(store: SessionStore) -> Any:
-    stats = await store.stats()
-    return (stats.sessions, stats.messages, stats.users, stats.agents, stats.problem)
-
-
-def _expecting(session_id: str, expected: Session | None) -> Call:
-    return lambda s: s.update(session_id, metadata={"e": 1}, expected_version=expected)
-
-
-def _appending(session_id: str, message: Any, create: bool, commit_id: str) -> Call:
-    return lambda s: s.append(session_id, message, create=create, commit_id=commit_id)
-
-
-def _replacing(session_id: str, message: Any, tail: Position | None) -> Call:
-    return lambda s: s.replace(session_id, [message], expected_tail=tail)
-
-
-def _after(session_id: str, position: Position | None, whole: bool) -> Call:
-    if whole:
-        return lambda s: s.snapshot(session_id, after=position, logs=("messages", "events"))
-    return lambda s: s.history(session_id, after=position)
-
-
-async def _batch(
-    store: SessionStore, session_id: str, changes: Any, turn: bool, create: bool, fail: bool
-) -> Any:
-    kind = store.turn if turn else store.batch
-    try:
-        async with kind(session_id, create=create) as batch:
-            for what, name, value in changes:
-                match what:
-                    case "append":
-                        batch.append(value, log=name)
-                    case "add" | "set" | "set_if_absent":
-                        getattr(batch.state, what)(name, value)
-                    case "delete" | "delete_prefix":
-                        getattr(batch.state, what)(name)
-                    case "trim":
-                        batch.trim(before=value, log=name)
-                    case "clear":
-                        batch.clear()
-                    case "metadata":
-                        batch.metadata = {"m": value}
-                    case "tags":
-                        batch.tags = value or ()
-                    case "redact":
-                        batch.redact(max(value, 1), reason="why", log=name)
-                    case "replace":
-                        batch.replace([{"n": value}], from_seq=max(value, 1), log=name)
-            if fail:
-                raise RuntimeError
-    except RuntimeError:
-        return "nothing stored"
-    return batch.result
-
-
-async def _kv(store: SessionStore, shards: int, name: str, value: Any, what: int) -> Any:
-    kv = store.kv("settings", shards=shards)
-    match what % 7:
-        case 0:
-            return await kv.set(name, value)
-        case 1:
-            return await kv.get(name, "default")
-        case 2:
-            return await kv.set_many({name: value, "other": 1})
-        case 3:
-            return await kv.pop(name, "default")
-        case 4:
-            return await kv.scan()
-        case 5:
-            return await kv.set_if_absent(name, value)
-        case _:
-            return await kv.add(f"n/{name}", 2)
-
-
-def _plain(told: Any) -> Any:
-    """What was told without what differs by nature: sizes, minted ids, times."""
-    match told:
-        case StoreError():
-            return f"error {type(told).__name__}"
-        case Session():
-            sequences = dict(told.position.sequences)
-            kept = (told.id, told.kind, told.user_id, told.agent, told.ttl, told.version, told.epoch)
-            return (
-                *kept,
-                told.message_count,
-                _plain(told.metadata),
-                told.tags,
-                sequences,
-                told.expires_at is None,
-            )
-        case BatchResult():
-            return (_plain(told.session), told.sequences, told.kept_out, told.counters, told.replayed)
-        case Entry():
-            return (told.seq, told.version, told.log, told.redacted, _plain(told.value))
-        case Snapshot():
-            return (_plain(told.session), _plain(told.logs), _plain(told.state), told.resets)
-        case RateLimit():
-            return (told.allowed, told.remaining)
-        case StateItem():
-            return (told.name, _plain(told.value), told.version)
-        case Mapping():
-            return {key: _plain(value) for key, value in told.items() if key != "redacted_at"}
-        case [*_]:
-            return [_plain(each) for each in told]
-        case _ if is_dataclass(told) and not isinstance(told, type):
-            return asdict(told)
-    # 1 and True, or 1 and 1.0, are equal and not the same.
-    return (type(told).__name__, told)
+        self.each(lambda s: counted(s))
 
 
 def run_random_program(

@@ -72,7 +72,9 @@ class SentinelGroup(Startable):
         if password is not None:
             directives["masterauth"] = password
         directives |= config or {}
-        self.servers = [Server(binary, password=password, config=directives) for _ in range(replicas + 1)]
+        self.servers: list[Server] = [
+            Server(binary, password=password, config=directives) for _ in range(replicas + 1)
+        ]
         self.sentinels: list[Server] = []
         self._binary = binary
         self._sentinel_count = sentinels

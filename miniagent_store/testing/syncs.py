@@ -52,7 +52,7 @@ class SyncCounter(Startable):
     """
 
     def __init__(self, how: str | None = None) -> None:
-        self.how = how or next(iter(ways()), None)
+        self.how: str | None = how or next(iter(ways()), None)
 
     def start(self) -> None:
         """

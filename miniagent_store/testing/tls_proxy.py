@@ -17,7 +17,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 
-from miniagent_store.testing.servers import Certificates
+from miniagent_store.testing.certificates import Certificates
 from miniagent_store.testing.startable import Startable
 
 HOST = "127.0.0.1"
@@ -49,8 +49,8 @@ class TLSProxy(Startable):
         if clients is not None:
             self._context.load_verify_locations(clients)
             self._context.verify_mode = ssl.CERT_REQUIRED
-        self.port = 0
-        self.connections = 0
+        self.port: int = 0
+        self.connections: int = 0
         self._listener: socket.socket | None = None
         self._accepting: threading.Thread | None = None
         self._serving: list[threading.Thread] = []

@@ -90,7 +90,7 @@ class Workload:
         self._started = self._stopped = 0.0
         self._marks: list[float] = []
         self._done = [0] * writers
-        self.session_ids = [f"s{number}" for number in range(sessions)]
+        self.session_ids: list[str] = [f"s{number}" for number in range(sessions)]
         self.attempts: list[Attempt] = []
         self.stores: list[SessionStore] = list(stores or ())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -22,7 +23,7 @@ class OrjsonSerializer:
     safe = True
     native_bytes = False
     # As `dumps`, down to 254 levels. An int outside of 64 bits and text that is not valid raise.
-    dumps_strictly = staticmethod(orjson.dumps)
+    dumps_strictly: Callable[[Any], bytes] = staticmethod(orjson.dumps)
 
     def dumps(self, value: Any, context: Context) -> bytes:
         try:

@@ -39,7 +39,7 @@ class PickleSerializer:
     native_bytes = True
 
     def __init__(self, classes: Iterable[type] | None = None) -> None:
-        self.classes = None if classes is None else frozenset(classes)
+        self.classes: frozenset[type] | None = None if classes is None else frozenset(classes)
         self._by_name: Classes = {_name_of(cls): cls for cls in self.classes or ()}
 
     def with_classes(self, classes: Iterable[type]) -> Self:

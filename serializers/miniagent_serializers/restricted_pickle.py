@@ -44,6 +44,7 @@ class RestrictedUnpickler(pickle._Unpickler):
     """Opcodes that a subclass does not run."""
 
     stack: list[Any]
+    dispatch: ClassVar[dict[int, Callable[[pickle.Unpickler], None]]]
 
     def __init_subclass__(cls) -> None:
         cls.dispatch = _dispatch(cls)

@@ -57,7 +57,7 @@ def test_what_is_written_installs_and_passes(tmp_path: Path, kind: str, some: li
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["backend", "Not-A-Name"], "lower-case letters and digits"),
+        (["backend", "Not-A-Name"], "lower-case letters, digits and '-'"),
         (["backend", "sqlite"], "has a backend of that name already"),
         (["nothing", "x"], "is not one of"),
     ],

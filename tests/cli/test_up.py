@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,8 +75,17 @@ def test_it_can_be_used_and_leaves_nothing(tmp_path: Path, kind: str, end: signa
         process.send_signal(end)
         process.wait(30)
 
-        wait_until(lambda: left(folder, said["pids"]), 30)
-    assert len(said["pids"]) == {"standalone": 1, "sentinel": 6, "cluster": 6}[kind]
+        pids = [each["pid"] for each in said["servers"]]
+        wait_until(lambda: left(folder, pids), 30)
+    roles = Counter(each["role"] for each in said["servers"])
+    assert (
+        roles
+        == {
+            "standalone": {"master": 1},
+            "sentinel": {"master": 1, "replica": 2, "sentinel": 3},
+            "cluster": {"master": 3, "replica": 3},
+        }[kind]
+    )
 
 
 def test_data_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:

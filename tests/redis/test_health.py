@@ -78,7 +78,7 @@ async def test_a_server_as_it_should_be(name: str, protocol: int, new_server: Ne
     ):
         found(health, text)
     assert all(f"127.0.0.1:{server.port}" in finding.what for finding in health.findings)
-    assert health.to_dict()["findings"][0].keys() == {"level", "what", "cure"}
+    assert health.to_dict()["findings"][0].keys() == {"level", "what", "cure", "check"}
     assert server.command("DBSIZE") == 0
 
 
@@ -128,7 +128,7 @@ async def test_a_server_that_keeps_nothing(each_server: Server) -> None:
 
 async def test_how_often_a_server_saves(each_server: Server) -> None:
     with configured(each_server, save="3600 1"):
-        assert found(await health_of(each_server.url), "saves from time to time").level == "info"
+        assert found(await health_of(each_server.url), "saves from time to time").level == "warning"
     for policy, level in {"everysec": "info", "no": "warning"}.items():
         with configured(each_server, appendonly="yes", appendfsync=policy):
             assert found(await health_of(each_server.url), f"appendfsync {policy}").level == level
@@ -167,7 +167,7 @@ async def test_replicas_and_those_that_are_missing(name: str, new_server: NewSer
 
     health = await health_of(replica.url)
     assert not health
-    assert "redis+sentinel://" in found(health, "is a slave, not a master").cure
+    assert "redis+sentinel://" in found(health, "is a replica, not a master").cure
     assert found(health, "a write was refused: READONLY").level == "error"
 
     replica.pause()

@@ -90,6 +90,21 @@ async def test_a_hook_may_redact_what_is_about_to_be_stored() -> None:
         assert (await store.history("s"))[0].content == "my pin is ****"
 
 
+async def test_a_hook_sees_what_a_session_is_made_with() -> None:
+    class Redaction:
+        @hookimpl
+        def before_commit(self, draft: Any) -> None:
+            if draft.initial_metadata:
+                draft.initial_metadata = {"pin": "****"}
+                draft.initial_tags = tuple(tag for tag in draft.initial_tags if "4711" not in tag)
+
+    async with open_store("memory://", plugins=[Redaction()]) as store:
+        made = await store.create("s", metadata={"pin": "4711"}, tags=["a", "4711"])
+
+        assert (made.metadata, made.tags) == ({"pin": "****"}, ("a",))
+        await store.append("t", Message.user("hello"), create=True)
+
+
 async def test_a_hook_may_refuse_a_commit_and_nothing_is_stored() -> None:
     class Veto:
         @hookimpl

@@ -547,6 +547,25 @@ async def reconcile(w: World) -> None:
     assert await w.mine.delete(w.id)
 
 
+@tries("repair")
+async def repair(w: World) -> None:
+    before = (await w.mine.repair(dry_run=True)).sessions
+    await w.theirs.create(f"repaired-{w.id}", user_id=w.id)
+
+    report = await w.mine.repair(salvage=True)
+    assert (report.sessions, report.damages) == (before, [])
+    assert await w.theirs.delete(f"repaired-{w.id}")
+
+
+@tries("count_expiring")
+async def count_expiring(w: World) -> None:
+    before = await w.mine.count_expiring("1h")
+    await w.theirs.create(f"expiring-{w.id}", ttl="1m")
+
+    assert await w.mine.count_expiring("1h") == before
+    assert await w.theirs.delete(f"expiring-{w.id}")
+
+
 @tries("reencrypt")
 async def reencrypt(w: World) -> None:
     before = await w.mine.reencrypt(dry_run=True)

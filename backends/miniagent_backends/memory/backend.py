@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import heapq
 import os
-import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 from weakref import WeakValueDictionary
 
 from miniagent_backends.memory import caching
-from miniagent_backends.memory.caching import CachedValue
+from miniagent_backends.memory.space import MemoryPlace, MemorySpace, Stage
 from miniagent_store.backend import (
     Backend,
     BackendOptions,
@@ -48,7 +46,6 @@ from miniagent_store.errors import ConfigurationError, StoreClosedError
 from miniagent_store.rules import (
     Growth,
     LeaseRow,
-    RateState,
     acquire_lease,
     acquire_turn,
     apply_commit,
@@ -79,54 +76,6 @@ KEPT_LEASE_MS = 3_600_000
 STORE = Topic("store")
 
 
-@dataclass(slots=True)
-class _Stage:
-    session: SessionDocument
-    expires_ms: int
-
-
-@dataclass
-class MemorySpace:
-    """What one name and namespace hold; shared by the stores that were opened on it."""
-
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    sessions: dict[str, SessionDocument] = field(default_factory=dict)
-    turns: dict[str, LeaseRow] = field(default_factory=dict)
-    locks: dict[str, LeaseRow] = field(default_factory=dict)
-    stages: dict[tuple[str, str], _Stage] = field(default_factory=dict)
-    cache: dict[str, CachedValue] = field(default_factory=dict)
-    rates: dict[str, tuple[RateState, int]] = field(default_factory=dict)
-    changes: OrderedDict[str, tuple[int, Change]] = field(default_factory=OrderedDict)
-    change_count: int = 0
-    waiting: dict[Topic, list[tuple[asyncio.AbstractEventLoop, Subscription]]] = field(default_factory=dict)
-
-    def counts(self) -> Counter[str]:
-        """How many of what are kept, by sort; who waits is none of it."""
-        held = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "waiting"}
-        return Counter({name: len(each) for name, each in held.items() if isinstance(each, dict) and each})
-
-    def empty(self) -> None:
-        """Forget all that is kept. Changes are counted on, and who waits still does."""
-        new = MemorySpace(lock=self.lock, change_count=self.change_count, waiting=self.waiting)
-        for each in fields(self):
-            setattr(self, each.name, getattr(new, each.name))
-
-    def records(self) -> Iterator[Record]:
-        """All records, expired ones too."""
-        return (session.record for session in self.sessions.values() if session.record)
-
-
-class MemoryPlace:
-    """The spaces of one URL, by namespace; lives as long as any store that was opened on it."""
-
-    def __init__(self) -> None:
-        self.spaces: dict[str, MemorySpace] = {}
-
-    def space(self, namespace: str) -> MemorySpace:
-        """The space of a namespace."""
-        return self.spaces.setdefault(namespace, MemorySpace())
-
-
 _named: WeakValueDictionary[str, MemoryPlace] = WeakValueDictionary()
 
 
@@ -147,7 +96,7 @@ class MemoryBackend(Backend):
     """Sessions in dictionaries; also the reference that other backends are compared with."""
 
     name = "memory"
-    capabilities = Capabilities(durable=False, shared=False)
+    capabilities: Capabilities = Capabilities(durable=False, shared=False)
 
     def __init__(
         self,
@@ -238,7 +187,7 @@ class MemoryBackend(Backend):
     async def stage(self, write: StageWrite) -> None:
         with self._step() as space:
             key = (write.session_id, write.stage)
-            stage = space.stages.setdefault(key, _Stage(SessionDocument(), 0))
+            stage = space.stages.setdefault(key, Stage(SessionDocument(), 0))
             stage.expires_ms = self.now_ms() + write.ttl_ms
             stage.session.add_staged(write)
 

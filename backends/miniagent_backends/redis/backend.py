@@ -10,8 +10,9 @@ from typing import Any, get_args
 
 from miniagent_backends.redis import erasing, staging
 from miniagent_backends.redis.caching import Caching
-from miniagent_backends.redis.counting import count, stats
+from miniagent_backends.redis.counting import count, count_expiring, stats
 from miniagent_backends.redis.health import examine
+from miniagent_backends.redis.index_health import IndexLook
 from miniagent_backends.redis.indexes import list_sessions
 from miniagent_backends.redis.known import KnownSessions
 from miniagent_backends.redis.noting import Notes
@@ -20,6 +21,7 @@ from miniagent_backends.redis.plain_reading import is_large
 from miniagent_backends.redis.reading import read
 from miniagent_backends.redis.reconciling import Reconciling
 from miniagent_backends.redis.refusals import refuse, understanding
+from miniagent_backends.redis.repairing import Repairing
 from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.routing.executor import Answer, Executor
 from miniagent_backends.redis.schema import (
@@ -69,13 +71,19 @@ from miniagent_store.errors import (
     DurabilityError,
     OutcomeUnknownError,
     SessionNotFoundError,
+    StoreError,
 )
+from miniagent_store.repair_report import RepairReport
 from miniagent_store.rules import kept_ms
 from miniagent_store.rules.lease import CLAIM_MS, LATE
 from miniagent_store.values import Finding
 
 # For a server to answer to the question how it is.
 PROBE_SECONDS = 2.0
+# Round trips that are timed for a thorough look.
+ROUNDS = 10
+# Where these go wrong, walking over what is stored is no use.
+STANDS_IN_THE_WAY = {"connection", "slots"}
 # Names that are tried for a key on a certain node.
 MOST_CANARIES = 2000
 
@@ -93,7 +101,7 @@ class RedisBackend(Backend):
     """
 
     name = "redis"
-    capabilities = Capabilities(durable=True, shared=True)
+    capabilities: Capabilities = Capabilities(durable=True, shared=True)
 
     def __init__(
         self,
@@ -487,11 +495,29 @@ class RedisBackend(Backend):
         return details
 
     async def findings(self) -> Sequence[Finding]:
+        return await self._findings(1)
+
+    async def _findings(self, rounds: int) -> Sequence[Finding]:
         looks = (
-            examine(node, self._canary(node), self._executor.replicas_wanted(node))
+            examine(node, self._canary(node), self._executor.replicas_wanted(node), rounds)
             for node in self._executor.masters()
         )
         return [finding for found in await asyncio.gather(*looks) for finding in found]
+
+    async def approach(self) -> Sequence[Finding]:
+        return await self._executor.approach()
+
+    async def examine(self, sample: int | None) -> Sequence[Finding]:
+        found = [*await self._findings(ROUNDS), *await self._executor.findings()]
+        if any(each.level == "error" and each.check in STANDS_IN_THE_WAY for each in found):
+            return found
+        try:
+            await self._notes.settle()
+            look = IndexLook(self._executor, self._keys)
+            found += await look.findings(await self.kinds(), sample)
+        except StoreError as error:
+            found.append(Finding.of(error, "index"))
+        return found
 
     def _canary(self, node: Node) -> str | None:
         """A key that is on this node; None if there is none to be found."""
@@ -506,6 +532,10 @@ class RedisBackend(Backend):
         await self._notes.settle()
         return await count(self._executor, self._keys, query)
 
+    async def count_expiring(self, until_ms: int) -> int | None:
+        await self._notes.settle()
+        return await count_expiring(self._executor, self._keys, until_ms)
+
     # Cleaning up
 
     async def claim_expired(self, limit: int, claim_ms: int) -> Sequence[Expired]:
@@ -518,6 +548,26 @@ class RedisBackend(Backend):
     async def reconcile(self, progress: Callable[[int], None] | None = None) -> int:
         await self._notes.settle()
         return await Reconciling(self._executor, self._keys, self._notes).run(progress)
+
+    async def repair(
+        self,
+        report: RepairReport,
+        *,
+        salvage: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        await self._notes.settle()
+        repairing = Repairing(
+            self._executor,
+            self._keys,
+            self._notes,
+            self._grace_ms,
+            report,
+            salvage=salvage,
+            dry_run=dry_run,
+        )
+        await repairing.run(progress)
 
 
 def _check_acknowledged(session_id: str, answer: Answer) -> None:

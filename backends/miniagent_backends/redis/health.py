@@ -4,54 +4,77 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import median
 from typing import Any
 
 from miniagent_backends.redis.scripts import source_of
 from miniagent_backends.redis.wire.node import Node
 from miniagent_backends.redis.wire.replies import ReplyError
-from miniagent_store.errors import OutcomeUnknownError, StoreError
-from miniagent_store.values import Finding
+from miniagent_store.errors import BackendUnavailableError, OutcomeUnknownError, StoreError
+from miniagent_store.values import NO_CURE, Finding
 
 # Seconds of a round trip, and bytes and seconds that a replica lags, which are worth a warning.
 SLOW, FAR_BEHIND, LONG_SILENT = 0.1, 1 << 20, 5
+# Seconds between two clocks, and the first version that has what the scripts use.
+APART, OLDEST = 1.0, 7
 NEARLY_FULL = 0.9
+# Seconds for the timing of round trips.
+MOST_TIMING = 1.0
 
 Info = Mapping[str, str]
 
 
-async def examine(node: Node, canary: str | None, replicas: int = 0) -> list[Finding]:
+async def examine(node: Node, canary: str | None, replicas: int = 0, rounds: int = 1) -> list[Finding]:
     """What is good and bad about a server; never raises for one that is ill.
 
     Args:
         node: the server.
         canary: a key of ours on it, to be written and deleted; None to leave that out.
         replicas: how many are to acknowledge commits.
+        rounds: how many round trips to time.
     """
     try:
-        started = time.perf_counter()
-        # Not PING, which a server refuses that cannot save to its disk.
-        await node.exchange([("TIME",)])
-        latency = time.perf_counter() - started
+        times: list[float] = []
+        told: Any = None
+        while len(times) < rounds and sum(times) < MOST_TIMING:
+            started = time.perf_counter()
+            # Not PING, which a server refuses that cannot save to its disk.
+            (told,) = await node.exchange([("TIME",)])
+            times.append(time.perf_counter() - started)
+        asked = time.time() - times[-1] / 2
+        apart = int(told[0]) + int(told[1]) / 1e6 - asked if isinstance(told, list) else 0.0
         value = os.urandom(8).hex()
         write = [("EVAL", source_of("canary"), 1, canary, value)] if canary else []
         role, info, fsync, save, *written = await node.exchange(
             [("ROLE",), ("INFO",), ("CONFIG", "GET", "appendfsync"), ("CONFIG", "GET", "save"), *write]
         )
     except OutcomeUnknownError as error:
-        return [Finding("error", error.why, "see whether the server is running")]
+        return [Finding("error", error.why, "see whether the server is running", "connection")]
+    except BackendUnavailableError as error:
+        what, cure = str(error).partition("; ")[0], "start it, or see what keeps it from answering"
+        return [Finding("error", what, cure, "connection")]
     except StoreError as error:
-        what, _, cure = str(error).partition("; ")
-        return [Finding("error", what, cure or "see whether the server is running")]
+        return [Finding.of(error, "connection")]
     look = _Look(node.name, _fields(info), {**_setting(fsync), **_setting(save)})
+    full = bool(written) and isinstance(written[0], ReplyError) and written[0].word == "OOM"
+    check = "memory" if full else "scripts"
+    found = [
+        *look.checked("latency", look.latency(times)),
+        *look.checked("role", look.role(role)),
+        *look.checked(check, look.canary(written[0]) if written else ()),
+    ]
+    if not look.info:
+        return [*found, *look.checked("rights", look.blind())]
     return [
-        *look.latency(latency),
-        *look.role(role),
-        *(look.canary(written[0]) if written else ()),
-        *([] if look.info else look.blind()),
-        *(look.replicas(replicas) if look.info else ()),
-        *(look.eviction() if look.info else ()),
-        *(look.persistence() if look.info else ()),
+        *found,
+        *look.checked("version", look.version()),
+        *look.checked("replicas", look.replicas(replicas)),
+        *look.checked("eviction", look.eviction()),
+        *look.checked("memory", look.memory()),
+        *look.checked("persistence", look.persistence(replicas)),
+        *look.checked("clock", look.clock(apart)),
     ]
 
 
@@ -67,7 +90,12 @@ class _Look:
     def __init__(self, name: str, info: Info, settings: Info) -> None:
         self._name, self.info, self._settings = name, info, settings
 
-    def _info(self, what: str, cure: str = "nothing is to be done") -> Finding:
+    def checked(self, check: str, found: Iterable[Finding]) -> Iterator[Finding]:
+        """The same, said to be of a check."""
+        for each in found:
+            yield replace(each, check=check)
+
+    def _info(self, what: str, cure: str = NO_CURE) -> Finding:
         return Finding("info", f"{self._name}: {what}", cure)
 
     def _warning(self, what: str, cure: str) -> Finding:
@@ -86,9 +114,11 @@ class _Look:
             "give the user the right +info to see them here",
         )
 
-    def latency(self, seconds: float) -> Iterator[Finding]:
-        what = f"a round trip takes {seconds * 1000:.1f} ms"
-        if seconds > SLOW:
+    def latency(self, times: Sequence[float]) -> Iterator[Finding]:
+        what = f"a round trip takes {median(times) * 1000:.1f} ms"
+        if len(times) > 1:
+            what += f" (the longest of {len(times)}: {max(times) * 1000:.1f} ms)"
+        if median(times) > SLOW:
             yield self._warning(what, "see what the server and the network are busy with (SLOWLOG GET)")
         else:
             yield self._info(what)
@@ -99,9 +129,26 @@ class _Look:
         elif reply[0] == b"master":
             yield self._info("is a master")
         else:
+            role = {"slave": "replica"}.get(told := reply[0].decode(), told)
             yield self._error(
-                f"is a {reply[0].decode()}, not a master, and takes no writes",
+                f"is a {role}, not a master, and takes no writes",
                 "write the master's address, or redis+sentinel:// so that the master is found",
+            )
+
+    def version(self) -> Iterator[Finding]:
+        name = "Valkey" if "valkey_version" in self.info else "Redis"
+        version = self.info.get("valkey_version") or self.info.get("redis_version", "")
+        major = version.partition(".")[0]
+        if major.isdecimal() and int(major) < OLDEST:
+            yield self._error(f"is {name} {version}", "use Redis 7 or Valkey 7.2, or later")
+        else:
+            yield self._info(f"is {name} {version}")
+
+    def clock(self, apart: float) -> Iterator[Finding]:
+        if abs(apart) > APART:
+            yield self._warning(
+                f"its clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} this machine's",
+                "set both by NTP: sessions expire, and locks end, by the server's clock",
             )
 
     def canary(self, reply: Any) -> Iterator[Finding]:
@@ -125,7 +172,7 @@ class _Look:
             "BUSY": "end the script that blocks it (SCRIPT KILL)",
         }
         cure = cures.get(reply.word, "use Redis 7 or Valkey 7.2, or later, with scripts allowed")
-        yield self._error(f"a write was refused: {reply.text}", cure)
+        yield self._error(f"a write was refused: {reply.text.rstrip('.')}", cure)
 
     def replicas(self, wanted: int) -> Iterator[Finding]:
         there = self._number("connected_slaves")
@@ -134,11 +181,12 @@ class _Look:
                 f"{there} of the {wanted} replicas that replicas= asks for are connected",
                 "bring them back: until then commits are stored, and raise DurabilityError",
             )
+        elif self.info.get("role") == "master" and there:
+            yield self._info(f"{there} replicas are connected")
         elif self.info.get("role") == "master":
             yield self._info(
-                f"{there} replicas are connected"
-                if there
-                else "has no replica: what it holds is gone with its disk"
+                "has no replica: what it holds is gone with its disk",
+                "add one on another machine, behind Sentinel or in a Cluster, if that is too much",
             )
         end = self._number("master_repl_offset")
         for number in range(there):
@@ -183,13 +231,18 @@ class _Look:
                 f"{self._number('evicted_keys')} keys have been evicted since it was started",
                 "sessions may be gone, or damaged, which every read of them tells; see maxmemory-policy",
             )
-        used = self._number("used_memory")
+
+    def memory(self) -> Iterator[Finding]:
+        limit, used = self._number("maxmemory"), self._number("used_memory")
         if limit and used > NEARLY_FULL * limit:
             yield self._warning(
                 f"{used / limit:.0%} of maxmemory are used", "raise maxmemory, or give sessions a ttl"
             )
+        elif used:
+            share = f", {used / limit:.0%} of maxmemory" if limit else ""
+            yield self._info(f"holds {used / (1 << 20):.1f} MiB{share}")
 
-    def persistence(self) -> Iterator[Finding]:
+    def persistence(self, replicas: int) -> Iterator[Finding]:
         if self._number("loading"):
             yield self._error("is loading its data", "wait until it has")
         if self.info.get("rdb_last_bgsave_status", "ok") != "ok":
@@ -204,9 +257,11 @@ class _Look:
                 "set appendonly yes, unless replicas keep what it holds",
             )
         elif self._settings["save"]:
-            yield self._info(
-                "saves from time to time: a crash loses what came after the last save",
-                "set appendonly yes, unless replicas keep what it holds",
+            # Who waits for replicas does not depend on this one's disk.
+            level = self._info if replicas else self._warning
+            yield level(
+                "has no append-only file, and saves from time to time: a crash loses what came after that",
+                "set appendonly yes (CONFIG SET, and the same in its configuration file)",
             )
         else:
             yield self._warning(

@@ -81,6 +81,12 @@ _REPLICAS: tuple[Template, ...] = (("wait", 0, 0),)
 _DATABASE: tuple[Template, ...] = (("select", 1),)
 # What health tells more with; nothing else needs them, but for Sentinel, which asks for the role itself.
 _HEALTH: tuple[Template, ...] = (("info",), ("role",))
+# What operators' commands need, and no application.
+_OPERATING: tuple[Template, ...] = (
+    ("pexpiretime", _KEY),
+    ("sismember", _KEY, "m"),
+    ("zcount", _KEY, 0, 0),
+)
 
 
 def _needed(cluster: bool, replicas: bool, database: bool) -> tuple[Template, ...]:
@@ -105,7 +111,7 @@ def acl_rules(
         database: another database than 0 is used.
         tenants: the store's tenants too, whichever they are.
     """
-    commands = sorted(_name(each) for each in _needed(cluster, replicas, database) + _HEALTH)
+    commands = sorted(_name(each) for each in _needed(cluster, replicas, database) + _HEALTH + _OPERATING)
     patterns = [f"~{pattern}" for pattern in key_patterns(keys)]
     if tenants:
         start = escape_glob(start_of_tenants(keys.namespace))

@@ -14,6 +14,7 @@ from miniagent_backends.sqlite import (
     changes,
     counting,
     erasing,
+    examining,
     keyvalue,
     leases,
     listing,
@@ -25,6 +26,7 @@ from miniagent_backends.sqlite import (
 from miniagent_backends.sqlite.lines import Lines
 from miniagent_backends.sqlite.location import Location
 from miniagent_backends.sqlite.reading import Reader
+from miniagent_backends.sqlite.repairing import Repairing
 from miniagent_backends.sqlite.schema import SCHEMA_VERSION
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
 from miniagent_backends.sqlite.watching import EVERYTHING, Subscriptions, Wake
@@ -64,11 +66,13 @@ from miniagent_store.errors import (
     StoreClosedError,
     WrongLoopError,
 )
+from miniagent_store.repair_report import RepairReport
 from miniagent_store.rules import Growth, Hits
 from miniagent_store.url import StoreURL
+from miniagent_store.values import Finding
 
 T = TypeVar("T")
-logger = logging.getLogger("miniagent_store")
+logger: logging.Logger = logging.getLogger("miniagent_store")
 
 # With less than this a commit of usual size does not fit any more.
 LEAST_FREE = 256 * 1024
@@ -82,7 +86,8 @@ class SqliteBackend(Backend):
     """
 
     name = "sqlite"
-    capabilities = Capabilities(durable=True, shared=True)
+    capabilities: Capabilities = Capabilities(durable=True, shared=True)
+    location: Location
 
     def __init__(self, location: Location, options: BackendOptions) -> None:
         self.location, self._options = location, options
@@ -290,11 +295,20 @@ class SqliteBackend(Backend):
         # An empty transaction of the writer: it takes the lock that a commit needs, and writes nothing.
         return await self._write(lambda transaction: self._details())
 
+    async def approach(self) -> Sequence[Finding]:
+        return await asyncio.to_thread(examining.approach, self.location)
+
+    async def examine(self, sample: int | None) -> Sequence[Finding]:
+        return await asyncio.to_thread(examining.examine, self.location, self._options.namespace, sample)
+
     async def stats(self) -> BackendStats:
         return await self._read(counting.stats)
 
     async def count(self, query: ListQuery) -> int:
         return await self._read(lambda transaction: counting.count(transaction, query))
+
+    async def count_expiring(self, until_ms: int) -> int | None:
+        return await self._read(lambda transaction: counting.count_expiring(transaction, until_ms))
 
     # Cleaning up
 
@@ -307,6 +321,17 @@ class SqliteBackend(Backend):
         while left:
             step = await self._write(partial(sweeping.finish_sessions, expired=left))
             left = left[step.done :]
+
+    async def repair(
+        self,
+        report: RepairReport,
+        *,
+        salvage: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        repairing = Repairing(self._read, self._write, report, salvage=salvage, dry_run=dry_run)
+        await repairing.run(progress)
 
     async def reclaim(self) -> None:
         for sweep in (sweeping.sweep_values, sweeping.sweep_stages, sweeping.sweep_rest):

@@ -71,3 +71,13 @@ def stats(transaction: Transaction) -> BackendStats:
         int(users) - int(gone),
         {agent: number for agent, number in agents.items() if number},
     )
+
+
+def count_expiring(transaction: Transaction, until_ms: int) -> int:
+    """See `Backend.count_expiring`."""
+    (found,) = transaction.execute(
+        "SELECT count(*) FROM sessions INDEXED BY sessions_expiry "
+        "WHERE namespace = ? AND expires_ms > ? AND expires_ms <= ? AND kind = 'session'",
+        (transaction.namespace, now_ms(), until_ms),
+    ).fetchone()
+    return int(found)

@@ -96,6 +96,11 @@ def translate(error: sqlite3.Error, path: str, session_id: str = "") -> Exceptio
         )
     if primary == sqlite3.SQLITE_TOOBIG:
         return InvalidArgumentError("a value is larger than SQLite takes (1 GB); split it")
+    if session_id and str(error).startswith("Could not decode to UTF-8"):
+        # The sqlite3 module's own words go on with what stands there, which no message may quote.
+        return SessionDamagedError(
+            session_id, part=f"what {path} holds of it", problem="was written by something else"
+        )
     if primary in _STATEMENT:
         return error
     return BackendUnavailableError(

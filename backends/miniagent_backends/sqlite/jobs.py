@@ -44,6 +44,15 @@ class Job:
         "withdrawn",
         "work",
     )
+    deadline: float
+    future: asyncio.Future[Any]
+    work: Callable[[Transaction], Any]
+    guarded: bool
+    identity: CommitIdentity | None
+    subject: str
+    begun: bool
+    withdrawn: bool
+    finished: bool
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ class Reader:
     writes = False
 
     def __init__(self, location: Location, namespace: str, deadline: float) -> None:
-        self.path = location.path
+        self.path: str = location.path
         self._deadline = deadline
         self._location, self._namespace, self._windows = location, namespace, Windows()
 

@@ -10,12 +10,7 @@ from miniagent_store.backend import Append, Commit, CommitResult, ReadPlan, Read
 from miniagent_store.rules import apply_commit, read_plan, touched
 from miniagent_store.rules.rows import live_record
 
-COMMIT_TOKEN_BYTES, GUARD_BYTES = 16, 8
-
-
-def with_new_guard(token: bytes) -> bytes:
-    """The token of the same commit, with another guard."""
-    return token[:COMMIT_TOKEN_BYTES] + os.urandom(GUARD_BYTES)
+GUARD_BYTES = 8
 
 
 def only_appends(commit: Commit) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 
 from miniagent_backends.sqlite.counts import Difference, Nothing, difference, save_counts
 from miniagent_backends.sqlite.known import KnownSessions
@@ -40,6 +41,9 @@ class Transaction:
         "windows",
         "woken",
     )
+    namespace: str
+    windows: Windows
+    known: KnownSessions | None
 
     def __init__(
         self,
@@ -48,7 +52,8 @@ class Transaction:
         windows: Windows,
         known: KnownSessions | None = None,
     ) -> None:
-        self.execute, self.executemany = connection.execute, connection.executemany
+        self.execute: Callable[..., sqlite3.Cursor] = connection.execute
+        self.executemany: Callable[..., sqlite3.Cursor] = connection.executemany
         self.namespace, self.windows, self.known = namespace, windows, known
         self.woken: list[Wake] = []
         self.counted: list[Difference | Nothing] = []

@@ -17,7 +17,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._by_topic: dict[Wake, set[Subscription]] = {}
-        self.active = False
+        self.active: bool = False
 
     def add(self, topic: Topic, namespace: str) -> Subscription:
         subscription = Subscription()

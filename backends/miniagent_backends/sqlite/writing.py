@@ -38,8 +38,8 @@ class Writer:
     def __init__(
         self, location: Location, namespace: str, deadline: float, subscriptions: Subscriptions
     ) -> None:
-        self.path = location.path
-        self.transactions = 0
+        self.path: str = location.path
+        self.transactions: int = 0
         self._location, self._namespace, self._deadline = location, namespace, deadline
         self._subscriptions, self._windows, self._known = subscriptions, Windows(), KnownSessions()
         self._data_version = 0

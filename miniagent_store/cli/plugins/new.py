@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from miniagent_store.cli.plugins.writing import KINDS, existing, write_package
     epilog="""\b
 Examples:
   miniagent-store plugins new backend etcd       writes ./miniagent-etcd
-  miniagent-store plugins new serializer toml
+  miniagent-store plugins new serializer yaml
   miniagent-store plugins new layer brotli --path ~/src
   miniagent-store plugins new model local
 
@@ -38,9 +37,10 @@ def command(kind: str, name: str, path: Path) -> None:
     NAME is what stands in URLs: a scheme, or a serializer's, layer's or model's name. The package installs,
     passes its tests as it is, and has its places to fill in marked.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]{0,31}", name) or keyword.iskeyword(name):
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name) or name.endswith("-"):
         raise click.BadParameter(
-            "lower-case letters and digits, a letter first, such as 'etcd'", param_hint="NAME"
+            "at most 32 lower-case letters, digits and '-', a letter first, such as 'etcd'",
+            param_hint="NAME",
         )
     taken = existing(kind, name)
     if taken:

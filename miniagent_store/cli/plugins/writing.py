@@ -16,11 +16,16 @@ KINDS = ("backend", "serializer", "layer", "model")
 
 
 def existing(kind: str, name: str) -> str | None:
-    """Which plugin brings a thing of this kind and name already."""
-    from miniagent_store.plugins import shared_plugins
+    """Which plugin brings a thing of this kind already, or one that would be mistaken for it."""
+    from miniagent_store.codec.chain import ALIASES
+    from miniagent_store.plugins import CODECS, shared_plugins
 
+    # They stand in one place in URLs, msgpack+zstd+encrypted.
+    kinds = CODECS if kind in CODECS else (kind,)
+    if kind in CODECS and name in ALIASES:
+        return "miniagent-store"
     for info in shared_plugins().infos():
-        if any((each_kind, each.name) == (kind, name) for each_kind, each in info.provides):
+        if any(each_kind in kinds and each.name == name for each_kind, each in info.provides):
             return str(info)
     return None
 
@@ -33,11 +38,12 @@ def write_package(kind: str, name: str, folder: Path) -> Iterator[Path]:
         name: as in URLs; also part of the package's name.
         folder: is made.
     """
+    package = f"miniagent_{name.replace('-', '_')}"
     words = {
         "name": name,
-        "Name": name.capitalize(),
+        "Name": "".join(part.capitalize() for part in name.split("-")),
         "kind": kind,
-        "package": f"miniagent_{name}",
+        "package": package,
         "distribution": f"miniagent-{name}",
         "version": ".".join(version("miniagent-store").split(".")[:2]),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from miniagent_store.cli.output import counted, emit_json
+from miniagent_store.cli.sessions.argument import session_argument
 from miniagent_store.cli.sessions.confirm import confirmed
 from miniagent_store.cli.settings import json_option, opened_store, store_options
 
@@ -16,7 +17,7 @@ Examples:
   miniagent-store sessions clear 3f9c
   miniagent-store sessions clear 3f9c --yes""",
 )
-@click.argument("session")
+@session_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @json_option
 @store_options()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from miniagent_store.cli.output import emit_json
+from miniagent_store.cli.sessions.argument import session_argument
 from miniagent_store.cli.settings import json_option, store_options, with_store
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ Examples:
   miniagent-store sessions history 3f9c --after 42 --times
   miniagent-store sessions history 3f9c --json | jq -r '.entries[].value.content'""",
 )
-@click.argument("session")
+@session_argument
 @click.option("--last", type=click.IntRange(0), metavar="N", help="Only the last N.")
 @click.option("--after", type=click.IntRange(0), metavar="SEQ", help="Only what follows this sequence.")
 @click.option("--log", default="messages", show_default=True, help="Which log.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from miniagent_store.cli.output import age, bytes_text, emit_json, show_table
+from miniagent_store.cli.sessions.filters import Filters, filter_options
 from miniagent_store.cli.settings import json_option, store_options, with_store
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
 Examples:
   miniagent-store sessions list --user ada --limit 10
   miniagent-store sessions list --tag team=blue --tag urgent
+  miniagent-store sessions list --since 2h
   miniagent-store sessions list --all --json | jq -r '.items[].id'""",
 )
-@click.option("--user", metavar="ID", help="Only this user's.")
-@click.option("--agent", metavar="NAME", help="Only this agent's.")
-@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only with this tag; repeat for several.")
-@click.option("--kind", default="session", show_default=True, help="What the records carry.")
+@filter_options
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many."
 )
@@ -35,30 +34,20 @@ Examples:
 @click.option("--all", "everything", is_flag=True, help="All pages.")
 @json_option
 @store_options()
-def command(
-    user: str | None,
-    agent: str | None,
-    tags: tuple[str, ...],
-    kind: str,
-    limit: int,
-    cursor: str | None,
-    everything: bool,
-    as_json: bool,
-) -> None:
+def command(filters: Filters, limit: int, cursor: str | None, everything: bool, as_json: bool) -> None:
     """List sessions, the most recently active first."""
     if everything and cursor:
         raise click.UsageError("--all starts at the beginning: leave out --cursor.")
 
     async def read(store: SessionStore) -> Page:
-        if not everything:
-            return await store.list(
-                user_id=user, agent=agent, tags=tags, kind=kind, cursor=cursor, limit=limit
-            )
-        from miniagent_store.cli.resolve import every_session
         from miniagent_store.values import Page
 
-        found = every_session(store, user_id=user, agent=agent, tags=tags, kind=kind)
-        return Page([session async for session in found])
+        if everything:
+            return Page([session async for session in filters.sessions(store)])
+        page = await store.list(**filters.listed, cursor=cursor, limit=limit)
+        if filters.since is None or not page.items or page.items[-1].last_activity >= filters.since:
+            return page
+        return Page([each for each in page if each.last_activity >= filters.since])
 
     page = with_store(read)
     if as_json:
@@ -66,7 +55,8 @@ def command(
         return
     if not page.items:
         # For people, and so on stderr: a script that counts lines must find none.
-        click.echo("no sessions; `miniagent-store chat` starts one", err=True)
+        hint = "; `miniagent-store chat` starts one" if filters.is_open else " like that"
+        click.echo(f"no sessions{hint}", err=True)
         return
     show_sessions(page.items)
     if page.next_cursor:

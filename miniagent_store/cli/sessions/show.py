@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from miniagent_store.cli.output import age, bytes_text, counted, emit_json, plain, show_fields
+from miniagent_store.cli.sessions.argument import session_argument
 from miniagent_store.cli.settings import json_option, store_options, with_store
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Examples:
   miniagent-store sessions show 3f9c
   miniagent-store sessions show 3f9c --json | jq .session.metadata""",
 )
-@click.argument("session")
+@session_argument
 @json_option
 @store_options()
 def command(session: str, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from miniagent_store.cli.output import age, emit_json
+from miniagent_store.cli.sessions.argument import session_argument
 from miniagent_store.cli.settings import json_option, store_options, with_store
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ Examples:
   miniagent-store sessions touch 3f9c --ttl 7d
   miniagent-store sessions touch 3f9c --ttl never""",
 )
-@click.argument("session")
+@session_argument
 @click.option("--ttl", metavar="TTL", help="A new time to live: seconds, 30m, 1h, 7d or never.")
 @json_option
 @store_options()

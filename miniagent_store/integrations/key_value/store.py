@@ -51,6 +51,8 @@ class MiniAgentKeyValueStore(
         default_collection: where entries stand for which no collection is named.
     """
 
+    handle: StoreHandle
+
     def __init__(
         self,
         store: str | StoreURL | SessionStore | StoreHandle | None = None,

@@ -37,6 +37,8 @@ class MiniAgentChatMessageHistory(BaseChatMessageHistory):
         store: a URL, a `SessionStore`, or a handle.
     """
 
+    handle: StoreHandle
+
     def __init__(
         self, session_id: str, store: str | StoreURL | SessionStore | StoreHandle | None = None
     ) -> None:

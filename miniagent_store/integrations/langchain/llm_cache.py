@@ -35,6 +35,8 @@ class MiniAgentLLMCache(BaseCache):
         namespace: of the store's cache, for this one alone.
     """
 
+    handle: StoreHandle
+
     def __init__(
         self,
         store: str | StoreURL | SessionStore | StoreHandle | None = None,

@@ -29,6 +29,8 @@ class MiniAgentNodeCache(BaseCache[ValueT]):
         namespace: of the store's cache, for this one alone.
     """
 
+    handle: StoreHandle
+
     def __init__(
         self,
         store: str | StoreURL | SessionStore | StoreHandle | None = None,

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from miniagent_store.errors import VersionConflictError
@@ -41,6 +41,9 @@ with requires("langgraph-checkpoint", extra="langgraph"):
         TTLConfig,
     )
 
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
 # Batches that read at once in one loop; thousands of searches would wait for each other past any deadline.
 READING = 32
 _rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
@@ -62,6 +65,9 @@ class MiniAgentStore(BaseStore):
     """
 
     supports_ttl = True
+    handle: StoreHandle
+    index_config: IndexConfig | None
+    ttl_config: TTLConfig | None
 
     def __init__(
         self,
@@ -74,7 +80,7 @@ class MiniAgentStore(BaseStore):
         self.handle, self._name = handle_of(store), name
         self.index_config, self.ttl_config = index, ttl
         self._index = None if index is None else VectorIndex(index)
-        self.embeddings = None if self._index is None else self._index.embeddings
+        self.embeddings: Embeddings | None = None if self._index is None else self._index.embeddings
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Do several operations; blocks until they are done, whether a loop runs in this thread or not.

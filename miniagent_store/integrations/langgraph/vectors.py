@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from miniagent_store.integrations.lacking import requires
 
@@ -19,6 +20,9 @@ with requires("langgraph-checkpoint", extra="langgraph"):
         get_text_at_path,
         tokenize_path,
     )
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
 
 
 @dataclass
@@ -37,7 +41,7 @@ class VectorIndex:
     """
 
     def __init__(self, config: IndexConfig) -> None:
-        self.embeddings = ensure_embeddings(config.get("embed"))
+        self.embeddings: Embeddings = ensure_embeddings(config.get("embed"))
         self._fields = list(config.get("fields") or ["$"])
 
     def texts(self, op: PutOp) -> list[str]:

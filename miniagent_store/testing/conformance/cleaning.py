@@ -178,8 +178,9 @@ class CleaningPromises(ConformanceBase):
         told = Archived()
         told.problem = OSError("the disk is full")
         store = await open_here(plugins=[told])
-        await store.create("s", ttl=0.03)
+        await store.create("s")
         await say(store, "s", "kept")
+        await store.touch("s", ttl=0.03)
         await gone(store, "s")
 
         async def was_tried() -> bool:
@@ -256,8 +257,9 @@ class CleaningPromises(ConformanceBase):
         await store.state("s").set("name", "x" * 100)
         await store.fork("s", new_id="t")
         await store.clear("t")
-        await store.create("u", ttl=0.05)
+        await store.create("u")
         await say(store, "u", "gone")
+        await store.touch("u", ttl=0.05)
         await gone(store, "u")
 
         async def seen() -> tuple[Any, ...]:
@@ -282,6 +284,37 @@ class CleaningPromises(ConformanceBase):
 
         assert seen == sorted(seen)
         assert await texts(store, "s") == ["a", "b"]
+
+    async def test_there_is_nothing_to_repair(self, store: SessionStore) -> None:
+        await store.create("s", user_id="ada", agent="helper", tags=["t"], ttl="1h")
+        await store.append("s", {"id": "one", "content": "a"}, {"content": "b"})
+        await store.append("s", {"content": "seen"}, log="events")
+        await store.state("s").set("plan", 1)
+        await store.state("s").add("turns", 2)
+        await store.fork("s", new_id="t")
+        await store.rewind("t", to=1)
+        await store.touch("t", "never")
+        seen: list[int] = []
+
+        looked = await store.repair(dry_run=True)
+        report = await store.repair(salvage=True, progress=seen.append)
+
+        assert looked.damages == report.damages == []
+        assert (report.found.total(), report.left) == (0, 0)
+        assert seen == sorted(seen)
+        assert (await store.get("s")).version == 5
+        assert await texts(store, "t") == ["a"]
+
+    async def test_what_will_expire_is_counted(self, store: SessionStore) -> None:
+        await store.create("s", ttl="1h")
+        await store.create("t", ttl="1d")
+        await store.create("u")
+        await store.create("k", kind="other", ttl="1h")
+
+        counts = [await store.count_expiring(within) for within in ("1m", "90m", "2d")]
+
+        # Where that takes a look at each session, nobody looks.
+        assert counts in ([0, 1, 2], [None, None, None])
 
     async def test_one_sweeper_of_many_sweeps(self, store: SessionStore, other: SessionStore) -> None:
         await store.create("s", ttl=0.05)

@@ -20,7 +20,7 @@ from miniagent_store.testing.conformance.base import ConformanceBase, eventually
 from miniagent_store.testing.conformance.turns import granted, turn_of
 
 Scope = Literal["turn", "lock"]
-both = pytest.mark.parametrize("scope", ["turn", "lock"])
+both: pytest.MarkDecorator = pytest.mark.parametrize("scope", ["turn", "lock"])
 
 
 def lease(owner: str, scope: Scope, *, ttl_ms: int = 10_000) -> LeaseRequest:

@@ -25,7 +25,7 @@ from miniagent_store.values import Message, RateLimit, Session
 
 Algorithm = Literal["fixed", "sliding", "bucket"]
 ALGORITHMS: list[Algorithm] = ["fixed", "sliding", "bucket"]
-every_algorithm = pytest.mark.parametrize("algorithm", ALGORITHMS)
+every_algorithm: pytest.MarkDecorator = pytest.mark.parametrize("algorithm", ALGORITHMS)
 
 
 class LimitPromises(ConformanceBase):

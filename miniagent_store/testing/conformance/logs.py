@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.testing.conformance.base import ConformanceBase, OpenHere, contents, say, texts
 from miniagent_store.values import Message, Session
 
-ODD_MESSAGES = [
+ODD_MESSAGES: list[dict[str, Any]] = [
     {},
     {"role": "user", "content": None},
     {"content": [{"type": "text", "text": "Grüße 🙂\u2028"}, {"type": "image", "url": "https://x"}]},

@@ -157,7 +157,13 @@ async def delete(store: SessionStore) -> None:
     assert await store.delete("s")
 
 
-OPERATIONS = [read, append, append_the_same, make_new, take_a_turn, touch, replace, delete]
+async def repair(store: SessionStore) -> None:
+    report = await store.repair(salvage=True)
+    assert [each for each in report.damages if each.sort != "index"] == []
+    await read(store)
+
+
+OPERATIONS = [read, append, append_the_same, make_new, take_a_turn, touch, replace, delete, repair]
 
 
 @pytest.mark.parametrize("which", PARTS)

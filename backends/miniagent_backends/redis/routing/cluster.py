@@ -18,6 +18,7 @@ from miniagent_store.errors import (
     ConfigurationError,
     StoreError,
 )
+from miniagent_store.values import Finding
 
 # Seconds that a node may take to answer, and how many are asked at the same time.
 ASK_TIMEOUT = 1.0
@@ -62,6 +63,34 @@ class Cluster(SearchingTopology):
 
     def _nodes(self) -> Sequence[Node]:
         return list(self._by_address.values())
+
+    def starts(self) -> Sequence[Node]:
+        return [self.node_at(address) for address in self._starts]
+
+    async def findings(self) -> Sequence[Finding]:
+        answers = await asyncio.gather(*(self._is_there(node) for node in self._masters))
+        away = [node for node, there in zip(self._masters, answers, strict=True) if not there]
+        served = sum(owner is not None and owner not in away for owner in self._owners)
+        count = f"{served} of {SLOTS} slots are served"
+        if served == SLOTS:
+            found = [Finding("info", f"{count}, by {len(self._masters)} masters", check="slots")]
+        else:
+            names = ", ".join(node.name for node in away) or "no master"
+            cure = "start the master again, or make a replica of it the master (CLUSTER FAILOVER TAKEOVER)"
+            found = [Finding("error", f"{count}; the others are on {names}", cure, "slots")]
+        alone = [node.name for node in self._masters if not self._reachable.get(node)]
+        if alone:
+            what = f"no replica serves for {', '.join(alone)}"
+            cure = "give each a replica on another machine: without one its sessions are away when it fails"
+            found.append(Finding("warning", what, cure, "replicas"))
+        return found
+
+    async def _is_there(self, node: Node) -> bool:
+        try:
+            await node.probe("PING", timeout=ASK_TIMEOUT)
+        except StoreError:
+            return False
+        return True
 
     def route(self, key: str | bytes) -> Node | None:
         owner = self._owners[slot_of(key)]
@@ -186,8 +215,5 @@ class Cluster(SearchingTopology):
         await asyncio.gather(*(self._clear(node) for node in suspects))
 
     async def _clear(self, node: Node) -> None:
-        try:
-            await node.probe("PING", timeout=ASK_TIMEOUT)
-        except StoreError:
-            return
-        self._suspects.discard(node)
+        if await self._is_there(node):
+            self._suspects.discard(node)

@@ -14,6 +14,7 @@ from typing import Any
 
 from miniagent_backends.redis.rights import Rights
 from miniagent_backends.redis.routing.addresses import Address, parse_address
+from miniagent_backends.redis.routing.approaching import approach, has_error, lacking, milder
 from miniagent_backends.redis.routing.keeper import Keeper
 from miniagent_backends.redis.routing.telling import Telling
 from miniagent_backends.redis.routing.topology import Topology
@@ -32,6 +33,7 @@ from miniagent_store.errors import (
     OutcomeUnknownError,
     StoreError,
 )
+from miniagent_store.values import Finding
 
 DURABLE = "durable"
 # Redirections of one command that are followed before its caller is told.
@@ -66,6 +68,8 @@ class Executor:
         counts_replicas: whether how many those are changes with who is reachable.
         heartbeat: seconds after which an idle connection is looked after.
     """
+
+    events: Events
 
     def __init__(
         self,
@@ -102,6 +106,31 @@ class Executor:
             raise
         self._keeper.start()
 
+    async def approach(self) -> list[Finding]:
+        """What is found on the way to the servers; leaves connections behind for `open` or `close`."""
+        topology, rights = self._topology, self._rights
+        starts = topology.starts()
+        looks = await asyncio.gather(*(approach(node, rights) for node in starts))
+        reached = [node for node, found in zip(starts, looks, strict=True) if not has_error(found)]
+        # One of several that name the masters may be away.
+        found = [each for look in looks for each in (milder(look) if reached else look)]
+        if not reached:
+            return found
+        try:
+            await topology.open()
+        except StoreError as error:
+            return [*found, Finding.of(error, "masters")]
+        for node in topology.masters():
+            if node not in starts:
+                found += await approach(node, rights)
+            if node.circuit.problem is None:
+                found += await lacking(rights, node)
+        return found
+
+    async def findings(self) -> Sequence[Finding]:
+        """What the topology says of the servers."""
+        return await self._topology.findings()
+
     async def close(self) -> None:
         """Close all connections; may be called twice."""
         await self._telling.close()
@@ -137,11 +166,6 @@ class Executor:
     def replicas_wanted(self, node: Node) -> int:
         """How many replicas of a node are to acknowledge a durable commit."""
         return self._topology.replicas_wanted(node) if self.is_durable else 0
-
-    def any_node(self) -> Node:
-        """A node that serves, as far as is known."""
-        nodes = self.masters()
-        return next((node for node in nodes if node.circuit.problem is None), nodes[0])
 
     # Commands
 

@@ -17,11 +17,14 @@ from miniagent_store.errors import (
     ConfigurationError,
     StoreError,
 )
+from miniagent_store.values import Finding
 
 # Seconds that a sentinel may take to answer.
 ASK_TIMEOUT = 0.5
 # Seconds that a server that is named may take to say that it is the master.
 PROBE_TIMEOUT = 1.0
+# The fewest sentinels of which one may be away.
+MAJORITY_OF = 3
 
 
 class _Answer:
@@ -81,6 +84,34 @@ class Sentinel(SearchingTopology):
 
     def _nodes(self) -> Sequence[Node]:
         return [*self._sentinels.values(), *self.masters()]
+
+    def starts(self) -> Sequence[Node]:
+        return [*self._sentinels.values()]
+
+    async def findings(self) -> Sequence[Finding]:
+        nodes = [*self._sentinels.values()]
+        told = await asyncio.gather(*(self._said_by(node) for node in nodes))
+        rows = [row for row in told if row is not None]
+        away = [node.name for node, row in zip(nodes, told, strict=True) if row is None]
+        count = f"{len(rows)} of {len(nodes)} sentinels answer"
+        if away:
+            count += f"; silent: {', '.join(away)}"
+            most = len(rows) * 2 > len(nodes)
+            cure = "start it again: where most are away, no replica is made the master when it fails"
+            return [Finding("warning" if most else "error", count, cure, "sentinels")]
+        if len({_address(row) for row in rows}) > 1:
+            cure = "wait until a failover is over; if it stays so, see their logs"
+            return [Finding("warning", "the sentinels name different masters", cure, "sentinels")]
+        if len(nodes) < MAJORITY_OF:
+            cure = "run three, on three machines: one that is down then leaves a majority"
+            return [Finding("warning", count, cure, "sentinels")]
+        return [Finding("info", f"{count}; quorum {rows[0][b'quorum'].decode()}", check="sentinels")]
+
+    async def _said_by(self, node: Node) -> dict[bytes, bytes] | None:
+        try:
+            return _fields(await node.probe("SENTINEL", "MASTER", self._service, timeout=ASK_TIMEOUT))
+        except StoreError:
+            return None
 
     def route(self, key: str | bytes) -> Node | None:
         master = self._master
@@ -172,7 +203,7 @@ class Sentinel(SearchingTopology):
         if not answers:
             # What tells a mistake is of more use than that another one is away.
             fatal = (each for each in problems if isinstance(each, ConfigurationError | AccessDeniedError))
-            raise next(fatal, problems[0])
+            raise next(fatal, problems[0] if len(problems) == 1 else _none_answers(problems))
         for answer in answers:
             for address in answer.sentinels:
                 reachable = self._remap(address)
@@ -197,11 +228,17 @@ class Sentinel(SearchingTopology):
         except ConfigurationError as error:
             if "unknown command" in str(error).lower():
                 raise ConfigurationError(
-                    f"{node.name} is no sentinel; give the sentinels' addresses (their port is 26379 by "
-                    "default), or write redis:// for one server"
+                    f"{node.name} is no sentinel but a server; give the sentinels' addresses (their port "
+                    "is 26379 by default), or write redis:// for one server"
                 ) from None
             raise
         return _Answer(where, replicas, others)
+
+
+def _none_answers(problems: Sequence[StoreError]) -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"none of the {len(problems)} sentinels can be asked: " + "; ".join(map(str, problems))
+    )
 
 
 def _fields(row: Any) -> dict[bytes, bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from miniagent_backends.redis.routing.addresses import Address
 from miniagent_backends.redis.wire.node import Node
 from miniagent_store.errors import BackendUnavailableError, StoreError
+from miniagent_store.values import Finding
 
 # Seconds that a command waits for a search before it tells its caller, who tries again until the deadline.
 PATIENCE = 1.0
@@ -62,6 +63,14 @@ class Topology(ABC):
     async def look(self) -> None:
         """See whether anything has changed, though nothing has failed."""
         return
+
+    def starts(self) -> Sequence[Node]:
+        """The servers that the URL names, whom `open` asks."""
+        return self._nodes()
+
+    async def findings(self) -> Sequence[Finding]:
+        """What those who know where the masters are say of them, and whether all of them are there."""
+        return ()
 
     def moved(self, slot: int, address: Address) -> Node | None:
         """A node says that a slot is at `address` now: the node there; None where there are no slots."""

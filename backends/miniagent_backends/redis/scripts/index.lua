@@ -9,13 +9,14 @@
 --          'put'     what it is now, with a place or without
 --          'fix'     that, even if a later commit was told of: it was lost with a server
 --          'mend'    that, unless the place has changed since it was looked at
+--          'check'   nothing: only whether 'mend' would find something wrong
 --          'gone'    it was deleted, or never made
 --          'change'  only the change for watchers
 --        2 the session · 3 msgpack {expiry, places, totals, claims, changes} (keys of the same slot)
---        4 facts in msgpack (see places.py) · 5 the place as it was seen ('mend'), else ''
+--        4 facts in msgpack (see places.py) · 5 the place as it was seen ('mend', 'check'), else ''
 --        6 '' or the change to note for watchers · 7 their channel · 8 how long changes are kept, in microseconds
 -- reply  0 nothing done: there is no such place, or it was changed · else {1, tags that it had and has no longer…}
---        for 'mend': {1} if something was wrong, else {}
+--        for 'mend' and 'check': {1} if something was wrong, else {}
 --
 -- Facts: version, incarnation, user, agent, tags, messages, size, last activity, expires; '' and 0 for none.
 
@@ -110,7 +111,7 @@ if what == 'gone' then
   return {1}
 end
 
-if what == 'mend' then
+if what == 'mend' or what == 'check' then
   if (stood or '') ~= ARGV[5] then return {} end
   local wrong = not old or active ~= new[8] or (score or 0) ~= new[9]
   for i = 1, 9 do
@@ -118,6 +119,7 @@ if what == 'mend' then
   end
   if not wrong and table.concat(old[5], '\0') ~= table.concat(new[5], '\0') then wrong = true end
   if not wrong then return {} end
+  if what == 'check' then return {1} end
   place()
   return {1}
 end

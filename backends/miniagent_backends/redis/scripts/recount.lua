@@ -2,8 +2,8 @@
 -- Make the totals of a bucket what its places say, and drop places that stand in no index.
 --
 -- KEYS   1 the bucket's index (ZSET: session -> last activity)
--- ARGV   1 msgpack {expiry, places, totals} (keys of the same slot)
--- reply  how many were wrong
+-- ARGV   1 msgpack {expiry, places, totals} (keys of the same slot) · 2 '' to tell only, else '1'
+-- reply  how many are wrong
 
 local K = cmsgpack.unpack(ARGV[1])
 local places = redis.call('HGETALL', K.places)
@@ -23,10 +23,11 @@ end
 local function set(field, was, is)
   if tonumber(was or '0') == is then return end
   wrong = wrong + 1
+  if ARGV[2] == '' then return end
   if is == 0 then redis.call('HDEL', K.totals, field)
   else redis.call('HSET', K.totals, field, string.format('%.0f', is)) end
 end
-for _, member in ipairs(stray) do
+for _, member in ipairs(ARGV[2] == '' and {} or stray) do
   redis.call('HDEL', K.places, member)
   redis.call('ZREM', K.expiry, member)
 end

@@ -19,9 +19,9 @@ class Circuit:
     """
 
     def __init__(self) -> None:
-        self.failures = 0
+        self.failures: int = 0
         self.problem: StoreError | None = None
-        self._open_until = self._since = 0.0
+        self._open_until = 0.0
 
     def check(self) -> None:
         """Let a try pass.
@@ -35,19 +35,11 @@ class Circuit:
 
     def failed(self, problem: StoreError) -> None:
         """A try has failed."""
-        now = time.monotonic()
-        if self.problem is None:
-            self._since = now
         self.problem = problem
         pause: float = min(FIRST_PAUSE * 2 ** min(self.failures, 10), LAST_PAUSE)
-        self._open_until = now + pause * random.uniform(0.5, 1)
+        self._open_until = time.monotonic() + pause * random.uniform(0.5, 1)
         self.failures += 1
 
     def succeeded(self) -> None:
         """A try went well."""
         self.failures, self.problem = 0, None
-
-    @property
-    def open_for(self) -> float:
-        """Seconds since the first of the failures; 0 while closed."""
-        return 0.0 if self.problem is None else time.monotonic() - self._since

@@ -43,6 +43,7 @@ class Replies:
     """
 
     __slots__ = ("_count", "_got", "done", "future")
+    done: Callable[[], bool]
 
     def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
         # No subclass of a future: a task that awaits one takes a slower way.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from miniagent_store.backend import ConnectionEvent, ConnectionEventKind
 
-logger = logging.getLogger("miniagent_store.redis")
+logger: logging.Logger = logging.getLogger("miniagent_store.redis")
 # Else Python prints warnings of a program that has not asked for any log.
 logger.addHandler(logging.NullHandler())
 _LEVELS: dict[ConnectionEventKind, int] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from miniagent_store.errors import (
     OutcomeUnknownError,
     StoreError,
 )
+
+IS_IT_RUNNING = "is the server running?"
 
 
 class ScriptFailedError(ConfigurationError):
@@ -61,8 +64,21 @@ def _denied(name: str) -> StoreError:
 
 
 def _unreachable(name: str, error: BaseException) -> StoreError:
-    why = "no answer in time" if isinstance(error, TimeoutError) else str(error.__cause__ or error)
-    return BackendUnavailableError(f"{name} cannot be reached ({why}); is the server running?")
+    return BackendUnavailableError(f"{name} cannot be reached ({_why(error)}); {IS_IT_RUNNING}")
+
+
+def _why(error: BaseException) -> str:
+    """What the system says, below what libraries made of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return "no host of this name is known here"
+        if isinstance(cause, ConnectionRefusedError):
+            return "nothing listens there"
+        if isinstance(cause, TimeoutError):
+            return "no answer in time"
+        cause = cause.__cause__ or cause.__context__
+    return str(error.__cause__ or error).rstrip(".")
 
 
 def error_of(name: str, error: ReplyError) -> StoreError:
@@ -88,10 +104,20 @@ def error_of(name: str, error: ReplyError) -> StoreError:
                 return ConfigurationError(
                     f"{name} is part of a Cluster; write redis+cluster:// for redis://, or rediss+cluster://"
                 )
+            if error.word == "READONLY":
+                return BackendUnavailableError(
+                    f"{name} is a replica and takes no writes; if no failover is going on, give its "
+                    "master's address, or the sentinels' with redis+sentinel://"
+                )
             return BackendUnavailableError(f"{name} does not serve for now: {text}")
         case Meaning.AMBIGUOUS:
             return OutcomeUnknownError("", commit_id=None, why=f"{name}: {text}")
         case Meaning.FATAL if text.startswith("ERR user_script"):
             return ScriptFailedError(f"{name}: a script failed: {text}")
         case _:
+            if "DB index is out of range" in text:
+                return ConfigurationError(
+                    f"{name} has no database of the number behind the / in the URL; its `databases` says "
+                    "how many it has"
+                )
             return ConfigurationError(f"{name} did not understand: {text}")

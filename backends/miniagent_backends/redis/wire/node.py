@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from miniagent_backends.redis.wire.circuit import Circuit
@@ -56,21 +56,26 @@ class Node:
         replicas: Callable[[Node], int] = lambda node: 0,
     ) -> None:
         self.name = name
-        self.readers = Readers(max_readers)
-        self.circuit = Circuit()
-        self._target, self._timeout, self._connect_timeout = target, timeout, connect_timeout
+        self.readers: Readers = Readers(max_readers)
+        self.circuit: Circuit = Circuit()
+        self._target, self._timeout, self.connect_timeout = target, timeout, connect_timeout
         self._clock, self._events = clock, events
         self._connections: dict[str, Connection] = {}
         self._retired: list[Connection] = []
         self._connecting: dict[str, asyncio.Lock] = {}
         self._durable = DurableLane(lambda: self.connection("durable"), lambda: replicas(self))
-        self.host = str(target.get("host", "localhost"))
+        self.host: str = str(target.get("host", "localhost"))
         self._pid = os.getpid()
         self._closed = self._told = False
         self._abandoned: str | None = None
 
     def __repr__(self) -> str:
         return f"Node({self.name!r})"
+
+    @property
+    def target(self) -> Mapping[str, Any]:
+        """As `make_connection` takes it, secrets included."""
+        return self._target
 
     async def close(self) -> None:
         """Close all connections; may be called twice."""
@@ -141,7 +146,7 @@ class Node:
         target = {**self._target, "protocol": 3} if on_push else self._target
         connection = Connection(
             timeout=self._timeout,
-            connect_timeout=self._connect_timeout,
+            connect_timeout=self.connect_timeout,
             on_push=on_push,
             on_lost=self._lost,
             **target,
@@ -153,7 +158,7 @@ class Node:
                 self._clock.learn(self.name, int(seconds), int(micros))
         except BaseException as error:
             await connection.close()
-            problem = await problem_of_connecting(self.name, self._target, error, self._connect_timeout)
+            problem = await problem_of_connecting(self.name, self._target, error, self.connect_timeout)
             if problem is None:
                 raise
             if self.circuit.problem is None:
@@ -182,7 +187,7 @@ class Node:
         for connection in list(self._connections.values()):
             if connection.is_open and not connection.is_waiting and connection.idle_for > seconds:
                 try:
-                    async with asyncio.timeout(self._connect_timeout):
+                    async with asyncio.timeout(self.connect_timeout):
                         await connection.execute("PING")
                 except ReplyError:
                     continue  # it answers

@@ -31,7 +31,7 @@ class ReplyError(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
-        self.word = text.partition(" ")[0].rstrip(":")
+        self.word: str = text.partition(" ")[0].rstrip(":")
 
 
 class Meaning(Enum):

@@ -37,6 +37,10 @@ _REFUSED = (
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 
 
+class TlsProblem(ConfigurationError):
+    """Server and client do not agree on TLS."""
+
+
 def tls_options(extra: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `redis.asyncio.SSLConnection` from those of a URL.
 
@@ -133,7 +137,7 @@ async def explain(
 def _explain_ssl(name: str, host: str, error: ssl.SSLError) -> StoreError:
     reason = error.reason or ""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return ConfigurationError(f"{name} is not trusted: {_of_certificate(host, error)}")
+        return TlsProblem(f"{name} is not trusted: {_of_certificate(host, error)}")
     if _WANTED in reason:
         return AccessDeniedError(
             f"{name} wants a client certificate that it trusts; give ssl_certfile= and ssl_keyfile="
@@ -144,10 +148,11 @@ def _explain_ssl(name: str, host: str, error: ssl.SSLError) -> StoreError:
             "ssl_keyfile=, of an authority that the server trusts"
         )
     if any(each in reason for each in _NO_TLS):
-        return ConfigurationError(
-            f"{name} does not speak TLS on this port; write redis:// instead of rediss://, or its TLS port"
+        return TlsProblem(
+            f"{name} does not speak TLS on this port; write redis:// instead of rediss:// "
+            "(redis+sentinel://, redis+cluster:// likewise), or give its TLS port"
         )
-    return ConfigurationError(
+    return TlsProblem(
         f"{name} and this client cannot agree on TLS ({_words(reason)}); see which versions and ciphers "
         "the server takes, and whether it wants a client certificate (ssl_certfile=, ssl_keyfile=)"
     )
@@ -175,7 +180,7 @@ def _of_certificate(host: str, error: ssl.SSLCertVerificationError) -> str:
 def _explain_plain(name: str, error: BaseException) -> StoreError | None:
     # A TLS server answers what is not TLS with an alert, whose first byte is 15 (hex), or hangs up.
     if "\\x15" in str(error):
-        return ConfigurationError(f"{name} speaks TLS on this port; write rediss:// instead of redis://")
+        return TlsProblem(f"{name} speaks TLS on this port; write rediss:// instead of redis://")
     if _closed(error):
         return BackendUnavailableError(
             f"{name} closed the connection before its first answer; if it speaks TLS on this port, write "

@@ -1,0 +1,1 @@
+"""Values of miniagent-store as CBOR."""

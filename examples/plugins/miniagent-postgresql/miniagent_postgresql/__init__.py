@@ -1,0 +1,1 @@
+"""Sessions of miniagent-store in PostgreSQL."""
