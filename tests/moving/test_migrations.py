@@ -20,8 +20,10 @@ from miniagent_store import (
     SessionStore,
     open_store,
 )
+from miniagent_store.moving.exporting import Export
 from miniagent_store.moving.journal import Journal
 from miniagent_store.moving.migrating import Migration, StillWrittenError
+from miniagent_store.moving.walking import Filters
 from miniagent_store.testing.servers import Server
 
 QUIET = 0.1
@@ -216,6 +218,25 @@ async def test_writers_are_stopped_by_taking_their_right_to_write(
             assert migration.progress.verified == 3
             assert migration.progress.problems == {}
             assert await contents_of(target) == await contents_of(app)
+
+
+async def test_what_is_damaged_is_told_and_the_others_go_over(
+    target: SessionStore, tmp_path: Path, journal: Journal
+) -> None:
+    with Server() as server:
+        async with open_store(f"{server.url}/0") as source:
+            await fill(source, 4, 2)
+            (lost,) = [key for key in server.command("KEYS", "*thread:*") if b"s1" in key]
+            server.command("DEL", lost)
+            migration = Migration(source, target, journal)
+            await migration.copy()
+            await migration.finish(quiet=QUIET)
+            exported = Export(source, Filters(), plain=False)
+            await exported.to_file(tmp_path / "all", lambda done: None)
+
+    assert list(migration.progress.problems) == ["s1"]
+    assert migration.progress.verified == exported.totals.sessions == 3
+    assert ["'s1'" in each for each in exported.problems] == [True]
 
 
 def test_a_journal_is_of_one_migration_and_of_one_process(tmp_path: Path) -> None:
