@@ -3,7 +3,7 @@
 nox                         all that CI runs
 nox -s newest               all integrations with the newest releases; then their types
 nox -s plugins              the packages of examples/plugins; needs Debian's postgresql
-nox -s docs                 the site of the docs, into site/
+nox -s docs                 the site of the docs, into build/site/
 nox -s oldest               each with the oldest release that it claims to work with
 nox -s newest -- -m slow    the full counts
 nox -s resolve              whether each extra can be installed, also beside its framework's own Redis store
@@ -137,7 +137,7 @@ def _testing_pages() -> list[str]:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The site, into site/; a page without a place, or a link that leads nowhere, is an error."""
+    """The site, into build/site/; a page without a place, or a link that leads nowhere, is an error."""
     session.install("-e", ".[docs]")
     session.env["NO_MKDOCS_2_WARNING"] = "1"
     session.run("mkdocs", "build", "--strict", *session.posargs)
