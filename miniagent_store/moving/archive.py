@@ -86,6 +86,10 @@ class Counted(NamedTuple):
 class Totals:
     """Counts of what an archive holds, and a fingerprint over those of its sessions, in their order."""
 
+    sessions: int
+    entries: int
+    values: int
+
     def __init__(self) -> None:
         self.sessions = self.entries = self.values = 0
         self.kinds: Counter[str] = Counter()
@@ -126,8 +130,8 @@ class ArchiveReader:
 
     def __init__(self, lines: Iterable[tuple[bytes, int | None]]) -> None:
         self._lines, self._number = iter(lines), 0
-        self.totals = Totals()
-        self.complete = False
+        self.totals: Totals = Totals()
+        self.complete: bool = False
         self._header: Header | None = None
 
     @property

@@ -36,7 +36,7 @@ class Export:
         core = core_of(store)
         self._core, self._filters = core, filters
         self._values = PlainValues(core) if plain else None
-        self.totals = Totals()
+        self.totals: Totals = Totals()
         self.problems: list[str] = []
 
     async def to_file(self, path: Path, progress: Progress, *, resume: bool = False) -> None:

@@ -93,7 +93,7 @@ class Import:
         self._core = core = core_of(store)
         self._on_conflict, self._verify = on_conflict, verify
         self._writer = SessionWriter(core, namespace, sealed=sealed)
-        self.done = Imported()
+        self.done: Imported = Imported()
 
     async def run(
         self, sessions: AsyncIterator[WholeSession], filters: Filters, progress: Callable[[int], None]

@@ -101,7 +101,7 @@ class Migration:
         self._journal, self._tell = journal, tell
         self._writer = SessionWriter(self._target, self._source.options.namespace, sealed=sealed)
         self._sides = Sides(self._source, self._target, sealed=sealed)
-        self.progress = Progress()
+        self.progress: Progress = Progress()
 
     # The steps
 

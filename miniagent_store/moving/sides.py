@@ -18,6 +18,9 @@ class Sides:
         sealed: stored bytes go over as they are, and are compared as such.
     """
 
+    source: StoreCore
+    target: StoreCore
+
     def __init__(self, source: StoreCore, target: StoreCore, *, sealed: bool) -> None:
         self.source, self.target = source, target
         self._of_source, self._of_target = PlainValues(source), PlainValues(target)

@@ -35,7 +35,7 @@ class SessionWriter:
 
     def __init__(self, core: StoreCore, namespace: str, *, sealed: bool = False) -> None:
         self._core, self._namespace, self._sealed = core, namespace, sealed
-        self.values = PlainValues(core)
+        self.values: PlainValues = PlainValues(core)
 
     async def write(self, session: WholeSession) -> Record:
         """Make a session what `session` is, with its ids, sequences, versions, times and expiry.
