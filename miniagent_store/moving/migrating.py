@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,8 +147,8 @@ class Migration:
             await self._verify()
             await asyncio.sleep(quiet)
             await self._follower.ask()
-        for session_id in self._journal.changed(1):
-            raise _still_written(session_id)
+            while changed := self._journal.changed(_PAGE):
+                self._refuse_writer(await self._bring_changed(changed))
 
     async def _wait_until_quiet(self, quiet: float) -> None:
         deadline: float | None = None
@@ -162,14 +162,26 @@ class Migration:
             if deadline is None and len(changed) < _PAGE:
                 # What had gathered is done with; what comes now is new.
                 deadline = time.monotonic() + quiet + _PATIENCE_SECONDS
-            if deadline is not None and time.monotonic() > deadline:
-                raise _still_written(next(iter(changed)))
-            await self._bring_changed(changed)
-            quiet_since = time.monotonic()
+            written = await self._bring_changed(changed)
+            if written:
+                quiet_since = time.monotonic()
+                if deadline is not None and time.monotonic() > deadline:
+                    self._refuse_writer(written)
 
-    async def _bring_changed(self, changed: Mapping[str, int]) -> None:
+    async def _bring_changed(self, changed: Mapping[str, int]) -> list[str]:
+        """Look at sessions that may have changed; those that have."""
+        before = self._journal.find(changed)
         await self._bring(changed)
         self._journal.forget_changed(changed)
+        after = self._journal.find(changed)
+        return [each for each in changed if before.get(each) != after.get(each)]
+
+    def _refuse_writer(self, written: Sequence[str]) -> None:
+        if written:
+            raise StillWrittenError(
+                f"the source is still written to: session {written[0]!r} has changed; stop its writers, and "
+                "run the same command again"
+            )
 
     async def _count(self) -> int:
         return sum((await self._source.backend.stats()).sessions.values())
@@ -335,13 +347,6 @@ class Migration:
 
     def _fail(self, session_id: str, why: str) -> None:
         self.progress.problems[session_id] = f"session {session_id!r} {why}"
-
-
-def _still_written(session_id: str) -> StillWrittenError:
-    return StillWrittenError(
-        f"the source is still written to: session {session_id!r} has changed; stop all its writers, and "
-        "run the same command again"
-    )
 
 
 def _is_copy(standing: Record, known: Copied) -> bool:
