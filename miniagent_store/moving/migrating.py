@@ -179,8 +179,8 @@ class Migration:
     def _refuse_writer(self, written: Sequence[str]) -> None:
         if written:
             raise StillWrittenError(
-                f"the source is still written to: session {written[0]!r} has changed; stop its writers, and "
-                "run the same command again"
+                f"the source is still written to: session {written[0]!r} has changed; stop the writers, "
+                "and run the same command again"
             )
 
     async def _count(self) -> int:
