@@ -280,7 +280,6 @@ __all__ = [
     "WrappedKey",
     "WrittenWith",
     "WrongLoopError",
-    "__version__",
     "hookimpl",
     "hookspec",
     "join_id",

@@ -383,17 +383,34 @@ class OutcomeUnknownError(StoreError):
 
 
 class DurabilityError(StoreError):
-    """The commit is stored, but fewer replicas acknowledged it than asked."""
+    """Fewer replicas acknowledged it in time than asked. A commit is stored, if it was one.
+
+    Attributes:
+        session_id: the session, or the name of the lock.
+        acknowledged: by how many replicas.
+        asked: how many should have.
+        stored: True for a commit, which is stored; False where a turn or lock was to be taken, and what was
+            to be done under it was not begun.
+    """
 
     session_id: str
     acknowledged: int
     asked: int
+    stored: bool
 
-    def __init__(self, session_id: str, *, acknowledged: int, asked: int) -> None:
+    def __init__(self, session_id: str, *, acknowledged: int, asked: int, stored: bool = True) -> None:
         self.session_id, self.acknowledged, self.asked = session_id, acknowledged, asked
+        self.stored = stored
+        which = shorten(session_id)
+        what = (
+            f"the commit on session {which!r} is stored, but"
+            if stored
+            else f"the turn or lock {which!r} was not taken as safely as asked, and nothing of yours is "
+            "stored:"
+        )
         super().__init__(
-            f"the commit on session {shorten(session_id)!r} is stored, but only {acknowledged} of {asked} "
-            "replicas acknowledged it in time"
+            f"{what} only {acknowledged} of {asked} replicas acknowledged it in time; bring the others "
+            "back, or ask for fewer with replicas="
         )
 
 
@@ -461,7 +478,7 @@ class SessionDamagedError(StoreError):
         self.session_id, self.part, self.problem = session_id, part, problem
         super().__init__(
             f"session {shorten(session_id)!r} is damaged: {part} {problem}; "
-            "restore it from a backup, fork what is left, or delete it"
+            "restore it from a backup, see what `miniagent-store repair` can do, or delete it"
         )
 
 

@@ -8,7 +8,8 @@ from urllib.parse import quote, unquote
 
 from miniagent_store.errors import ConfigurationError
 
-SECRET_OPTIONS = frozenset({"cache_url", "password", "sentinel_password", "ssl_keyfile_password"})
+# Options that are never shown: another store's URL, and whatever is called so, also by a plugin.
+_SECRET_OPTION = re.compile(r"cache_url|.*(password|secret|token).*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 
 
@@ -102,7 +103,7 @@ class StoreURL:
         hosts = ",".join(_render_host(host, port) for host, port in self.hosts)
         options = "&".join(
             f"{quote(name, safe='')}="
-            + ("***" if name in SECRET_OPTIONS and not show_secrets else quote(value, safe="+:/,@"))
+            + ("***" if not show_secrets and _SECRET_OPTION.fullmatch(name) else quote(value, safe="+:/,@"))
             for name, value in self.query
         )
         return f"{self.scheme}://{credentials}{hosts}{quote(self.path)}" + (

@@ -1,10 +1,11 @@
 """What keeps bytes: the contract of a backend. Each method is one atomic step.
 
 The store above validates, encodes and mints ids; a backend is given bytes and plain values and knows
-nothing of messages. Times are milliseconds since 1970 by the backend's own clock (`Backend.now_ms`),
-which is the server's where there is one. What has expired is treated as if it were not there, with no
-sweeper running. Errors are raised as subclasses of `StoreError`; a backend never guesses: where it
-cannot be known whether a commit was applied, it raises `OutcomeUnknownError`.
+nothing of messages. All texts are printable, hold no NUL, and compare by their UTF-8 bytes. Times are
+milliseconds since 1970 by the backend's own clock (`Backend.now_ms`), which is the server's where there is
+one. What has expired is treated as if it were not there, with no sweeper running. Errors are raised as
+subclasses of `StoreError`; a backend never guesses: where it cannot be known whether a commit was applied,
+it raises `OutcomeUnknownError`.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ class BackendOptions:
 class Backend(ABC):
     """Where sessions are kept. Subclass it, and run `miniagent_store.testing`'s suite on it.
 
-    An instance belongs to one event loop. Methods may be called at once by many tasks.
+    An instance belongs to one event loop. Methods may be called at once by many tasks. After `close` they
+    raise `StoreClosedError`, in another loop or after a fork `WrongLoopError`. A method answers within
+    `BackendOptions.deadline`, or raises `BackendUnavailableError` or `OutcomeUnknownError`: the store above
+    repeats what may be repeated, and waits for nothing by itself.
     """
 
     name: str
@@ -359,7 +363,10 @@ class Backend(ABC):
         """
 
     async def findings(self) -> Sequence[Finding]:
-        """What a look at the servers shows, for `Health`. A server that is ill is a finding, no error."""
+        """What a look at the servers shows, for `Health`. A server that is ill is a finding, no error.
+
+        With a finding of level "error" a store is not well (`Health.ok`).
+        """
         return ()
 
     async def approach(self) -> Sequence[Finding]:

@@ -3,6 +3,9 @@
 `memory` and `sqlite` run on these rules, and so may any backend that can do a few reads and writes of one
 session inside a transaction: implement `SessionRows`, and call `apply_commit`, `read_plan` and the lease
 rules. Backends that compute elsewhere (Redis, in Lua) are compared with them.
+
+The rules are synchronous. A backend calls them in a thread that has a connection of its own, as `sqlite`
+does, and the PostgreSQL backend of ``examples/plugins/``.
 """
 
 from miniagent_store.rules.claims import expired_of, is_claimable, is_to_finish, is_turn_over
@@ -17,10 +20,11 @@ from miniagent_store.rules.lease import (
     renew_lease,
 )
 from miniagent_store.rules.listing import count_matching, count_records, list_page
+from miniagent_store.rules.namespaces import check_erasable, start_of_tenants
 from miniagent_store.rules.rate import RateState, count_one, kept_ms
 from miniagent_store.rules.read import read_plan, touched
 from miniagent_store.rules.rewriting import apply_rewrite
-from miniagent_store.rules.rows import LeaseRow, SessionRows, WriterWindow, is_expired
+from miniagent_store.rules.rows import LeaseRow, SessionRows, WriterWindow, is_expired, live_record
 
 __all__ = [
     "CLAIM_MS",
@@ -36,6 +40,7 @@ __all__ = [
     "apply_commit",
     "apply_rewrite",
     "cache_victims",
+    "check_erasable",
     "count_matching",
     "count_one",
     "count_records",
@@ -46,6 +51,7 @@ __all__ = [
     "is_turn_over",
     "kept_ms",
     "list_page",
+    "live_record",
     "new_token",
     "next_in_line",
     "publish_stage",
@@ -53,5 +59,6 @@ __all__ = [
     "release_lease",
     "renew_lease",
     "room_to_make",
+    "start_of_tenants",
     "touched",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from miniagent_backends.redis import noting, places
-from miniagent_backends.redis.schema import Keys, bucket_of
+from miniagent_backends.redis.keys import Keys, bucket_of
 from miniagent_store import (
     Message,
     SessionExistsError,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from miniagent_backends.redis import repairing
-from miniagent_backends.redis.schema import Keys, bucket_of
+from miniagent_backends.redis.keys import Keys, bucket_of
 from miniagent_store import Message, SessionDamagedError, SessionStore, open_store
 from miniagent_store.repair_report import RepairReport
 from miniagent_store.testing.conformance import backend_of
@@ -200,7 +200,7 @@ async def test_what_is_lost_is_told_and_left_alone(store: SessionStore, hand: Ha
 
     assert report.left == report.found["lost"] >= 1
     assert {each.where for each in report.damages} == {"short"}
-    with pytest.raises(SessionDamagedError):
+    with pytest.raises(SessionDamagedError, match="miniagent-store repair"):
         await store.append("short", Message.user("refused"))
     await seen(store, "long", "other")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import gc
 import io
 import json
 import os
@@ -25,8 +26,6 @@ from tests.docs.pages import ROOT, Block, blocks
 
 # What installs something, serves until it is stopped, or needs what a test cannot have.
 SHOWN_ONLY = ("apt-get", "docker", "git", "make", "nox", "pip", "uvicorn")
-# What pages call the Redis on the reader's machine; a test has one of its own in its place.
-REDIS = "localhost:6379"
 TIMEOUT = 120
 
 
@@ -39,12 +38,12 @@ class PageRun:
 
     Args:
         page: the page.
-        redis: gives host and port of an empty Redis, when a block wants one.
+        moved: gives the code of a block with addresses of servers that run, for those that it names.
         missing: called with the name of a package that a block imports and that is not installed.
     """
 
-    def __init__(self, page: Path, *, redis: Callable[[], str], missing: Callable[[str], None]) -> None:
-        self._page, self._redis, self._missing = page, redis, missing
+    def __init__(self, page: Path, *, moved: Callable[[str], str], missing: Callable[[str], None]) -> None:
+        self._page, self._moved, self._missing = page, moved, missing
         self._names: dict[str, Any] = {"__name__": "__main__"}
         self._printed = ""
         self._left_out = False
@@ -68,7 +67,7 @@ class PageRun:
         if block.prints:
             compare(block, self._printed, block.code)
             return
-        given, code = self._on_our_server(block.given), self._on_our_server(block.code)
+        given, code = self._moved(block.given), self._moved(block.code)
         if block.language == "python":
             self._run_python(block, given, code, runner)
         elif block.language == "diff":
@@ -80,9 +79,6 @@ class PageRun:
             tomllib.loads(code)
         elif block.language == "json":
             json.loads(code)
-
-    def _on_our_server(self, code: str) -> str:
-        return code.replace(REDIS, self._redis()) if REDIS in code else code
 
     def _run_python(self, block: Block, given: str, code: str, runner: asyncio.Runner) -> None:
         lacking = next((name for name in imported(given + code) if not is_installed(name)), None)
@@ -158,6 +154,9 @@ class PageRun:
                         if asyncio.iscoroutine(outcome):
                             runner.run(close(outcome))
                     break
+        # What is left open warns here, and not in the midst of another test.
+        self._names.clear()
+        gc.collect()
 
 
 def changed(diff: str) -> str:

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from miniagent_store.testing.servers import Server
 from tests.docs.pages import ROOT, blocks, pages
+from tests.docs.reader import Servers
 from tests.docs.running import PageRun
 
 PAGES = {str(page.relative_to(ROOT)): page for page in pages() if list(blocks(page))}
 # tests/integrations runs these, where the frameworks are.
 OF_FRAMEWORKS = [name for name in PAGES if name.startswith("docs/frameworks/")]
 # What takes longer than a second or two.
-SLOW = {"docs/encryption.md"}
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
-
-
-@pytest.fixture
-def redis(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Gives host and port of a Redis that was empty when the page began."""
-    emptied: list[Server] = []
-
-    def address() -> str:
-        server: Server = request.getfixturevalue("redis_server")
-        if not emptied:
-            server.command("FLUSHALL")
-            emptied.append(server)
-        return f"127.0.0.1:{server.port}"
-
-    return address
+SLOW = {f"docs/{name}.md" for name in ("doctor", "encryption", "moving", "repair", "topologies")}
 
 
 @pytest.mark.parametrize(
@@ -49,15 +23,10 @@ def redis(request: pytest.FixtureRequest) -> Callable[[], str]:
         if name not in OF_FRAMEWORKS
     ],
 )
-def test_the_blocks_of_a_page_run(
-    name: str, redis: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_blocks_of_a_page_run(name: str, reader: Servers) -> None:
     lacking: list[str] = []
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["page"])
-    monkeypatch.setattr(os, "environ", os.environ.copy())
 
-    PageRun(PAGES[name], redis=redis, missing=lacking.append).run()
+    PageRun(PAGES[name], moved=reader.moved, missing=lacking.append).run()
 
     if lacking:
         pytest.skip(f"not installed: {', '.join(sorted(set(lacking)))}; what needs it was left out")

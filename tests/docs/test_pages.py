@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,18 @@ def test_no_link_is_broken(page: Path) -> None:
     assert broken(page) == []
 
 
+@pytest.fixture(scope="module")
+def site() -> Iterator[Callable[[str], Any]]:
+    """Imports what makes the site's own pages."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(DOCS / "_site"))
+    yield import_module
+    sys.path.remove(str(DOCS / "_site"))
+    for name in set(sys.modules) - before:
+        if name in {path.stem for path in (DOCS / "_site").glob("*.py")}:
+            del sys.modules[name]
+
+
 def test_each_error_has_an_entry() -> None:
     entries = re.findall(r"^### (\w+Error)$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
     ours = [
@@ -62,11 +76,11 @@ def test_each_error_has_an_entry() -> None:
     assert sorted(entries) == sorted(ours)
 
 
-def test_each_text_that_it_quotes_is_said_by_the_code(site: Callable[[str], object]) -> None:
+def test_each_text_that_it_quotes_is_said_by_the_code(site: Callable[[str], Any]) -> None:
     page = (DOCS / "troubleshooting.md").read_text().partition("## Every error")[0]
     quoted = re.findall(r"^\| (`[^|]*`[^|]*) \|", page, re.MULTILINE)
     phrases = [phrase for cell in quoted for phrase in re.findall(r"`([^`]+ [^`]+)`", cell)]
-    said = "\n".join(site("messages").texts())  # type: ignore[attr-defined]
+    said = "\n".join(site("messages").texts())
 
     unknown = [each for each in phrases if not re.search(re.escape(each).replace("…", ".*"), said)]
 
@@ -86,8 +100,9 @@ def test_every_public_name_is_in_the_reference() -> None:
     reference = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
     named = {line.rpartition(".")[2] for line in re.findall(r"^::: (\S+)$", reference, re.MULTILINE)}
 
-    # The markers are explained with the hooks.
-    assert set(miniagent_store.__all__) - named - {"hookimpl", "hookspec"} == set()
+    # The markers are explained with the hooks, the version by its name.
+    explained = {"hookimpl", "hookspec", "__version__"}
+    assert set(miniagent_store.__all__) - named - explained == set()
 
 
 def test_the_measured_table_is_that_of_the_performance_page() -> None:
@@ -102,26 +117,18 @@ def test_the_measured_table_is_that_of_the_performance_page() -> None:
     assert page.read_text() == written
 
 
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], object]:
-    """Imports what makes the site's own pages."""
-    monkeypatch.syspath_prepend(str(DOCS / "_site"))
-    return __import__
-
-
-def test_the_diagrams_are_those_of_their_script(site: Callable[[str], object]) -> None:
-    diagrams = site("diagrams").DIAGRAMS  # type: ignore[attr-defined]
+def test_the_diagrams_are_those_of_their_script(site: Callable[[str], Any]) -> None:
+    diagrams = site("diagrams").DIAGRAMS
 
     for name, picture in diagrams.items():
         assert (DOCS / "images" / name).read_text() == picture, "run: python docs/_site/diagrams.py"
 
 
-def test_messages_are_found_in_the_code(site: Callable[[str], object]) -> None:
-    messages = site("messages").messages()  # type: ignore[attr-defined]
+def test_messages_are_found_in_the_code(site: Callable[[str], Any]) -> None:
+    messages = site("messages").messages()
 
     assert (
         "… needs the package …, which is not installed; run: pip install 'miniagent-store[…]'"
         in (messages["MissingExtraError"])
     )
     assert sum(len(said) for said in messages.values()) > 300
-    sys.modules.pop("messages", None)

@@ -72,7 +72,7 @@ def test_it_changes_nothing() -> None:
         ("unix:///nowhere/redis.sock", "connection", "mend host, port or path"),
         ("memory://?serializer=encrypted&keys=env:NO_SUCH_VARIABLE", "key ring", ""),
         ("redis://127.0.0.1:6379/x", "URL", "mend the URL"),
-        ("sqlite:////tmp", "permissions", "name a file in it"),
+        ("sqlite:////usr", "permissions", "name a file in it"),
         ("sqlite:////proc/nowhere/sessions.db", "opening", ""),
     ],
 )

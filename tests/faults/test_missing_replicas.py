@@ -38,6 +38,23 @@ async def test_commits_that_wait_for_a_missing_replica_say_so(sentinels: Sentine
         assert [message.content for message in await store.history("s")] == ["weak", "strong"]
 
 
+async def test_a_turn_that_waits_for_a_missing_replica_does_not_begin(sentinels: SentinelGroup) -> None:
+    async with open_store(sentinels.url, namespace="turn", replicas=2, deadline=4) as store:
+        await store.create("s")
+        missing = sentinels.replicas()[0]
+        missing.kill()
+        with pytest.raises(DurabilityError, match="nothing of yours is stored") as caught:
+            async with store.turn("s") as turn:
+                turn.append(Message.user("never said"))
+        await asyncio.to_thread(missing.start)
+        await asyncio.to_thread(sentinels.wait_until_ready)
+        async with store.turn("s", wait=60) as turn:
+            turn.append(Message.user("said"))
+
+        assert not caught.value.stored
+        assert [message.content for message in await store.history("s")] == ["said"]
+
+
 async def test_all_are_those_that_can_be_reached_and_at_least_one(sentinels: SentinelGroup) -> None:
     async with open_store(sentinels.url, namespace="all", replicas="all") as store:
         await store.create("s")

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from miniagent_backends.redis.caching import Caching
-from miniagent_backends.redis.schema import BUCKETS
+from miniagent_backends.redis.keys import BUCKETS
 from miniagent_store import SessionStore, open_store
 from miniagent_store.testing import backend_of, eventually
 from miniagent_store.testing.servers import Server

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.rights import acl_rules
-from miniagent_backends.redis.schema import Keys
 from miniagent_store import (
     CapacityError,
     Finding,

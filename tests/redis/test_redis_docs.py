@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.plugin import OPTIONS
 from miniagent_backends.redis.rights import acl_rules
-from miniagent_backends.redis.schema import Keys
 
 PAGE = Path(__file__).parents[2] / "docs" / "redis.md"
 WIDTH = 100

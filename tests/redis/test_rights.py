@@ -14,8 +14,8 @@ import pytest
 
 import miniagent_backends.redis
 from miniagent_backends.redis import scripts
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.rights import acl_rules
-from miniagent_backends.redis.schema import Keys
 from miniagent_store import AccessDeniedError, Message, SessionStore, open_store
 from miniagent_store.testing import StoreConformance, eventually
 from miniagent_store.testing.cluster import ClusterGroup

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.routing.slots import slot_of
-from miniagent_backends.redis.schema import Keys
 from miniagent_store.testing.cluster import ClusterGroup
 
 BRACES = st.text(alphabet="{}ab%:", min_size=1, max_size=8)

@@ -35,7 +35,6 @@ FACES = {name: f"Blocking{name}" for _, names in SOURCES for name in names} | {
 # What is public for other files of the store alone.
 HIDDEN = {("Lease", name) for name in ("held", "stop", "release", "release_later")}
 BASES = {"BatchState": "", "Turn": "BlockingBatch"}
-UNTYPED = {"Lease": "name: str; fence: int"}
 PLAIN = {"AsyncIterator": "Iterator", "asynccontextmanager": "contextmanager"}
 DUNDERS = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
 
@@ -92,7 +91,7 @@ def stub() -> str:
 
 
 def _class(node: ast.ClassDef) -> ast.ClassDef:
-    body: list[ast.stmt] = [_docstring(node), *ast.parse(UNTYPED.get(node.name, "")).body]
+    body: list[ast.stmt] = [_docstring(node)]
     for each in node.body:
         if isinstance(each, ast.AnnAssign):
             body.append(each)

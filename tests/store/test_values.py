@@ -97,6 +97,7 @@ def test_times_are_aware() -> None:
         ("redis://user@h1:1,h2:2/x", "redis://user@h1:1,h2:2/x"),
         ("unix:///run/redis.sock?db=0", "unix:///run/redis.sock?db=0"),
         ("x://h?sentinel_password=secret&a=b", "x://h?sentinel_password=***&a=b"),
+        ("of-a-plugin://h?api_token=secret&region=eu", "of-a-plugin://h?api_token=***&region=eu"),
         ("memory://?serializer=msgpack+zstd", "memory://?serializer=msgpack+zstd"),
         ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
     ],

@@ -14,6 +14,7 @@ from miniagent_backends.redis.counting import count, count_expiring, stats
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.index_health import IndexLook
 from miniagent_backends.redis.indexes import list_sessions
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.known import KnownSessions
 from miniagent_backends.redis.noting import Notes
 from miniagent_backends.redis.places import Facts, commands_before, filter_commands
@@ -24,14 +25,7 @@ from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.repairing import Repairing
 from miniagent_backends.redis.rewriting import session_ids
 from miniagent_backends.redis.routing.executor import Answer, Executor
-from miniagent_backends.redis.schema import (
-    Keys,
-    pack,
-    pack_commit,
-    pack_rewrite,
-    record_of,
-    result_of,
-)
+from miniagent_backends.redis.schema import pack, pack_commit, pack_rewrite, record_of, result_of
 from miniagent_backends.redis.sweeping import Sweeping
 from miniagent_backends.redis.watching import WakeUps, read_changes
 from miniagent_backends.redis.wire.connection import Command
@@ -331,7 +325,7 @@ class RedisBackend(Backend):
             raise BackendUnavailableError(LATE)
         if reply[0] == b"HELD":
             return LeaseHeld(reply[1].decode() or "another holder", *reply[2:])
-        _check_acknowledged(request.name, answer)
+        _check_acknowledged(request.name, answer, stored=False)
         grant = LeaseGrant(reply[1], reply[2])
         if request.plan is None:
             return grant
@@ -513,7 +507,8 @@ class RedisBackend(Backend):
             return found
         try:
             await self._notes.settle()
-            look = IndexLook(self._executor, self._keys)
+            reconciling = Reconciling(self._executor, self._keys, self._notes, dry_run=True)
+            look = IndexLook(self._executor, self._keys, reconciling)
             found += await look.findings(await self.kinds(), sample)
         except StoreError as error:
             found.append(Finding.of(error, "index"))
@@ -570,9 +565,11 @@ class RedisBackend(Backend):
         await repairing.run(progress)
 
 
-def _check_acknowledged(session_id: str, answer: Answer) -> None:
+def _check_acknowledged(session_id: str, answer: Answer, *, stored: bool = True) -> None:
     if answer.acknowledged < answer.asked:
-        raise DurabilityError(session_id, acknowledged=answer.acknowledged, asked=answer.asked)
+        raise DurabilityError(
+            session_id, acknowledged=answer.acknowledged, asked=answer.asked, stored=stored
+        )
 
 
 def _in_doubt(session_id: str, identity: CommitIdentity, error: OutcomeUnknownError) -> OutcomeUnknownError:

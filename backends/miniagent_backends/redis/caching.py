@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from miniagent_backends.redis.keys import BUCKETS, Keys, bucket_of, escape_glob
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, escape_glob, pack
+from miniagent_backends.redis.schema import pack
 from miniagent_backends.redis.scripts import digest_of
 from miniagent_backends.redis.wire.connection import Command
 from miniagent_store.backend import CacheItem

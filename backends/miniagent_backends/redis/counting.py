@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from miniagent_backends.redis.indexes import list_sessions
+from miniagent_backends.redis.keys import BUCKETS, Keys
 from miniagent_backends.redis.places import Facts, facts_of, index_of, split_member
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import BUCKETS, Keys
 from miniagent_store.backend import BackendStats, ListQuery
 from miniagent_store.errors import AccessDeniedError
 

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from miniagent_backends.redis.keys import KEY_PREFIXES, Keys, escape_glob
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import KEY_PREFIXES, Keys, escape_glob
 from miniagent_store.errors import TenantInUseError
 from miniagent_store.rules.namespaces import check_erasable, start_of_tenants
 

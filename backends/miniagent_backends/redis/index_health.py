@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 from miniagent_backends.redis.indexes import index_keys
+from miniagent_backends.redis.keys import BUCKETS, Keys, bucket_of, escape_glob
 from miniagent_backends.redis.places import facts_of, index_of
-from miniagent_backends.redis.reconciling import CHUNK, MAKING_MS
-from miniagent_backends.redis.refusals import understanding
-from miniagent_backends.redis.routing.executor import Executor, call
-from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, escape_glob, record_of
+from miniagent_backends.redis.reconciling import CHUNK, MAKING_MS, Reconciling
+from miniagent_backends.redis.routing.executor import Executor
 from miniagent_store.backend import Record
-from miniagent_store.errors import ConfigurationError, SessionDamagedError
 from miniagent_store.values import Finding
 
 # Seconds after which what seems wrong is looked at again: it may just be under way.
@@ -29,10 +26,11 @@ class IndexLook:
     Args:
         executor: brings commands to where their keys are.
         keys: names of keys.
+        reconciling: reads records.
     """
 
-    def __init__(self, executor: Executor, keys: Keys) -> None:
-        self._executor, self._keys = executor, keys
+    def __init__(self, executor: Executor, keys: Keys, reconciling: Reconciling) -> None:
+        self._executor, self._keys, self._reconciling = executor, keys, reconciling
 
     async def findings(self, kinds: Sequence[str], sample: int | None) -> list[Finding]:
         """What is wrong with the indexes of these kinds.
@@ -64,7 +62,7 @@ class IndexLook:
     async def _missing(self, sample: int | None) -> tuple[int, list[str]]:
         looked, missing = 0, list[str]()
         async for session_ids in self._sampled(sample):
-            records = [record for record in await self._records(session_ids) if record is not None]
+            records = [record for record in await self._reconciling.live(session_ids) if record is not None]
             looked += len(records)
             missing += await self._without_place(records)
         return looked, missing
@@ -112,7 +110,7 @@ class IndexLook:
         ]
 
     async def _is_missing(self, session_id: str) -> bool:
-        records = [record for record in await self._records([session_id]) if record is not None]
+        records = [record for record in await self._reconciling.live([session_id]) if record is not None]
         return bool(await self._without_place(records))
 
     async def _orphans(self, kinds: Sequence[str], sample: int | None) -> tuple[int, list[tuple[str, str]]]:
@@ -125,7 +123,7 @@ class IndexLook:
                 looked += len(members)
                 for at in range(0, len(members), CHUNK):
                     ids = [member.decode() for member in members[at : at + CHUNK]]
-                    for session_id, record in zip(ids, await self._records(ids), strict=True):
+                    for session_id, record in zip(ids, await self._reconciling.live(ids), strict=True):
                         if record is None and await self._is_orphan(kind, session_id):
                             orphans.append((kind, session_id))
         return looked, orphans
@@ -144,26 +142,5 @@ class IndexLook:
         facts = facts_of(place)
         if facts is not None and not facts.incarnation:
             return facts.active_ms <= self._executor.now_ms() - MAKING_MS
-        (record,) = await self._records([session_id])
+        (record,) = await self._reconciling.live([session_id])
         return record is None
-
-    async def _records(self, session_ids: Sequence[str]) -> list[Record | None]:
-        """The records that stand; None also for what cannot be read, of which other looks tell."""
-        try:
-            rows = await self._executor.run(
-                *(call("look", [self._keys.record(session_id)]) for session_id in session_ids)
-            )
-        except ConfigurationError:
-            # Something else stands under the name of a record.
-            if len(session_ids) == 1:
-                return [None]
-            return [(await self._records([each]))[0] for each in session_ids]
-        return [_record(each, row) for each, row in zip(session_ids, rows, strict=True)]
-
-
-def _record(session_id: str, row: Sequence[Any]) -> Record | None:
-    try:
-        with understanding(session_id, "the record"):
-            return record_of(session_id, *row) if row else None
-    except SessionDamagedError:
-        return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from miniagent_backends.redis.keys import BUCKETS, Keys, bucket_of
 from miniagent_backends.redis.refusals import understanding
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, pairs_of, record_of
+from miniagent_backends.redis.schema import pairs_of, record_of
 from miniagent_backends.redis.wire.connection import Arg
 from miniagent_store.backend import ListQuery, ListResult, Record
 from miniagent_store.rules import is_expired

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.routing.executor import call
-from miniagent_backends.redis.schema import Keys, element_of, pack, slack_ms, unpack
+from miniagent_backends.redis.schema import element_of, pack, slack_ms, unpack
 from miniagent_backends.redis.wire.template import template_of
 from miniagent_store.backend import (
     MAX_NOT_AFTER_MS,

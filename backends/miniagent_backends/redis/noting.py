@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from miniagent_backends.redis.keys import Keys, bucket_of
 from miniagent_backends.redis.places import (
     Facts,
     facts_of,
@@ -19,7 +20,7 @@ from miniagent_backends.redis.places import (
     place_command,
 )
 from miniagent_backends.redis.routing.executor import Executor, call
-from miniagent_backends.redis.schema import Keys, bucket_of, record_of
+from miniagent_backends.redis.schema import record_of
 from miniagent_backends.redis.wire.connection import Command
 from miniagent_backends.redis.wire.node import FAREWELL
 from miniagent_store.backend import Record

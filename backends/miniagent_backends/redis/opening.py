@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from miniagent_backends.redis.backend import RedisBackend
+from miniagent_backends.redis.keys import KEY_PREFIXES, Keys
 from miniagent_backends.redis.rights import Rights
 from miniagent_backends.redis.routing.addresses import Address, parse_remap, render
 from miniagent_backends.redis.routing.cluster import Cluster
@@ -13,7 +14,6 @@ from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.routing.sentinel import Sentinel
 from miniagent_backends.redis.routing.standalone import Standalone
 from miniagent_backends.redis.routing.topology import Topology
-from miniagent_backends.redis.schema import KEY_PREFIXES, Keys
 from miniagent_backends.redis.wire.clock import ServerClock
 from miniagent_backends.redis.wire.events import Events
 from miniagent_backends.redis.wire.node import Node

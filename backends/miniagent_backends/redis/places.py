@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from miniagent_backends.redis.keys import Keys, bucket_of
 from miniagent_backends.redis.routing.executor import call
-from miniagent_backends.redis.schema import Keys, bucket_of, pack, unpack
+from miniagent_backends.redis.schema import pack, unpack
 from miniagent_backends.redis.wire.connection import Arg, Command
 from miniagent_store.backend import Record
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from miniagent_backends.redis.elements import entries_of
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import Keys, record_of_row, row_of, value_of
+from miniagent_backends.redis.schema import record_of_row, row_of, value_of
 from miniagent_backends.redis.wire.connection import Command, pack
 from miniagent_backends.redis.wire.replies import ReplyError
 from miniagent_store.backend import (

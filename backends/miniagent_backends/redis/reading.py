@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from miniagent_backends.redis.elements import entries_of
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.plain_reading import is_large, read_plainly
 from miniagent_backends.redis.refusals import refuse, understanding
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import Keys, entry_of, pack_plan, record_of, value_of
+from miniagent_backends.redis.schema import entry_of, pack_plan, record_of, value_of
 from miniagent_store.backend import ReadPlan, ReadResult
 
 

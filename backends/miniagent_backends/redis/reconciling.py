@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+from miniagent_backends.redis.keys import BUCKETS, Keys, bucket_of, escape_glob
 from miniagent_backends.redis.noting import Notes
 from miniagent_backends.redis.places import (
     Facts,
@@ -17,7 +18,7 @@ from miniagent_backends.redis.places import (
 )
 from miniagent_backends.redis.refusals import understanding
 from miniagent_backends.redis.routing.executor import Executor, call
-from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, escape_glob, pack, pairs_of, record_of
+from miniagent_backends.redis.schema import pack, pairs_of, record_of
 from miniagent_store.backend import Record
 from miniagent_store.errors import ConfigurationError
 

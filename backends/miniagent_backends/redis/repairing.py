@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+from miniagent_backends.redis.keys import Keys, escape_glob
 from miniagent_backends.redis.noting import WINDOW_SECONDS, Notes
 from miniagent_backends.redis.reconciling import CHUNK, Reconciling
 from miniagent_backends.redis.refusals import understanding
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import Keys, escape_glob, pack, record_of, row_of
+from miniagent_backends.redis.schema import pack, record_of, row_of
 from miniagent_backends.redis.wire.connection import Arg
 from miniagent_store.backend import KEPT_EPOCHS
 from miniagent_store.errors import BackendUnavailableError, ConfigurationError, SessionDamagedError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from miniagent_backends.redis.keys import BUCKETS, Keys
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import BUCKETS, Keys, pairs_of
+from miniagent_backends.redis.schema import pairs_of
 
 
 async def session_ids(

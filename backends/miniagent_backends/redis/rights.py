@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from miniagent_backends.redis.schema import KEY_PREFIXES, Keys, escape_glob, pack
+from miniagent_backends.redis.keys import KEY_PREFIXES, Keys, escape_glob
+from miniagent_backends.redis.schema import pack
 from miniagent_backends.redis.scripts import source_of
 from miniagent_backends.redis.wire.node import Node
 from miniagent_store.errors import (

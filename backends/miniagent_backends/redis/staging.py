@@ -5,15 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.routing.executor import Answer, Executor
-from miniagent_backends.redis.schema import (
-    Keys,
-    blob_of,
-    element_of,
-    id_field,
-    pack,
-    pack_create,
-)
+from miniagent_backends.redis.schema import blob_of, element_of, id_field, pack, pack_create
 from miniagent_backends.redis.wire.connection import Arg
 from miniagent_store.backend import Kept, StagePublish, StageWrite
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from miniagent_backends.redis.keys import BUCKETS, Keys, bucket_of
 from miniagent_backends.redis.noting import Notes
 from miniagent_backends.redis.places import (
     Facts,
@@ -17,7 +18,7 @@ from miniagent_backends.redis.places import (
     split_member,
 )
 from miniagent_backends.redis.routing.executor import Executor, call
-from miniagent_backends.redis.schema import BUCKETS, Keys, bucket_of, pack, record_of
+from miniagent_backends.redis.schema import pack, record_of
 from miniagent_backends.redis.wire.connection import Command
 from miniagent_store.backend import Expired, Record
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from miniagent_backends.redis.indexes import list_sessions
+from miniagent_backends.redis.keys import BUCKETS, Keys
 from miniagent_backends.redis.places import KEPT_CHANGES_MS
 from miniagent_backends.redis.routing.executor import Executor
-from miniagent_backends.redis.schema import BUCKETS, Keys, pairs_of, unpack
+from miniagent_backends.redis.schema import pairs_of, unpack
 from miniagent_backends.redis.wire.connection import Connection, pack
 from miniagent_backends.redis.wire.failures import error_of
 from miniagent_backends.redis.wire.node import Node

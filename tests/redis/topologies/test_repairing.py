@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from miniagent_backends.redis import repairing
-from miniagent_backends.redis.schema import Keys
+from miniagent_backends.redis.keys import Keys
 from miniagent_store import Message, open_store
 from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.conformance import backend_of

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from miniagent_backends.redis.keys import Keys
 from miniagent_backends.redis.rights import Rights
 from miniagent_backends.redis.routing.addresses import Address, parse_address
 from miniagent_backends.redis.routing.approaching import approach, has_error, lacking, milder
 from miniagent_backends.redis.routing.keeper import Keeper
 from miniagent_backends.redis.routing.telling import Telling
 from miniagent_backends.redis.routing.topology import Topology
-from miniagent_backends.redis.schema import Keys
 from miniagent_backends.redis.scripts import digest_of, source_of_digest
 from miniagent_backends.redis.wire.clock import ServerClock
 from miniagent_backends.redis.wire.connection import Arg, Command

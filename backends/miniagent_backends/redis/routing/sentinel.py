@@ -99,17 +99,21 @@ class Sentinel(SearchingTopology):
             most = len(rows) * 2 > len(nodes)
             cure = "start it again: where most are away, no replica is made the master when it fails"
             return [Finding("warning" if most else "error", count, cure, "sentinels")]
-        if len({_address(row) for row in rows}) > 1:
+        if len({_address(row) for row in rows if row}) > 1:
             cure = "wait until a failover is over; if it stays so, see their logs"
             return [Finding("warning", "the sentinels name different masters", cure, "sentinels")]
         if len(nodes) < MAJORITY_OF:
             cure = "run three, on three machines: one that is down then leaves a majority"
             return [Finding("warning", count, cure, "sentinels")]
-        return [Finding("info", f"{count}; quorum {rows[0][b'quorum'].decode()}", check="sentinels")]
+        quorum = rows[0].get(b"quorum", b"unknown").decode()
+        return [Finding("info", f"{count}; quorum {quorum}", check="sentinels")]
 
     async def _said_by(self, node: Node) -> dict[bytes, bytes] | None:
         try:
             return _fields(await node.probe("SENTINEL", "MASTER", self._service, timeout=ASK_TIMEOUT))
+        except AccessDeniedError:
+            # It answers, though not this.
+            return {}
         except StoreError:
             return None
 

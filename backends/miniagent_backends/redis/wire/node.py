@@ -58,7 +58,8 @@ class Node:
         self.name = name
         self.readers: Readers = Readers(max_readers)
         self.circuit: Circuit = Circuit()
-        self._target, self._timeout, self.connect_timeout = target, timeout, connect_timeout
+        self._target, self._timeout = target, timeout
+        self.connect_timeout: float = connect_timeout
         self._clock, self._events = clock, events
         self._connections: dict[str, Connection] = {}
         self._retired: list[Connection] = []

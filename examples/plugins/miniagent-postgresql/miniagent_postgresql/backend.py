@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -46,8 +47,7 @@ from miniagent_store.backend import (
     Topic,
 )
 from miniagent_store.errors import SessionExistsError, StoreClosedError, StoreError
-from miniagent_store.rules import Growth, Hits
-from miniagent_store.rules.namespaces import check_erasable
+from miniagent_store.rules import Growth, Hits, check_erasable
 from miniagent_store.url import StoreURL
 
 T = TypeVar("T")
@@ -95,8 +95,9 @@ class PostgresBackend(Backend):
         await self._listener.close()
         workers = self._pool.close()
         self._subscriptions.wake_all()
+        end = time.monotonic() + STOP_SECONDS
         for worker in workers:
-            await asyncio.to_thread(worker.join, STOP_SECONDS)
+            await asyncio.to_thread(worker.join, max(end - time.monotonic(), 0))
             worker.hang_up()
 
     def now_ms(self) -> int:

@@ -11,8 +11,7 @@ from miniagent_postgresql.schema import NAMESPACED
 from miniagent_postgresql.staging import drop_stage
 from miniagent_postgresql.transaction import Transaction
 from miniagent_store.backend import Expired
-from miniagent_store.rules import is_to_finish, is_turn_over
-from miniagent_store.rules.namespaces import start_of_tenants
+from miniagent_store.rules import is_to_finish, is_turn_over, start_of_tenants
 
 STEP_ROWS = 500
 # How long is kept: leases, for their fences; stages, so that a part that comes late finds that its stage is

@@ -19,6 +19,4 @@ def _load() -> BackendFactory:
 @hookimpl
 def provide_backends() -> Iterable[Provider[BackendFactory]]:
     """The provider of ``postgresql``."""
-    return [
-        Provider("postgresql", _load, options=OPTIONS, summary="PostgreSQL 14 or newer, by many machines")
-    ]
+    return [Provider("postgresql", _load, options=OPTIONS, summary="PostgreSQL, shared by many machines")]

@@ -1,8 +1,8 @@
 """Threads with connections, and the lanes of what they are to do.
 
 Jobs that need the same lock stand in one lane: whoever takes it does all that waits there, and what waits
-in other lanes, in one transaction. So many who write cost one flush, and a session that is locked by somebody
-else keeps one connection busy.
+in other lanes, in one transaction. So many who write cost one flush, and a session that somebody else has
+locked keeps one connection busy.
 """
 
 from __future__ import annotations

@@ -170,9 +170,15 @@ def prepare_schema(connection: psycopg.Connection[Any], schema: str, shown: str)
     """Make the tables if they are missing, once whoever comes at the same time.
 
     Raises:
-        ConfigurationError: the tables are of a newer version, or are not ours.
+        ConfigurationError: the tables are of a newer version, or are not ours, or texts cannot be stored.
         psycopg.Error: the server refused.
     """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"{shown} has the encoding {encoding}; make one with: createdb --encoding=UTF8 "
+            "--template=template0 NAME"
+        )
     version = _version(connection, schema, shown)
     if version is None:
         with connection.transaction():

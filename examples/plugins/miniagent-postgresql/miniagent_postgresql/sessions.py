@@ -23,7 +23,7 @@ from miniagent_store.rules import (
     acquire_turn,
     apply_commit,
     apply_rewrite,
-    is_expired,
+    live_record,
     read_plan,
     release_lease,
     renew_lease,
@@ -56,10 +56,8 @@ def touch(transaction: Transaction, session_id: str, ttl_ms: int | None, keep_tt
 def delete(transaction: Transaction, session_id: str, incarnation: str | None) -> bool:
     """See `Backend.delete`. What has expired is left to the sweep, which tells of it."""
     rows = SqlRows(transaction, session_id)
-    record = rows.record()
-    if record is None or is_expired(record.expires_ms, transaction.now_ms):
-        return False
-    if incarnation is not None and record.incarnation != incarnation:
+    record = live_record(rows, transaction.now_ms)
+    if record is None or (incarnation is not None and record.incarnation != incarnation):
         return False
     rows.drop()
     rows.leave_trace(record)

@@ -81,6 +81,17 @@ async def test_a_server_that_is_frozen_is_said_to_be_in_time(own_server: Postgre
         assert texts[:-1] in ([], ["a"]), "what cannot be known is done once, or not at all"
 
 
+async def test_a_store_closes_though_its_server_is_frozen(own_server: PostgresServer) -> None:
+    async with open_store(own_server.url, deadline=2) as store:
+        await store.create("s")
+        own_server.signal(signal.SIGSTOP)
+        late = [asyncio.ensure_future(store.append("s", Message.user("a"))) for _ in range(5)]
+        await asyncio.sleep(0.2)
+        started = time.monotonic()
+    assert time.monotonic() - started < 15
+    assert all(isinstance(each, StoreError) for each in await asyncio.gather(*late, return_exceptions=True))
+
+
 async def test_a_frozen_client_holds_up_others_for_its_deadline_only(server: PostgresServer) -> None:
     """A process that stops in the middle of a transaction has the session's lock."""
     url = f"{server.url}?namespace={uuid.uuid4().hex}&deadline=2"

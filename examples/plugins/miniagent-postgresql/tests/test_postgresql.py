@@ -266,6 +266,14 @@ async def test_tables_of_others_and_of_the_future_are_left_alone(server: Postgre
             pass
 
 
+async def test_a_database_that_does_not_know_utf_8_is_told(server: PostgresServer) -> None:
+    with server.connect() as connection:
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(ConfigurationError, match="encoding LATIN1"):
+        async with open_store(server.url.replace(f"/{DATABASE}", "/latin")):
+            pass
+
+
 def test_prefixes_end_where_the_next_text_begins() -> None:
     assert after_prefix("a/") == "a0"
     assert after_prefix("a\U0010ffff") == "b"
