@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -208,21 +207,20 @@ async def test_what_takes_longer_than_changes_are_kept(
 ) -> None:
     # Of the minute for which Redis keeps them, leave half a second.
     monkeypatch.setattr("miniagent_backends.redis.watching.KEPT_CHANGES_MS", MARGIN_MS + 500)
-    monkeypatch.setattr("miniagent_store.moving.following.EVERY_SECONDS", 0.05)
+    monkeypatch.setattr("miniagent_store.moving.following.EVERY_SECONDS", 0.1)
     with Server() as server:
         async with open_store(f"{server.url}/0") as source:
-            await fill(source, 500, 1)
+            await fill(source, 60, 1)
             migration = Migration(source, target, journal)
             await migration.copy()
             await source.append("s0", Message.user("more"))
             await source.delete("s1")
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(0.8)
             caught_up = await migration.catch_up()
-            before = time.monotonic()
             await migration.finish(quiet=0.3)
 
-            assert caught_up >= 2
-            assert time.monotonic() - before > 0.5
+            # All of them were told again, and looked at.
+            assert caught_up >= 59
             assert await contents_of(target) == await contents_of(source)
     assert migration.progress.deleted == 1
     assert migration.progress.problems == {}
