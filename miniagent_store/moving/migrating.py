@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from miniagent_store.errors import (
     StoreError,
 )
 from miniagent_store.keys.data_keys import CACHE_OWNER_KIND
+from miniagent_store.moving.following import Follower
 from miniagent_store.moving.journal import Copied, Journal
 from miniagent_store.moving.sides import Sides
 from miniagent_store.moving.walking import few_at_once, session_ids
@@ -32,7 +33,6 @@ _PAGE = 400
 # Others tell of what they wrote within a second.
 _QUIET_SECONDS = 1.5
 _PATIENCE_SECONDS = 30.0
-_CURSOR = "cursor"
 _NOT_OURS = "is in the target already, with another content; this migration did not write it"
 
 
@@ -101,30 +101,35 @@ class Migration:
         self._journal, self._tell = journal, tell
         self._writer = SessionWriter(self._target, self._source.options.namespace, sealed=sealed)
         self._sides = Sides(self._source, self._target, sealed=sealed)
+<<<<<<< HEAD
         self.progress: Progress = Progress()
+=======
+        self._follower = Follower(self._source, journal)
+        self.progress = Progress()
+>>>>>>> 44f939421ba2feadc1bae42e920914c88d9685b9
 
     # The steps
 
     async def copy(self) -> None:
         """Copy all sessions; those that were copied before, and have not changed, are only looked at."""
         await self._ready()
-        self._begin("copying", sum((await self._source.backend.stats()).sessions.values()))
-        if self._journal.fact(_CURSOR) is None:
-            # What changes from now on is caught up with.
-            self._journal.note(_CURSOR, await self._cursor_of_now())
-        async for page in session_ids(self._source):
-            await self._bring(page)
+        self._begin("copying", await self._count())
+        await self._follower.begin()
+        async with self._follower:
+            async for page in session_ids(self._source):
+                await self._bring(page)
 
     async def catch_up(self) -> int:
         """Copy what has changed, until only what changed just now is left; how many sessions."""
         await self._ready()
         self._begin("catching up", 0)
-        while True:
-            changed, cursor = await self._changed()
-            await self._bring(changed)
-            self._journal.note(_CURSOR, cursor)
-            if len(changed) < _PAGE:
-                return self.progress.sessions
+        async with self._follower:
+            while True:
+                await self._follower.ask()
+                changed = self._journal.changed(_PAGE)
+                await self._bring_changed(changed)
+                if len(changed) < _PAGE:
+                    return self.progress.sessions
 
     async def finish(self, *, quiet: float = _QUIET_SECONDS) -> None:
         """With all writers stopped: look at every session once more, and compare every copy with it.
@@ -136,32 +141,54 @@ class Migration:
             StillWrittenError: the source is written to.
         """
         await self._ready()
-        self._journal.note(_CURSOR, await self._cursor_of_now())
-        total = sum((await self._source.backend.stats()).sessions.values())
-        self._begin("catching up", total)
-        async for page in session_ids(self._source):
-            await self._bring(page)
-        await self._wait_until_quiet(quiet)
-        self._begin("verifying", len(self._journal))
-        await self._verify()
-        await asyncio.sleep(quiet)
-        changed, _ = await self._changed()
-        if changed:
-            raise _still_written(changed[0])
+        self._begin("catching up", await self._count())
+        await self._follower.begin()
+        async with self._follower:
+            async for page in session_ids(self._source):
+                await self._bring(page)
+            await self._wait_until_quiet(quiet)
+            self._begin("verifying", len(self._journal))
+            await self._verify()
+            await asyncio.sleep(quiet)
+            await self._follower.ask()
+            while changed := self._journal.changed(_PAGE):
+                self._refuse_writer(await self._bring_changed(changed))
 
     async def _wait_until_quiet(self, quiet: float) -> None:
-        deadline = time.monotonic() + quiet + _PATIENCE_SECONDS
+        deadline: float | None = None
         quiet_since = time.monotonic()
         while time.monotonic() - quiet_since < quiet:
-            changed, cursor = await self._changed()
+            await self._follower.ask()
+            changed = self._journal.changed(_PAGE)
             if not changed:
                 await asyncio.sleep(min(0.2, quiet))
                 continue
-            if time.monotonic() > deadline:
-                raise _still_written(changed[0])
-            await self._bring(changed)
-            self._journal.note(_CURSOR, cursor)
-            quiet_since = time.monotonic()
+            if deadline is None and len(changed) < _PAGE:
+                # What had gathered is done with; what comes now is new.
+                deadline = time.monotonic() + quiet + _PATIENCE_SECONDS
+            written = await self._bring_changed(changed)
+            if written:
+                quiet_since = time.monotonic()
+                if deadline is not None and time.monotonic() > deadline:
+                    self._refuse_writer(written)
+
+    async def _bring_changed(self, changed: Mapping[str, int]) -> list[str]:
+        """Look at sessions that may have changed; those that have."""
+        before = self._journal.find(changed)
+        await self._bring(changed)
+        self._journal.forget_changed(changed)
+        after = self._journal.find(changed)
+        return [each for each in changed if before.get(each) != after.get(each)]
+
+    def _refuse_writer(self, written: Sequence[str]) -> None:
+        if written:
+            raise StillWrittenError(
+                f"the source is still written to: session {written[0]!r} has changed; stop the writers, "
+                "and run the same command again"
+            )
+
+    async def _count(self) -> int:
+        return sum((await self._source.backend.stats()).sessions.values())
 
     async def _ready(self) -> None:
         await self._source.ready()
@@ -170,19 +197,6 @@ class Migration:
     def _begin(self, doing: str, total: int) -> None:
         self.progress.doing, self.progress.sessions, self.progress.total = doing, 0, total
         self._tell(self.progress)
-
-    async def _changed(self) -> tuple[list[str], str]:
-        """Ids of sessions that changed since the journal's cursor, and the cursor after them."""
-        backend, after = self._source.backend, self._journal.fact(_CURSOR)
-        changes, cursor = await self._source.retrying.attempt(
-            "changes", "", lambda _: backend.changes(after, _PAGE)
-        )
-        return [each.session_id for each in changes], cursor
-
-    async def _cursor_of_now(self) -> str:
-        backend = self._source.backend
-        _, cursor = await self._source.retrying.attempt("changes", "", lambda _: backend.changes(None, 1))
-        return cursor
 
     # Copying
 
@@ -337,13 +351,6 @@ class Migration:
 
     def _fail(self, session_id: str, why: str) -> None:
         self.progress.problems[session_id] = f"session {session_id!r} {why}"
-
-
-def _still_written(session_id: str) -> StillWrittenError:
-    return StillWrittenError(
-        f"the source is still written to: session {session_id!r} has changed; stop all its writers, and "
-        "run the same command again"
-    )
 
 
 def _is_copy(standing: Record, known: Copied) -> bool:

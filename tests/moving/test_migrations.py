@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from moving_support import Writers, command_beside, contents_of, fill, one_of_everything
 
+from miniagent_backends.redis.watching import MARGIN_MS
 from miniagent_store import (
     AccessDeniedError,
     ConfigurationError,
@@ -199,6 +200,30 @@ async def test_a_store_is_not_migrated_to_itself(
         with pytest.raises(ConfigurationError, match="the same store"):
             await Migration(source, the_same, journal).copy()
     assert await source.get("s0") == before
+
+
+async def test_what_takes_longer_than_changes_are_kept(
+    target: SessionStore, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of the minute for which Redis keeps them, leave half a second.
+    monkeypatch.setattr("miniagent_backends.redis.watching.KEPT_CHANGES_MS", MARGIN_MS + 500)
+    monkeypatch.setattr("miniagent_store.moving.following.EVERY_SECONDS", 0.1)
+    with Server() as server:
+        async with open_store(f"{server.url}/0") as source:
+            await fill(source, 60, 1)
+            migration = Migration(source, target, journal)
+            await migration.copy()
+            await source.append("s0", Message.user("more"))
+            await source.delete("s1")
+            await asyncio.sleep(0.8)
+            caught_up = await migration.catch_up()
+            await migration.finish(quiet=0.3)
+
+            # All of them were told again, and looked at.
+            assert caught_up >= 59
+            assert await contents_of(target) == await contents_of(source)
+    assert migration.progress.deleted == 1
+    assert migration.progress.problems == {}
 
 
 async def test_writers_are_stopped_by_taking_their_right_to_write(
