@@ -1,4 +1,4 @@
-"""What needs an environment of its own: integrations with frameworks, example plugins, the site of the docs.
+"""What needs an environment of its own: integrations with frameworks, example plugins, the docs.
 
 nox                         all that CI runs
 nox -s newest               all integrations with the newest releases; then their types

@@ -101,12 +101,8 @@ class Migration:
         self._journal, self._tell = journal, tell
         self._writer = SessionWriter(self._target, self._source.options.namespace, sealed=sealed)
         self._sides = Sides(self._source, self._target, sealed=sealed)
-<<<<<<< HEAD
+        self._follower: Follower = Follower(self._source, journal)
         self.progress: Progress = Progress()
-=======
-        self._follower = Follower(self._source, journal)
-        self.progress = Progress()
->>>>>>> 44f939421ba2feadc1bae42e920914c88d9685b9
 
     # The steps
 
