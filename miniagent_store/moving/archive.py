@@ -6,12 +6,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from miniagent_store.errors import ArchiveError, SerializationError
 from miniagent_store.moving.lines import ARCHIVE, FORMAT, SessionLines, parsed
 from miniagent_store.moving.plain_values import dumped
 from miniagent_store.moving.whole import WholeSession
+from miniagent_store.values import from_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,12 @@ class Header:
     namespace: str
     made_ms: int
     filters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        told = {**self.filters, "plain": self.plain, "namespace": self.namespace}
+        if "since" in told:
+            told["since"] = from_ms(told["since"]).isoformat()
+        return "with " + ", ".join(f"{name} {value!r}" for name, value in told.items())
 
     def line(self) -> bytes:
         values = "plain" if self.plain else "stored"
@@ -62,6 +69,20 @@ class Header:
             raise ArchiveError(f"the archive's header is damaged ({type(error).__name__})") from error
 
 
+class Counted(NamedTuple):
+    """What is counted of a session."""
+
+    session_id: str
+    kind: str
+    entries: int
+    values: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, session: WholeSession, digest: bytes) -> Counted:
+        return cls(session.id, session.record.kind, session.entry_count, len(session.values), digest)
+
+
 class Totals:
     """Counts of what an archive holds, and a fingerprint over those of its sessions, in their order."""
 
@@ -74,13 +95,13 @@ class Totals:
         self.kinds: Counter[str] = Counter()
         self._digest = hashlib.sha256()
 
-    def add(self, session: WholeSession, digest: bytes) -> None:
+    def add(self, counted: Counted) -> None:
         """Count a session."""
         self.sessions += 1
-        self.entries += session.entry_count
-        self.values += len(session.values)
-        self.kinds[session.record.kind] += 1
-        self._digest.update(digest)
+        self.entries += counted.entries
+        self.values += counted.values
+        self.kinds[counted.kind] += 1
+        self._digest.update(counted.digest)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -150,7 +171,7 @@ class ArchiveReader:
                 elif session is not None and "end" in fields:
                     whole, digest = session.end(fields)
                     session = None
-                    self.totals.add(whole, digest)
+                    self.totals.add(Counted.of(whole, digest))
                     yield whole, digest, end
                 elif session is not None:
                     session.add(fields, raw)

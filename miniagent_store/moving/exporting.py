@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from miniagent_store.errors import ArchiveError, SerializationError
-from miniagent_store.moving.archive import ArchiveReader, Header, Totals
+from miniagent_store.errors import ArchiveError
+from miniagent_store.moving.archive import ArchiveReader, Counted, Header, Totals
 from miniagent_store.moving.frames import FrameWriter, compression_of, read_lines
 from miniagent_store.moving.lines import digest_of, end_of, lines_of
 from miniagent_store.moving.plain_values import PlainValues
 from miniagent_store.moving.walking import AT_ONCE, Filters, Seen, in_order, session_ids
-from miniagent_store.moving.whole import WholeSession, core_of, read_whole
+from miniagent_store.moving.whole import UNREADABLE, WholeSession, core_of, read_whole
 from miniagent_store.store.protocol import SessionStore
 
 Progress = Callable[[int], None]
@@ -78,19 +78,19 @@ class Export:
         here, there = self._header(), reader.header
         if (there.plain, there.namespace, there.filters) != (here.plain, here.namespace, here.filters):
             raise ArchiveError(
-                "the archive was begun with other filters, another namespace, or another choice of --plain;"
-                " resume it with those, or export to another file"
+                f"the archive was begun {there}, not {here}; resume it as it was begun, or export to "
+                "another file"
             )
         cut_at = 0
-        waiting: list[tuple[WholeSession, bytes]] = []
+        waiting: list[Counted] = []
         try:
             for session, digest, end in reader.sessions():
-                waiting.append((session, digest))
+                waiting.append(Counted.of(session, digest))
                 if end is None:
                     continue
-                for each, its_digest in waiting:
-                    self.totals.add(each, its_digest)
-                    seen.add(each.id)
+                for each in waiting:
+                    self.totals.add(each)
+                    seen.add(each.session_id)
                 cut_at, waiting = end, []
         except ArchiveError:
             # What is behind the last whole session is written again.
@@ -114,22 +114,22 @@ class Export:
                         if read is not None:
                             session, digest, lines = read
                             out.write(lines)
-                            self.totals.add(session, digest)
+                            self.totals.add(Counted.of(session, digest))
                     progress(self.totals.sessions)
             out.write([self.totals.line()])
         finally:
             out.flush()
 
     async def _lines(self, session_id: str) -> tuple[WholeSession, bytes, list[bytes]] | None:
-        session = await read_whole(self._core, session_id)
-        if session is None or not self._filters.fits(session.record):
-            return None
-        if self._values is not None:
-            try:
-                session = self._values.opened(session)
-            except SerializationError as error:
-                self.problems.append(str(error))
+        try:
+            session = await read_whole(self._core, session_id)
+            if session is None or not self._filters.fits(session.record):
                 return None
+            if self._values is not None:
+                session = self._values.opened(session)
+        except UNREADABLE as error:
+            self.problems.append(str(error))
+            return None
         lines = list(lines_of(session))
         digest = digest_of(lines)
         return session, digest, [*lines, end_of(session, digest)]

@@ -17,7 +17,6 @@ from miniagent_store.backend import ReadPlan, Record
 from miniagent_store.errors import (
     ConfigurationError,
     OutcomeUnknownError,
-    SerializationError,
     SessionExistsError,
     StoreError,
 )
@@ -25,7 +24,7 @@ from miniagent_store.keys.data_keys import CACHE_OWNER_KIND
 from miniagent_store.moving.journal import Copied, Journal
 from miniagent_store.moving.sides import Sides
 from miniagent_store.moving.walking import few_at_once, session_ids
-from miniagent_store.moving.whole import WholeSession, core_of, read_whole
+from miniagent_store.moving.whole import UNREADABLE, core_of, read_whole
 from miniagent_store.moving.writing import SessionWriter
 from miniagent_store.store.protocol import SessionStore
 
@@ -216,6 +215,13 @@ class Migration:
         self.progress.problems.pop(session_id, None)
         if known is not None and not known.done:
             return known
+        try:
+            return await self._compare_records(session_id, known)
+        except UNREADABLE as error:
+            self._fail(session_id, f"cannot be read: {error}")
+            return None
+
+    async def _compare_records(self, session_id: str, known: Copied | None) -> Copied | None:
         record, standing = await self._sides.records(session_id)
         if record is not None and record.kind == CACHE_OWNER_KIND:
             return None
@@ -239,7 +245,7 @@ class Migration:
             return Copied(session_id)
         if session.record.incarnation == standing.record.incarnation:
             raise ConfigurationError("source and target of a migration are the same store; name another")
-        if self._digest_of_both(session, standing) is None:
+        if self._sides.digest_of_both(session, standing) is None:
             self._fail(session_id, _NOT_OURS)
             return None
         return _copied(session.record, standing.record)
@@ -252,8 +258,8 @@ class Migration:
             clear: there may be a copy, which is removed.
         """
         while True:
-            session = await read_whole(self._source, session_id)
             try:
+                session = await read_whole(self._source, session_id)
                 carried = None if session is None else self._sides.carried(session)
                 if clear:
                     await self._remove(session_id, gone=session is None)
@@ -310,11 +316,15 @@ class Migration:
 
     async def _compare(self, session_id: str) -> tuple[bytes, int] | None:
         """The fingerprint and the number of entries of a session that is equal on both sides."""
-        session, standing = await self._sides.both(session_id)
-        if session is None or standing is None:
+        try:
+            session, standing = await self._sides.both(session_id)
+            if session is None or standing is None:
+                return None
+            digest = self._sides.digest_of_both(session, standing)
+            return None if digest is None else (digest, session.entry_count)
+        except UNREADABLE as error:
+            self._fail(session_id, f"cannot be compared: {error}")
             return None
-        digest = self._digest_of_both(session, standing)
-        return None if digest is None else (digest, session.entry_count)
 
     async def _again(self, session_id: str) -> tuple[bytes, int] | None:
         await self._bring([session_id])
@@ -324,14 +334,6 @@ class Migration:
         if compared is None and (await self._sides.records(session_id))[0] is not None:
             self._fail(session_id, "differs from its copy; run it again")
         return compared
-
-    def _digest_of_both(self, session: WholeSession, copy: WholeSession) -> bytes | None:
-        """The fingerprint of both; None if they differ, or cannot be compared."""
-        try:
-            return self._sides.digest_of_both(session, copy)
-        except SerializationError as error:
-            self._fail(session.id, f"cannot be compared: {error}")
-            return None
 
     def _fail(self, session_id: str, why: str) -> None:
         self.progress.problems[session_id] = f"session {session_id!r} {why}"

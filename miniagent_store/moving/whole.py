@@ -14,7 +14,12 @@ from miniagent_store.backend import (
     StoredEntry,
     StoredValue,
 )
-from miniagent_store.errors import BackendUnavailableError, InvalidArgumentError
+from miniagent_store.errors import (
+    BackendUnavailableError,
+    InvalidArgumentError,
+    SerializationError,
+    SessionDamagedError,
+)
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.store import Store
@@ -23,6 +28,8 @@ from miniagent_store.values import EVENTS, MESSAGES
 # So many entries are read at a time; most sessions need no second read.
 _PAGE = 500
 _ATTEMPTS = 20
+# What is told of a session that cannot be read, while others can.
+UNREADABLE = (SerializationError, SessionDamagedError)
 
 
 def core_of(store: SessionStore) -> StoreCore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import gc
 import io
 import json
 import os
@@ -153,6 +154,9 @@ class PageRun:
                         if asyncio.iscoroutine(outcome):
                             runner.run(close(outcome))
                     break
+        # What is left open warns here, and not in the midst of another test.
+        self._names.clear()
+        gc.collect()
 
 
 def changed(diff: str) -> str:

@@ -12,6 +12,7 @@ from tests.docs.pages import ROOT, blocks
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
 @pytest.mark.timeout(600)
 def test_the_readme_installs_and_shows_it(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"

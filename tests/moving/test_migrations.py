@@ -11,9 +11,20 @@ from pathlib import Path
 import pytest
 from moving_support import Writers, command_beside, contents_of, fill, one_of_everything
 
-from miniagent_store import ConfigurationError, Key, Keyring, Message, SessionStore, open_store
+from miniagent_store import (
+    AccessDeniedError,
+    ConfigurationError,
+    Key,
+    Keyring,
+    Message,
+    SessionStore,
+    open_store,
+)
+from miniagent_store.moving.exporting import Export
 from miniagent_store.moving.journal import Journal
 from miniagent_store.moving.migrating import Migration, StillWrittenError
+from miniagent_store.moving.walking import Filters
+from miniagent_store.testing.servers import Server
 
 QUIET = 0.1
 
@@ -188,6 +199,44 @@ async def test_a_store_is_not_migrated_to_itself(
         with pytest.raises(ConfigurationError, match="the same store"):
             await Migration(source, the_same, journal).copy()
     assert await source.get("s0") == before
+
+
+async def test_writers_are_stopped_by_taking_their_right_to_write(
+    target: SessionStore, tmp_path: Path, journal: Journal
+) -> None:
+    with Server() as server:
+        server.command("ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all")
+        url = server.url.replace("redis://", "redis://app:secret@")
+        async with open_store(f"{url}/0") as app:
+            await fill(app, 3, 2)
+            server.command("ACL", "SETUSER", "app", "-@write")
+            with pytest.raises(AccessDeniedError):
+                await app.append("s0", Message.user("too late"))
+            async with open_store(f"{server.url}/0") as source:
+                migration = Migration(source, target, journal)
+                await migration.finish(quiet=QUIET)
+            assert migration.progress.verified == 3
+            assert migration.progress.problems == {}
+            assert await contents_of(target) == await contents_of(app)
+
+
+async def test_what_is_damaged_is_told_and_the_others_go_over(
+    target: SessionStore, tmp_path: Path, journal: Journal
+) -> None:
+    with Server() as server:
+        async with open_store(f"{server.url}/0") as source:
+            await fill(source, 4, 2)
+            (lost,) = [key for key in server.command("KEYS", "*thread:*") if b"s1" in key]
+            server.command("DEL", lost)
+            migration = Migration(source, target, journal)
+            await migration.copy()
+            await migration.finish(quiet=QUIET)
+            exported = Export(source, Filters(), plain=False)
+            await exported.to_file(tmp_path / "all", lambda done: None)
+
+    assert list(migration.progress.problems) == ["s1"]
+    assert migration.progress.verified == exported.totals.sessions == 3
+    assert ["'s1'" in each for each in exported.problems] == [True]
 
 
 def test_a_journal_is_of_one_migration_and_of_one_process(tmp_path: Path) -> None:

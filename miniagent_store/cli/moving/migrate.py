@@ -46,7 +46,13 @@ Exit codes: 0 done, 1 failed, or some sessions could not be copied, 2 misused, 1
 )
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
-@click.option("--until-caught-up", "until", flag_value="caught-up", default=True, help="The default.")
+@click.option(
+    "--until-caught-up",
+    "until",
+    flag_value="caught-up",
+    default=True,
+    help="Stop then (the default).",
+)
 @click.option("--follow", "until", flag_value="interrupted", help="Go on catching up until Ctrl-C.")
 @click.option(
     "--freeze", "until", flag_value="equal", help="Writers are stopped: copy the rest, compare all."
@@ -77,6 +83,10 @@ def command(
     else:
         _show(done, frozen=until == "equal")
     ctx.exit(1 if done.problems else 0)
+
+
+# It is told of two stores, and neither is the one that --store names.
+command.params = [each for each in command.params if each.name != "url"]
 
 
 async def _migrate(

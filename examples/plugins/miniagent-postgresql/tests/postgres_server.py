@@ -58,7 +58,7 @@ class PostgresServer(Startable):
 
     def start(self) -> None:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
+            self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
             self._make_cluster(self._folder)
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
         data = self._folder / "data"
@@ -137,7 +137,7 @@ class PostgresServer(Startable):
             [*_unprivileged(), str(self._binaries / name), *arguments],
             capture_output=True,
             text=True,
-            cwd="/tmp",
+            cwd=tempfile.gettempdir(),
         )
         if done.returncode:
             raise RuntimeError(f"{name} failed: {done.stderr}")
