@@ -1,4 +1,4 @@
-"""What needs an environment of its own: integrations with frameworks, example plugins, the docs.
+"""What needs an environment of its own: frameworks, example plugins, the site of the docs, the release.
 
 nox                         all that CI runs
 nox -s newest               all integrations with the newest releases; then their types
@@ -6,12 +6,16 @@ nox -s plugins              the packages of examples/plugins; needs Debian's pos
 nox -s docs                 the site of the docs, into build/site/
 nox -s oldest               each with the oldest release that it claims to work with
 nox -s newest -- -m slow    the full counts
+nox -s built                the wheel, built of the sdist, against the suite, from outside of the checkout
 nox -s resolve              whether each extra can be installed, also beside its framework's own Redis store
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+import tarfile
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -76,6 +80,9 @@ def newest(session: nox.Session) -> None:
     modules = _modules(of_harness=False)
     session.run("mypy", *modules)
     session.run("pyright", *modules)
+    # All public types, also where a module needs the harness.
+    session.install("--no-deps", *EXTRAS["pydantic-ai-harness"])
+    session.run("pyright", "--verifytypes", "miniagent_store", "--ignoreexternal", silent=True)
 
 
 @nox.session
@@ -86,6 +93,27 @@ def harness(session: nox.Session) -> None:
     session.run("pytest", "tests/integrations/pydantic_ai", *session.posargs)
     session.run("pytest", "tests/integrations/test_pages.py", "-k", "pydantic_ai_steps")
     session.run("mypy", *_modules(of_harness=True))
+
+
+@nox.session
+def built(session: nox.Session) -> None:
+    """The wheel passes the suite that the sdist brings, where there is nothing else of ours."""
+    session.install("build", "twine")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        # The wheel is made of the sdist.
+        session.run("python", "-m", "build", "--outdir", temporary)
+        sdist, wheel = next(folder.glob("*.tar.gz")), next(folder.glob("*.whl"))
+        session.run("twine", "check", "--strict", str(sdist), str(wheel))
+        session.install("--force-reinstall", f"{wheel}[dev]")
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder, filter="data")
+        session.chdir(folder / sdist.name.removesuffix(".tar.gz"))
+        for name in ("miniagent_store", "backends", "serializers"):
+            shutil.rmtree(name)
+        # Tests of the pages look into the checkout.
+        chosen = session.posargs or ("-n", "auto", "--dist", "loadfile")
+        session.run("pytest", "--ignore", "tests/docs", *chosen)
 
 
 @nox.session
