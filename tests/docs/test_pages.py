@@ -14,6 +14,7 @@ import pytest
 
 import miniagent_store
 from miniagent_store import errors
+from miniagent_store.moving import importing, migrating
 from tests.docs.pages import ROOT, pages
 
 DOCS = ROOT / "docs"
@@ -67,11 +68,12 @@ def site() -> Iterator[Callable[[str], Any]]:
 
 def test_each_error_has_an_entry() -> None:
     entries = re.findall(r"^### (\w+Error)$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
-    ours = [
+    ours = {
         name
-        for name, value in vars(errors).items()
+        for module in (errors, importing, migrating)
+        for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, errors.StoreError)
-    ]
+    }
 
     assert sorted(entries) == sorted(ours)
 
