@@ -22,7 +22,7 @@ from miniagent_store.testing.conformance import eventually
 from tests.coordination.many_sessions import Place, make_sessions, opened, place_of
 
 INSTANCES = 4
-FEW, MANY = (100, 1.5), (10_000, 60.0)
+FEW, MANY = (100, 4.0), (10_000, 60.0)
 CASES = [
     pytest.param(
         kind,

@@ -21,6 +21,8 @@ from miniagent_store.values import Finding
 
 # Seconds that a sentinel may take to answer.
 ASK_TIMEOUT = 0.5
+# The same before any master is known: no failover is waited for, and a slow network is no wrong address.
+FIRST_TIMEOUT = 2.0
 # Seconds that a server that is named may take to say that it is the master.
 PROBE_TIMEOUT = 1.0
 # The fewest sentinels of which one may be away.
@@ -216,19 +218,18 @@ class Sentinel(SearchingTopology):
         return answers
 
     async def _ask_one(self, node: Node) -> _Answer:
+        timeout = ASK_TIMEOUT if self._master is not None else FIRST_TIMEOUT
         try:
-            where = await node.probe(
-                "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service, timeout=ASK_TIMEOUT
-            )
+            where = await node.probe("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service, timeout=timeout)
             if where is None:
-                known = await node.probe("SENTINEL", "MASTERS", timeout=ASK_TIMEOUT)
+                known = await node.probe("SENTINEL", "MASTERS", timeout=timeout)
                 names = ", ".join(sorted(_fields(row)[b"name"].decode() for row in known)) or "none"
                 raise ConfigurationError(
                     f"{node.name} knows no master {self._service!r} (it knows: {names}); "
                     "name it behind the hosts, as in redis+sentinel://host:26379/mymaster/0"
                 )
-            replicas = await node.probe("SENTINEL", "REPLICAS", self._service, timeout=ASK_TIMEOUT)
-            others = await node.probe("SENTINEL", "SENTINELS", self._service, timeout=ASK_TIMEOUT)
+            replicas = await node.probe("SENTINEL", "REPLICAS", self._service, timeout=timeout)
+            others = await node.probe("SENTINEL", "SENTINELS", self._service, timeout=timeout)
         except ConfigurationError as error:
             if "unknown command" in str(error).lower():
                 raise ConfigurationError(
