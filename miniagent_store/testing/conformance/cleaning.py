@@ -71,12 +71,12 @@ class CleaningPromises(ConformanceBase):
         expected = [("s", made.record.incarnation)]
 
         async def is_claimed() -> bool:
-            return await claimed(backend, 300) == expected
+            return await claimed(backend, 1_000) == expected
 
         await eventually(is_claimed)
 
-        assert await claimed(backend, 300) == []
-        await asyncio.sleep(0.35)
+        assert await claimed(backend, 1_000) == []
+        await asyncio.sleep(1.1)
         assert await claimed(backend) == expected
         assert await claimed(backend) == []
 
@@ -87,12 +87,12 @@ class CleaningPromises(ConformanceBase):
             )
         await asyncio.sleep(0.5)
 
-        expired = [*await backend.claim_expired(3, 100), *await backend.claim_expired(3, 100)]
+        expired = [*await backend.claim_expired(3, 1_000), *await backend.claim_expired(3, 1_000)]
         await backend.finish_expired(expired)
         await backend.finish_expired(expired)
 
         assert len({each.session_id for each in expired}) == len(expired) == 5
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(1.1)
         assert await backend.claim_expired(10, 100) == []
         assert (await backend.stats()).sessions == {}
 
