@@ -10,8 +10,21 @@ from miniagent_store.errors import InvalidArgumentError
 from miniagent_store.options import parse_duration
 
 
+def moment(text: str) -> datetime | None:
+    """A duration back from now, or a date or time, which is UTC without a zone; None if it is neither."""
+    try:
+        return datetime.now(UTC) - timedelta(seconds=parse_duration(text))
+    except (InvalidArgumentError, OverflowError):
+        pass
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
 class MomentType(click.ParamType[datetime]):
-    """A duration back from now, or a date or time; one without a zone is the machine's."""
+    """A `moment`."""
 
     name = "when"
 
@@ -20,18 +33,14 @@ class MomentType(click.ParamType[datetime]):
     ) -> datetime:
         if isinstance(value, datetime):
             return value
-        try:
-            return datetime.now(UTC) - timedelta(seconds=parse_duration(value))
-        except (InvalidArgumentError, OverflowError):
-            pass
-        try:
-            return datetime.fromisoformat(value).astimezone()
-        except (ValueError, OverflowError):
+        found = moment(value)
+        if found is None:
             self.fail(
-                f"{value!r} is no moment; write how long ago (2h, 7d) or a date (2030-01-31)",
+                f"{value!r} is no moment; write how long ago (2h, 7d) or a date (2030-01-31, UTC)",
                 param,
                 ctx,
             )
+        return found
 
 
 MOMENT = MomentType()

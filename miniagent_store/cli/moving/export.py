@@ -14,8 +14,8 @@ from miniagent_store.cli.moving.options import (
     filters_of,
     interruptible,
 )
-from miniagent_store.cli.moving.progress import watched
 from miniagent_store.cli.output import counted, emit_json
+from miniagent_store.cli.progress_bar import progress_bar
 from miniagent_store.cli.settings import json_option, store_options, with_store
 from miniagent_store.errors import StoreError
 
@@ -73,7 +73,7 @@ def command(
 
         total = sum((await store.stats()).sessions.values())
         job = Export(store, filters, plain=plain)
-        with watched("exporting", total) as tell:
+        with progress_bar("exporting", total) as tell:
             if to_stdout:
                 await job.to_stream(sys.stdout.buffer, tell)
             else:

@@ -16,8 +16,8 @@ from miniagent_store.cli.moving.options import (
     filters_of,
     interruptible,
 )
-from miniagent_store.cli.moving.progress import watched
 from miniagent_store.cli.output import counted, emit_json
+from miniagent_store.cli.progress_bar import progress_bar
 from miniagent_store.cli.settings import json_option, store_options, with_store
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def command(
     async def work(store: SessionStore) -> Imported:
         from miniagent_store.moving.importing import Import
 
-        with _source(store, file, from_seed) as source, watched("importing") as tell:
+        with _source(store, file, from_seed) as source, progress_bar("importing") as tell:
             job = Import(
                 store,
                 source.namespace,

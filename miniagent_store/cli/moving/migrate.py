@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from miniagent_store.cli.moving.options import file_failures, interruptible
-from miniagent_store.cli.moving.progress import watched
 from miniagent_store.cli.output import counted, emit_json
+from miniagent_store.cli.progress_bar import progress_bar
 from miniagent_store.cli.settings import json_option, store_options
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def _migrate(
         raise click.UsageError("FROM and TO are the same store")
     path = journal_path or _default_journal(source.url, target.url)
     async with source, target:
-        with Journal(path, source.url, target.url) as journal, watched("copying") as tell:
+        with Journal(path, source.url, target.url) as journal, progress_bar("copying") as tell:
             migration = Migration(
                 source,
                 target,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from miniagent_store.errors import InvalidArgumentError, StoreError
+from miniagent_store.cli.moments import moment
+from miniagent_store.errors import StoreError
 
 if TYPE_CHECKING:
     from miniagent_store.moving.walking import Filters
@@ -41,23 +41,12 @@ def filters_of(
     """The filters that were given."""
     from miniagent_store.moving.walking import Filters
 
-    when = None if since is None else _time(since)
+    when = None if since is None else moment(since)
+    if since is not None and when is None:
+        raise click.UsageError(
+            f"--since takes a time such as 2030-01-31 or 2030-01-31T12:00 (UTC), or 7d, not {since!r}"
+        )
     return Filters.of(user_id=user, agent=agent, kind=kind, tags=tags, since=when)
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        from miniagent_store.options import parse_duration
-
-        try:
-            return datetime.now(UTC) - timedelta(seconds=parse_duration(text, what="since"))
-        except InvalidArgumentError:
-            raise click.UsageError(
-                f"--since takes a time such as 2030-01-31 or 2030-01-31T12:00 (UTC), or 7d, not {text!r}"
-            ) from None
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 @contextmanager

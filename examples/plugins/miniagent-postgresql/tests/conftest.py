@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from postgres_server import PostgresServer, find_binaries
+from postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[PostgresServer]:
     """A server that flushes each commit, as one does in production."""
-    if find_binaries() is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     with PostgresServer(max_connections="300") as started:
         yield started
