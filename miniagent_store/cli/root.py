@@ -68,6 +68,7 @@ class Root(LazyGroup):
         "keys": "miniagent_store.cli.keys",
         "tenants": "miniagent_store.cli.tenants",
         "plugins": "miniagent_store.cli.plugins",
+        "web": "miniagent_store.cli.web",
         "bench": "miniagent_store.cli.bench",
         "up": "miniagent_store.cli.up",
         "completion": "miniagent_store.cli.completion",

@@ -1,0 +1,58 @@
+"""The viewer as an ASGI app: which pages there are, and what stands before them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from miniagent_store.store.protocol import SessionStore
+from miniagent_store.web.entrance import Auth, Entrance, new_token
+from miniagent_store.web.guard import LOOPBACK, Guard
+from miniagent_store.web.pages import session, sessions
+from miniagent_store.web.rendering import Rendering
+
+STATIC = Path(__file__).parent / "static"
+
+
+def viewer(
+    store: SessionStore,
+    *,
+    allow_write: bool = False,
+    content: bool = True,
+    token: str | None = None,
+    auth: Auth | None = None,
+    hosts: Sequence[str] = LOOPBACK,
+) -> Starlette:
+    """An app that shows a store, to be served by itself or mounted into another.
+
+    Args:
+        store: its owner closes it.
+        allow_write: show and take actions that change sessions.
+        content: show what was said; without it messages, state and metadata are hidden.
+        token: what the link holds by which somebody gets in; random unless given. See `Entrance`.
+        auth: instead, who may get in: an async function of the request that gives a name, or None.
+        hosts: values of the Host header that are answered; "*" for all, where another app looks at them.
+            Any other is a page of a stranger that had its name point here (DNS rebinding).
+
+    Raises:
+        MissingExtraError: the extra ``[web]`` is not installed.
+    """
+    entrance = Entrance(token or new_token(), auth)
+    app = Starlette(
+        routes=[
+            Route("/enter", entrance.enter),
+            Route("/", sessions.page, name="sessions"),
+            Route("/session", session.page, name="session"),
+            Mount("/static", StaticFiles(directory=STATIC), name="static"),
+        ],
+        middleware=[Middleware(Guard, entrance=entrance, hosts=hosts)],
+    )
+    app.state.store = store
+    app.state.entrance = entrance
+    app.state.rendering = Rendering(allow_write=allow_write, content=content)
+    return app

@@ -1,0 +1,1 @@
+"""A page a file; its template has the same name."""

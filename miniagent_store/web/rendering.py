@@ -1,0 +1,81 @@
+"""Templates, and how numbers, times and sizes are written in them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Rendering:
+    """Makes pages; everything is escaped that a template does not call safe, and none does but Markdown's own.
+
+    Args:
+        allow_write: show actions that change sessions.
+        content: show what was said.
+    """
+
+    def __init__(self, *, allow_write: bool, content: bool) -> None:
+        self.allow_write, self.content = allow_write, content
+        self._templates = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {"age": age, "size": size, "number": number}
+
+    def page(self, request: Request, template: str, /, **values: Any) -> HTMLResponse:
+        """One page.
+
+        Args:
+            request: for links and the visitor's form token.
+            template: its file.
+            values: what it shows.
+        """
+        html = self._templates.get_template(template).render(
+            url_for=request.url_for,
+            store_url=request.app.state.store.url,
+            allow_write=self.allow_write,
+            content=self.content,
+            form_token=request.app.state.entrance.form_token(request),
+            **values,
+        )
+        return HTMLResponse(html)
+
+
+def age(moment: datetime | None) -> str:
+    """How long ago, or in how long: "3 min ago", "in 2 h"; "never" for None."""
+    if moment is None:
+        return "never"
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if abs(seconds) >= length:
+            return _when(f"{abs(seconds) / length:.0f} {unit}", seconds)
+    return "now" if abs(seconds) < 1 else _when(f"{abs(seconds):.0f} s", seconds)
+
+
+def _when(length: str, seconds: float) -> str:
+    return f"{length} ago" if seconds > 0 else f"in {length}"
+
+
+def size(count: int) -> str:
+    """Bytes in a unit that fits: "12 B", "3.4 KiB"."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def number(count: int) -> str:
+    """With commas between thousands."""
+    return f"{count:,}"
