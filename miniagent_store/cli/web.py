@@ -20,15 +20,13 @@ Examples:
   miniagent-store web --no-content                      for people who may operate and not read
 
 \b
-It listens on 127.0.0.1 only, and lets in whoever has the link. With MINIAGENT_VIEWER_TOKEN the token in it is
-yours, and good over restarts."""
+It listens on 127.0.0.1 only, and lets in whoever has the link. With MINIAGENT_VIEWER_TOKEN the token in
+it is yours, and good over restarts."""
 )
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="0 for a free one."
 )
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on, and name to be asked by."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--allow-write", is_flag=True, help="Show and take actions that change sessions.")
 @click.option("--no-content", is_flag=True, help="Hide what was said.")
 @store_options()

@@ -3,8 +3,8 @@
     miniagent-store web                         # prints a link
     app.mount("/sessions", viewer(store, auth=who_may))    # or within an application of yours
 
-It needs the extra ``[web]``. Pages are made on the server; it asks no other host for anything, and shows what a
-store's public calls give: it works on any backend.
+It needs the extra ``[web]``. Pages are made on the server; it asks no other host for anything, and shows
+what a store's public calls give: it works on any backend.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who gets in: by a link with a token, which is exchanged for a cookie, or as the application around says."""
+"""Who gets in: by a link with a token, which is exchanged for a cookie, or as the app around says."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def new_token() -> str:
 class Entrance:
     """Lets in who shows the token, or whom `auth` names.
 
-    The cookie is signed with a key made of the token, so that nothing is kept here: it stays good over a restart
-    with the same token, and only then.
+    The cookie is signed with a key made of the token, so that nothing is kept here: it stays good over a
+    restart with the same token, and only then.
 
     Args:
         token: as in the link, ``/enter?token=…``.
@@ -55,7 +55,7 @@ class Entrance:
         """``/enter?token=…``: a cookie, and the way to the page; the token does not stay in the address."""
         if not hmac.compare_digest(request.query_params.get("token", "").encode(), self.token.encode()):
             return PlainTextResponse(
-                "This link is not, or no longer, good; take the one that was printed last.", 403
+                "This link is not good any more; take the one that was printed last.", 403
             )
         response = RedirectResponse(request.url_for("sessions"), 303)
         until = str(int(time.time()) + LASTS)

@@ -1,4 +1,4 @@
-"""What stands before every page: the Host header, who asks, where a form came from, and headers of safety."""
+"""What stands before every page: which host is asked, who asks, and headers of safety."""
 
 from __future__ import annotations
 

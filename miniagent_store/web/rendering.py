@@ -14,7 +14,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Rendering:
-    """Makes pages; everything is escaped that a template does not call safe, and none does but Markdown's own.
+    """Makes pages. Everything is escaped; only what Markdown has made is not escaped again.
 
     Args:
         allow_write: show actions that change sessions.

@@ -1,0 +1,27 @@
+"""What the app around a request holds."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from miniagent_store.store.protocol import SessionStore
+from miniagent_store.web.entrance import Entrance
+from miniagent_store.web.rendering import Rendering
+
+
+def store_of(request: Request) -> SessionStore:
+    """The store that is shown."""
+    store: SessionStore = request.app.state.store
+    return store
+
+
+def rendering_of(request: Request) -> Rendering:
+    """What makes pages of it."""
+    rendering: Rendering = request.app.state.rendering
+    return rendering
+
+
+def entrance_of(request: Request) -> Entrance:
+    """Who gets in, and which forms are ours."""
+    entrance: Entrance = request.app.state.entrance
+    return entrance
