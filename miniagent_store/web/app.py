@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from miniagent_store.errors import StoreError
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.web.entrance import Auth, Entrance, new_token
+from miniagent_store.web.failures import failed, refused
 from miniagent_store.web.guard import LOOPBACK, Guard
 from miniagent_store.web.pages import session, sessions
 from miniagent_store.web.rendering import Rendering
@@ -51,6 +54,7 @@ def viewer(
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(Guard, entrance=entrance, hosts=hosts)],
+        exception_handlers={HTTPException: refused, StoreError: failed},
     )
     app.state.store = store
     app.state.entrance = entrance

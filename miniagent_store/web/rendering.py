@@ -42,6 +42,7 @@ class Rendering:
         """
         html = self._templates.get_template(template).render(
             url_for=request.url_for,
+            here=getattr(request.scope.get("route"), "name", ""),
             store_url=request.app.state.store.url,
             allow_write=self.allow_write,
             content=self.content,

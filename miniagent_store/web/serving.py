@@ -48,7 +48,13 @@ def serve(
                 app = viewer(
                     store, allow_write=allow_write, content=content, token=token, hosts=(*LOOPBACK, host)
                 )
-                config = uvicorn.Config(app, log_level="warning", lifespan="off", server_header=False)
+                config = uvicorn.Config(
+                    app,
+                    log_level="warning",
+                    lifespan="off",
+                    server_header=False,
+                    timeout_graceful_shutdown=1,
+                )
                 tell(f"http://{f'[{host}]' if ':' in host else host}:{taken}/enter?token={token}")
                 await uvicorn.Server(config).serve(sockets=[listening])
 

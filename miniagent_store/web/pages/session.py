@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 
-from miniagent_store.errors import SessionNotFoundError
 from miniagent_store.web.asked import rendering_of, store_of
 
 SHOWN = 100
@@ -14,9 +13,6 @@ SHOWN = 100
 async def page(request: Request) -> Response:
     """The record and the newest entries of the session ``id=``."""
     store, session_id = store_of(request), request.query_params.get("id", "")
-    try:
-        session = await store.get(session_id)
-        entries = await store.entries(session_id, last=SHOWN)
-    except SessionNotFoundError:
-        return PlainTextResponse("There is no such session; it may have expired.", 404)
+    session = await store.get(session_id)
+    entries = await store.entries(session_id, last=SHOWN)
     return rendering_of(request).page(request, "session.html", session=session, entries=entries)
