@@ -19,12 +19,14 @@ from miniagent_store.provider import Provider
 if TYPE_CHECKING:
     from miniagent_store.agent.models import ChatModel
     from miniagent_store.backend import Backend, BackendOptions, ConnectionEvent
+    from miniagent_store.embedder import Embedder
     from miniagent_store.keys.provider import KeyProvider
     from miniagent_store.operation import Operation
     from miniagent_store.serializer import Layer, LegacyReader, Serializer
     from miniagent_store.store.draft import CommitDraft
     from miniagent_store.url import StoreURL
     from miniagent_store.values import Session, Snapshot
+    from miniagent_store.vector_index import IndexFactory
 
 PROJECT = "miniagent_store"
 hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
@@ -70,6 +72,18 @@ def provide_key_providers() -> Iterable[Provider[Callable[[], KeyProvider]]]:
 @hookspec
 def provide_models() -> Iterable[Provider[Callable[[str], ChatModel]]]:
     """Chat models; ``echo`` serves "echo", ``openai`` serves ``openai:<rest>``: `load()(rest)`."""
+    return ()
+
+
+@hookspec
+def provide_embedders() -> Iterable[Provider[Callable[[str], Embedder]]]:
+    """Embedders; ``openai`` serves ``openai:<rest>``: `load()(rest)`."""
+    return ()
+
+
+@hookspec
+def provide_vector_indexes() -> Iterable[Provider[IndexFactory]]:
+    """Indexes for memories: exact ones, those of a server."""
     return ()
 
 
@@ -165,6 +179,8 @@ def providing_hooks() -> dict[str, str]:
         "provide_key_providers": "key provider",
         "provide_models": "model",
         "provide_observers": "observer",
+        "provide_embedders": "embedder",
+        "provide_vector_indexes": "vector index",
     }
 
 

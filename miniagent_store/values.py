@@ -202,6 +202,82 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySource:
+    """Where something was said.
+
+    Attributes:
+        session_id: in which session.
+        seq: as which message; None for the session as a whole.
+        entry_id: of the message; one that took its place has another.
+        incarnation: of the session; one that took its place has another.
+    """
+
+    session_id: str
+    seq: int | None = None
+    entry_id: str | None = None
+    incarnation: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "session_id": self.session_id,
+            "seq": self.seq,
+            "entry_id": self.entry_id,
+            "incarnation": self.incarnation,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> MemorySource:
+        """The source that `to_dict` described."""
+        return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Something that is remembered.
+
+    Attributes:
+        id: its own, within its scope.
+        text: what it says.
+        metadata: plain values, which filters look at.
+        source: where it was said, if anywhere.
+        time: when.
+        expires_at: None for never.
+        forget_on_expiry: whether it goes when the session of its source has expired.
+        score: how well it fits what was searched: of meaning, the cosine, 1.0 for the same; of words and of
+            both, higher is better and nothing more. None where nothing was searched.
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any]
+    source: MemorySource | None
+    time: datetime
+    expires_at: datetime | None = None
+    forget_on_expiry: bool = False
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPage:
+    """One page of memories.
+
+    Attributes:
+        items: the memories.
+        next_cursor: pass it as `cursor=` for the next page; None at the end.
+    """
+
+    items: list[Memory]
+    next_cursor: str | None = None
+
+    def __iter__(self) -> Iterator[Memory]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Record, tails of logs and state, read in one consistent step.
 

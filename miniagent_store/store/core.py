@@ -92,7 +92,7 @@ class StoreCore:
         self.coding: Coding = Coding(codec, options)
         self.retrying: Retrying = Retrying(options.deadline, self.tell)
         self.keys: SessionKeys = SessionKeys(keys, backend, self.retrying)
-        self._plugins = plugins
+        self.plugins: Plugins = plugins
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
         self.writer: Writer = Writer(options.deadline)
         backend.tell = self._tell_connection
@@ -187,12 +187,12 @@ class StoreCore:
         """The functions to call for an observing hook; usually none."""
         found = self._hooks.get(name)
         if found is None:
-            found = self._hooks[name] = self._plugins.implementations(name)
+            found = self._hooks[name] = self.plugins.implementations(name)
         return found
 
     def observe(self, url: StoreURL) -> Observing | None:
         """Have operations be shown to whoever asked for them; None for nobody."""
-        self.observing = observing_for(self._plugins, self.options, url, self.backend.name)
+        self.observing = observing_for(self.plugins, self.options, url, self.backend.name)
         if self.observing is not None:
             self.observing.attach(self)
         return self.observing

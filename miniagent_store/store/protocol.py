@@ -30,12 +30,14 @@ from miniagent_store.values import (
 if TYPE_CHECKING:
     from miniagent_store.backend import RateAlgorithm
     from miniagent_store.codec.types import TypeRegistry
+    from miniagent_store.embedder import Embedder
     from miniagent_store.keys.keyring import Keyring
     from miniagent_store.keys.provider import KeyProvider
     from miniagent_store.store.batch import Batch
     from miniagent_store.store.cache import Cache
     from miniagent_store.store.kv import KeyValue
     from miniagent_store.store.leases import Lease, Lock
+    from miniagent_store.store.memory.scope import MemoryScope
     from miniagent_store.store.state import StateHandle
     from miniagent_store.store.sweeper import Sweeper
     from miniagent_store.store.tenant_limits import TenantLimits
@@ -417,6 +419,20 @@ class SessionStore(ABC):
     @abstractmethod
     def user(self, user_id: str) -> KeyValue:
         """Keys and values of a user."""
+
+    @abstractmethod
+    def memory(self, scope: str, *, embedder: str | Embedder = "hash", index: str = "auto") -> MemoryScope:
+        """What is remembered apart from any conversation, and found by meaning.
+
+        Args:
+            scope: whose or what: a user's id, or several parts by `join_id`.
+            embedder: makes vectors of texts: a name such as "hash" or "openai:text-embedding-3-small", or
+                an object.
+            index: how vectors are looked for: "auto", or a name such as "exact".
+
+        Raises:
+            ConfigurationError: no plugin brings one of these.
+        """
 
     # Coordination
 

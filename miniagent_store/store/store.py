@@ -19,6 +19,7 @@ from miniagent_store.backend import (
     ReadPlan,
 )
 from miniagent_store.codec.types import TypeRegistry
+from miniagent_store.embedder import Embedder
 from miniagent_store.errors import (
     InvalidArgumentError,
     LockLostError,
@@ -42,6 +43,8 @@ from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.leases import Lease, Lock
 from miniagent_store.store.limiting import count_one, rate_limited, rate_step
 from miniagent_store.store.listing import count_sessions, list_sessions
+from miniagent_store.store.memory.memories import Memories
+from miniagent_store.store.memory.scope import MemoryScope
 from miniagent_store.store.popping import pop
 from miniagent_store.store.protocol import Messages, SessionStore, Version
 from miniagent_store.store.reading import (
@@ -100,6 +103,7 @@ class Store(SessionStore):
         self._cache_place = CachePlace(core)
         self._cache = Cache(self._cache_place, self._background)
         self._collections: dict[tuple[str, int], KeyValue] = {}
+        self._memories = Memories(core)
 
     # Life cycle
 
@@ -494,6 +498,9 @@ class Store(SessionStore):
 
     def user(self, user_id: str) -> KeyValue:
         return self._collection(join_id("user", check_id(user_id, what="user id")), 1)
+
+    def memory(self, scope: str, *, embedder: str | Embedder = "hash", index: str = "auto") -> MemoryScope:
+        return self._memories.scope(scope, embedder, index)
 
     def _collection(self, record_id: str, shards: int) -> KeyValue:
         known = self._collections.get((record_id, shards))

@@ -1,0 +1,108 @@
+"""How a scope lies in its record."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from miniagent_store.ids import check_id, check_name, join_id
+from miniagent_store.values import Memory, MemorySource, StateItem, from_ms, to_ms
+
+KIND = "memory"
+CHANGES = "changes"
+MODEL = "model"
+# Longer ones would not fit into the name of a state value with what stands before them.
+MAX_ID_BYTES = 512
+_TEXTS, _VECTORS, _SOURCES = "m/", "v/", "s/"
+
+
+def record_of(scope: str) -> str:
+    """The record of a scope."""
+    return join_id(KIND, check_id(scope, what="scope"))
+
+
+def check_memory_id(memory_id: str) -> str:
+    """Return `memory_id` if it may be one: printable text."""
+    return check_name(memory_id, what="memory id", limit=MAX_ID_BYTES)
+
+
+def text_name(memory_id: str = "") -> str:
+    """The state value that holds a text; without an id, what all of those start with."""
+    return _TEXTS + memory_id
+
+
+def vector_name(memory_id: str = "") -> str:
+    """The state value that holds a vector."""
+    return _VECTORS + memory_id
+
+
+def source_name(session_id: str, memory_id: str = "") -> str:
+    """The state value that says that a memory is of a session; without an id, what all of those start with.
+
+    Of the session's id stands a hash: two ids do not fit into one name.
+    """
+    return f"{_SOURCES}{hashlib.sha256(session_id.encode()).hexdigest()[:32]}/{memory_id}"
+
+
+def id_of(name: str) -> str:
+    """The id in a name."""
+    return name[len(_TEXTS) :]
+
+
+@dataclass(frozen=True, slots=True)
+class NewMemory:
+    """What is to be remembered, checked.
+
+    Attributes:
+        id: the memory's.
+        text: what it says.
+        metadata: plain values.
+        source: where it was said.
+        time: when.
+        ttl_ms: None for never.
+        forget_on_expiry: whether it goes when the session of its source has expired.
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any]
+    source: MemorySource | None
+    time: datetime
+    ttl_ms: int | None
+    forget_on_expiry: bool = False
+
+    def value(self) -> dict[str, Any]:
+        """As its state value holds it."""
+        return {
+            "text": self.text,
+            "metadata": dict(self.metadata),
+            "source": None if self.source is None else self.source.to_dict(),
+            "time": to_ms(self.time),
+            "forget_on_expiry": self.forget_on_expiry,
+        }
+
+
+def memory_of(item: StateItem, score: float | None = None) -> Memory:
+    """A memory, of its state value."""
+    value = item.value
+    return Memory(
+        id=id_of(item.name),
+        text=value["text"],
+        metadata=value["metadata"],
+        source=None if value["source"] is None else MemorySource.from_dict(value["source"]),
+        time=from_ms(value["time"]),
+        expires_at=item.expires_at,
+        forget_on_expiry=value["forget_on_expiry"],
+        score=score,
+    )
+
+
+def packed(vector: Sequence[float]) -> bytes:
+    """A vector of length 1, as float32; all zero for one without a direction."""
+    numbers = array("d", vector)
+    length = sum(each * each for each in numbers) ** 0.5
+    return array("f", [each / length for each in numbers] if length else numbers).tobytes()

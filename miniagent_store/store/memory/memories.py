@@ -1,0 +1,40 @@
+"""The scopes of a store that are in use, so that their indexes are kept."""
+
+from __future__ import annotations
+
+from miniagent_store.embedder import Embedder
+from miniagent_store.store.core import StoreCore
+from miniagent_store.store.memory.scope import MemoryScope
+
+# Those used last; an index that falls out is filled anew when it is asked again.
+KNOWN = 64
+
+
+class Memories:
+    """Makes `MemoryScope`s, each once.
+
+    Args:
+        core: of the store; its plugins bring embedders and indexes.
+    """
+
+    def __init__(self, core: StoreCore) -> None:
+        self._core = core
+        self._known: dict[tuple[str, str, str], MemoryScope] = {}
+
+    def scope(self, scope: str, embedder: str | Embedder, index: str) -> MemoryScope:
+        """As `SessionStore.memory`."""
+        made = self._embedder(embedder) if isinstance(embedder, str) else embedder
+        key = (scope, made.name, index)
+        known = self._known.pop(key, None)
+        if known is None:
+            factory = self._core.plugins.load("vector index", "exact" if index == "auto" else index)
+            known = MemoryScope(self._core, scope, made, factory)
+        self._known[key] = known
+        if len(self._known) > KNOWN:
+            self._known.pop(next(iter(self._known)))
+        return known
+
+    def _embedder(self, name: str) -> Embedder:
+        kind, _, rest = name.partition(":")
+        made: Embedder = self._core.plugins.load("embedder", kind)(rest)
+        return made

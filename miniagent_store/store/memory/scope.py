@@ -1,0 +1,252 @@
+"""What is remembered within a scope."""
+
+from __future__ import annotations
+
+import builtins
+import secrets
+import time as clock
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from miniagent_store.backend import Create, ReadPlan, StateScan
+from miniagent_store.embedder import Embedder
+from miniagent_store.errors import InvalidArgumentError
+from miniagent_store.options import TTL, parse_ttl_ms
+from miniagent_store.store.batch import Batch
+from miniagent_store.store.core import StoreCore
+from miniagent_store.store.memory import layout
+from miniagent_store.store.memory.filters import Filter, checked
+from miniagent_store.store.memory.indexed import Indexed
+from miniagent_store.store.memory.layout import NewMemory
+from miniagent_store.store.memory.sources import standing
+from miniagent_store.values import Memory, MemoryPage, MemorySource, StateItem, from_ms, to_ms
+from miniagent_store.vector_index import IndexFactory, IndexQuery
+
+# Of one commit: what is more is split, so that none holds up others for long.
+AT_ONCE = 200
+
+
+class MemoryScope:
+    """What is remembered of a user, by an agent, in a tenant.
+
+    Made by `SessionStore.memory`. Its record is made by the first memory and never expires.
+
+    Args:
+        core: of the store.
+        scope: its name.
+        embedder: makes vectors of texts.
+        index: how an index of them comes to be.
+    """
+
+    def __init__(self, core: StoreCore, scope: str, embedder: Embedder, index: IndexFactory) -> None:
+        self._core, self._record_id = core, layout.record_of(scope)
+        self._embedder = embedder
+        self._indexed = Indexed(core, self._record_id, embedder, index)
+
+    # Changing
+
+    async def add(
+        self,
+        said: str | Mapping[str, Any],
+        *,
+        id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        source: MemorySource | None = None,
+        time: datetime | None = None,
+        ttl: TTL | None = None,
+        forget_on_expiry: bool = False,
+    ) -> Memory:
+        """Remember a text; one of the same id is replaced.
+
+        Args:
+            said: a text, or a message, of which its text is taken.
+            id: printable text; a random one, in order of time, unless given.
+            metadata: texts, numbers, true, false and null by name.
+            source: where it was said.
+            time: when; now unless given.
+            ttl: how long it is kept, in seconds or as "30d"; for ever unless given.
+            forget_on_expiry: whether it goes when the session of its source has expired.
+
+        Raises:
+            InvalidArgumentError: there is no text, or an argument is none.
+            EmbeddingError: no vector could be made; nothing is stored.
+        """
+        wanted = {"said": said, "id": id, "metadata": metadata, "source": source, "time": time, "ttl": ttl}
+        return (await self.add_many([{**wanted, "forget_on_expiry": forget_on_expiry}]))[0]
+
+    async def add_many(self, memories: Iterable[str | Mapping[str, Any]]) -> builtins.list[Memory]:
+        """Remember several, `AT_ONCE` of them in one commit.
+
+        Args:
+            memories: texts, or mappings of the arguments of `add`.
+
+        Raises:
+            As `add`; what comes after the failure is not stored.
+        """
+        new = [self._new(**({"said": each} if isinstance(each, str) else each)) for each in memories]
+        for start in range(0, len(new), AT_ONCE):
+            await self._commit(new[start : start + AT_ONCE])
+        now = self._core.backend.now_ms()
+        return [
+            Memory(
+                each.id,
+                each.text,
+                each.metadata,
+                each.source,
+                each.time,
+                None if each.ttl_ms is None else from_ms(now + each.ttl_ms),
+                each.forget_on_expiry,
+            )
+            for each in new
+        ]
+
+    def _new(
+        self,
+        said: str | Mapping[str, Any],
+        id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        source: MemorySource | None = None,
+        time: datetime | None = None,
+        ttl: TTL | None = None,
+        forget_on_expiry: bool = False,
+    ) -> NewMemory:
+        text = said if isinstance(said, str) else said.get("content")
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidArgumentError("there is no text to remember")
+        if time is not None and time.tzinfo is None:
+            raise InvalidArgumentError("time must be an aware datetime, such as datetime.now(UTC)")
+        now = from_ms(self._core.backend.now_ms())
+        return NewMemory(
+            new_memory_id() if id is None else layout.check_memory_id(id),
+            text,
+            dict(metadata or {}),
+            source,
+            time or now,
+            parse_ttl_ms(ttl),
+            forget_on_expiry,
+        )
+
+    async def _commit(self, new: Sequence[NewMemory]) -> None:
+        vectors = await self._indexed.embed([each.text for each in new])
+        batch = self._batch()
+        await self._indexed.claim(batch)
+        for each, vector in zip(new, vectors, strict=True):
+            batch.state.set(layout.text_name(each.id), each.value(), ttl=_seconds(each.ttl_ms))
+            batch.state.set(layout.vector_name(each.id), vector, ttl=_seconds(each.ttl_ms))
+            if each.source is not None:
+                name = layout.source_name(each.source.session_id, each.id)
+                batch.state.set(name, True, ttl=_seconds(each.ttl_ms))
+        batch.append({"ids": [each.id for each in new]}, log=layout.CHANGES, dedupe=False)
+        await batch.commit("memory.add")
+
+    async def delete(self, *ids: str) -> int:
+        """Forget memories; how many of them there were."""
+        names = [layout.text_name(layout.check_memory_id(each)) for each in ids]
+        found = [layout.memory_of(each) for each in await self._items(names)]
+        for start in range(0, len(found), AT_ONCE):
+            batch = self._batch()
+            some = found[start : start + AT_ONCE]
+            for each in some:
+                batch.state.delete(layout.text_name(each.id))
+                batch.state.delete(layout.vector_name(each.id))
+                if each.source is not None:
+                    batch.state.delete(layout.source_name(each.source.session_id, each.id))
+            batch.append({"ids": [each.id for each in some]}, log=layout.CHANGES, dedupe=False)
+            await batch.commit("memory.delete")
+        return len(found)
+
+    async def delete_of(self, session_id: str) -> int:
+        """Forget what was said in a session; how many memories that were."""
+        prefix = layout.source_name(session_id)
+        result = await self._core.read(ReadPlan(self._record_id, scans=(StateScan(prefix),)))
+        names = [each.name for scan in result.scans for each in scan]
+        return await self.delete(*(each[len(prefix) :] for each in names))
+
+    async def forget(self) -> bool:
+        """Forget the whole scope; whether there was one."""
+        await self._indexed.drop()
+        return await self._core.backend.delete(self._record_id, None)
+
+    def _batch(self) -> Batch:
+        return Batch(self._core, self._record_id, create=Create(kind=layout.KIND, keep_existing=True))
+
+    # Reading
+
+    async def search(
+        self,
+        query: str | Sequence[float],
+        *,
+        k: int = 10,
+        filter: Filter | None = None,
+        min_score: float | None = None,
+        after: datetime | None = None,
+        before: datetime | None = None,
+    ) -> builtins.list[Memory]:
+        """What is remembered that is nearest to a query.
+
+        Args:
+            query: a text, or a vector of the embedder's.
+            k: at most so many.
+            filter: by field of the metadata, a value or operators, as in
+                ``{"topic": "food", "year": {"$gte": 2024}}``: ``$eq $ne $gt $gte $lt $lte $in``.
+            min_score: leave out what is less near.
+            after, before: only what was said between these times, both exclusive.
+
+        Raises:
+            InvalidArgumentError: an argument is out of range, or the vector has a wrong dimension.
+            EmbeddingError: no vector could be made of the query.
+        """
+        vector = (
+            (await self._indexed.embed([query], query=True))[0]
+            if isinstance(query, str)
+            else (self._indexed.packed(query))
+        )
+        asked = IndexQuery(
+            vector,
+            k,
+            checked(filter),
+            None if after is None else to_ms(after),
+            None if before is None else to_ms(before),
+            self._core.backend.now_ms(),
+        )
+        near = dict(await self._indexed.search(asked))
+        items = {layout.id_of(each.name): each for each in await self._items(map(layout.text_name, near))}
+        found = [layout.memory_of(items[each], score) for each, score in near.items() if each in items]
+        found = await standing(self._core, found)
+        return [each for each in found if min_score is None or (each.score or 0.0) >= min_score]
+
+    async def get(self, id: str) -> Memory | None:
+        """One memory; None if there is none of this id."""
+        found = await self._items([layout.text_name(layout.check_memory_id(id))])
+        return layout.memory_of(found[0]) if found else None
+
+    async def list(self, *, limit: int = 50, cursor: str | None = None) -> MemoryPage:
+        """Memories by id: those with random ids in order of time.
+
+        Args:
+            limit: at most so many.
+            cursor: of the page before.
+        """
+        scan = StateScan(
+            layout.text_name(), None if cursor is None else layout.text_name(cursor), limit + 1
+        )
+        result = await self._core.read(ReadPlan(self._record_id, scans=(scan,)))
+        items = self._indexed.items(value for each in result.scans for value in each)
+        page = await standing(self._core, map(layout.memory_of, items[:limit]))
+        return MemoryPage(page, layout.id_of(items[limit].name) if len(items) > limit else None)
+
+    async def _items(self, names: Iterable[str]) -> builtins.list[StateItem]:
+        wanted = tuple(names)
+        if not wanted:
+            return []
+        return self._indexed.items((await self._core.read(ReadPlan(self._record_id, names=wanted))).values)
+
+
+def new_memory_id() -> str:
+    """A random id; those of later milliseconds sort after it."""
+    return f"{int(clock.time() * 1000):012x}-{secrets.token_hex(8)}"
+
+
+def _seconds(ttl_ms: int | None) -> float | None:
+    return None if ttl_ms is None else ttl_ms / 1000
