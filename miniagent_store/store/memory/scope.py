@@ -19,7 +19,9 @@ from miniagent_store.store.memory import layout
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.indexed import Indexed
 from miniagent_store.store.memory.layout import NewMemory
+from miniagent_store.store.memory.searching import Mode, Searching
 from miniagent_store.store.memory.sources import standing
+from miniagent_store.store.memory.words.words import Words
 from miniagent_store.values import Memory, MemoryPage, MemorySource, StateItem, from_ms, to_ms
 from miniagent_store.vector_index import IndexFactory, IndexQuery
 
@@ -43,6 +45,8 @@ class MemoryScope:
         self._core, self._record_id = core, layout.record_of(scope)
         self._embedder = embedder
         self._indexed = Indexed(core, self._record_id, embedder, index)
+        self._words = Words(core, self._record_id)
+        self._searching = Searching(self._indexed, self._words, self._load)
 
     # Changing
 
@@ -166,6 +170,7 @@ class MemoryScope:
     async def forget(self) -> bool:
         """Forget the whole scope; whether there was one."""
         await self._indexed.drop()
+        await self._words.drop()
         return await self._core.backend.delete(self._record_id, None)
 
     def _batch(self) -> Batch:
@@ -182,39 +187,40 @@ class MemoryScope:
         min_score: float | None = None,
         after: datetime | None = None,
         before: datetime | None = None,
+        mode: Mode = "hybrid",
     ) -> builtins.list[Memory]:
-        """What is remembered that is nearest to a query.
+        """What is remembered that fits a query best.
 
         Args:
             query: a text, or a vector of the embedder's.
             k: at most so many.
             filter: by field of the metadata, a value or operators, as in
                 ``{"topic": "food", "year": {"$gte": 2024}}``: ``$eq $ne $gt $gte $lt $lte $in``.
-            min_score: leave out what is less near.
+            min_score: leave out what fits less, by the scores of `mode`.
             after, before: only what was said between these times, both exclusive.
+            mode: "vector": by meaning; scores are cosines, 1.0 for the same. "words": by the words in it;
+                scores are BM25, above 0. "hybrid": by both, fused by reciprocal rank; scores are 1.0 for
+                what is first in both, and about 0.5 for what is first in one.
 
         Raises:
             InvalidArgumentError: an argument is out of range, or the vector has a wrong dimension.
             EmbeddingError: no vector could be made of the query.
         """
-        vector = (
-            (await self._indexed.embed([query], query=True))[0]
-            if isinstance(query, str)
-            else (self._indexed.packed(query))
-        )
-        asked = IndexQuery(
-            vector,
+        wanted = IndexQuery(
+            b"",
             k,
             checked(filter),
             None if after is None else to_ms(after),
             None if before is None else to_ms(before),
             self._core.backend.now_ms(),
         )
-        near = dict(await self._indexed.search(asked))
-        items = {layout.id_of(each.name): each for each in await self._items(map(layout.text_name, near))}
-        found = [layout.memory_of(items[each], score) for each, score in near.items() if each in items]
-        found = await standing(self._core, found)
-        return [each for each in found if min_score is None or (each.score or 0.0) >= min_score]
+        return await self._searching.search(query, wanted, mode, min_score)
+
+    async def _load(self, ranking: Iterable[tuple[str, float]]) -> builtins.list[Memory]:
+        scores = dict(ranking)
+        items = {layout.id_of(each.name): each for each in await self._items(map(layout.text_name, scores))}
+        found = [layout.memory_of(items[each], score) for each, score in scores.items() if each in items]
+        return await standing(self._core, found)
 
     async def get(self, id: str) -> Memory | None:
         """One memory; None if there is none of this id."""
