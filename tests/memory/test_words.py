@@ -117,19 +117,17 @@ def test_a_text_is_found_by_each_of_its_words(text: str) -> None:
 WORDS = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8).map(" ".join)
 
 
-@given(
-    st.lists(WORDS, min_size=1, max_size=30), st.lists(WORDS, min_size=1, max_size=5), st.integers(1, 10)
-)
+@given(st.lists(WORDS, min_size=1, max_size=30), st.lists(WORDS, max_size=5), st.integers(1, 10))
 def test_both_kinds_rank_alike(said: list[str], queries: list[str], k: int) -> None:
     left, right = FullTextWords(), RankedWords()
     for index in (left, right):
         index.apply(texts(*said), ())
     for query in queries:
         scores = [
-            [round(score, 4) for _, score in index.search(tokens(query), k, lambda text: True)]
+            [score for _, score in index.search(tokens(query), k, lambda text: True)]
             for index in (left, right)
         ]
-        assert scores[0] == scores[1]
+        assert scores[0] == pytest.approx(scores[1], rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

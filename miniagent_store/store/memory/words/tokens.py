@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 
 # What a person would select by a double click, or copy: "INV-2024/0017", "a_b.c", "ada@example.com", "C++".
-_WHOLE = re.compile(r"[^\s,;:!?\"'`()\[\]{}<>|«»“”„‘’。、，！？]+")
+_WHOLE = re.compile(r"[^\s\x00-\x1f\x7f\ud800-\udfff,;:!?\"'`()\[\]{}<>|«»“”„‘’。、，！？]+")
 _PART = re.compile(r"[^\W_]+")
 # Scripts that put no space between words: Thai, Lao, Khmer, Japanese, Chinese, and so on.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
