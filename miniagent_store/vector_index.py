@@ -92,14 +92,20 @@ class VectorIndex(Protocol):
         ...
 
     async def apply(
-        self, added: Sequence[IndexedVector], removed: Sequence[str], upto: str, *, anew: bool = False
+        self,
+        added: Sequence[IndexedVector],
+        removed: Sequence[str],
+        upto: str | None,
+        *,
+        anew: bool = False,
     ) -> None:
         """Take changes, all or none of them; the same ones may come again.
 
         Args:
             added: new, or in the place of those with their ids.
             removed: ids that are no more; some may never have been here.
-            upto: opaque; what `applied` gives from then on.
+            upto: opaque; what `applied` gives from then on. None: more is to come, and until then it is as
+                if nothing was ever applied.
             anew: whether to begin with nothing.
         """
         ...

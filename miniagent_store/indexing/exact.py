@@ -46,7 +46,12 @@ class ExactIndex:
         return self._upto
 
     async def apply(
-        self, added: Sequence[IndexedVector], removed: Sequence[str], upto: str, *, anew: bool = False
+        self,
+        added: Sequence[IndexedVector],
+        removed: Sequence[str],
+        upto: str | None,
+        *,
+        anew: bool = False,
     ) -> None:
         """As `VectorIndex.apply`."""
         if anew:

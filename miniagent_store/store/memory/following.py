@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from miniagent_store.backend import LogRange, ReadPlan, ReadResult, StateScan
+from miniagent_store.backend import LogRange, ReadPlan, ReadResult, StateScan, StoredValue
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
 from miniagent_store.values import StateItem, from_ms
 
 # Memories of one read, and commits that are followed one by one; who is further behind begins anew.
 PAGE = 500
+# Values from which on a thread is worth its while.
+IN_A_THREAD = 20
 
 # The state values of memories that are read, of their ids.
 Names = Callable[[Sequence[str]], list[str]]
@@ -87,12 +89,16 @@ async def _all(core: StoreCore, record_id: str, upto: str, names: Names) -> Asyn
 
 
 async def read_items(core: StoreCore, record_id: str, names: Sequence[str]) -> list[StateItem]:
-    """Values of state that are there; decoded in a thread if they are many."""
+    """Values of state that are there."""
     if not names:
         return []
-    values = (await core.read(ReadPlan(record_id, names=tuple(names)))).values
+    return await decoded(core, record_id, (await core.read(ReadPlan(record_id, names=tuple(names)))).values)
 
-    def decoded() -> list[StateItem]:
+
+async def decoded(core: StoreCore, record_id: str, values: Sequence[StoredValue]) -> list[StateItem]:
+    """Values of state; in a thread if they are many."""
+
+    def decode() -> list[StateItem]:
         return [
             StateItem(
                 each.name,
@@ -103,4 +109,4 @@ async def read_items(core: StoreCore, record_id: str, names: Sequence[str]) -> l
             for each in values
         ]
 
-    return await asyncio.to_thread(decoded) if len(values) > 20 else decoded()
+    return await asyncio.to_thread(decode) if len(values) > IN_A_THREAD else decode()

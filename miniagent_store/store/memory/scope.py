@@ -14,9 +14,12 @@ from miniagent_store.embedder import Embedder
 from miniagent_store.errors import InvalidArgumentError
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.store.batch import Batch
+from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
+from miniagent_store.store.memory.embedding import Embedding
 from miniagent_store.store.memory.filters import Filter, checked
+from miniagent_store.store.memory.following import decoded, read_items
 from miniagent_store.store.memory.indexed import Indexed
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.searching import Mode, Searching
@@ -38,15 +41,18 @@ class MemoryScope:
         core: of the store.
         scope: its name.
         embedder: makes vectors of texts.
+        cache: where vectors of an embedder that costs are kept.
         index: how an index of them comes to be.
     """
 
-    def __init__(self, core: StoreCore, scope: str, embedder: Embedder, index: IndexFactory) -> None:
+    def __init__(
+        self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, index: IndexFactory
+    ) -> None:
         self._core, self._record_id = core, layout.record_of(scope)
-        self._embedder = embedder
-        self._indexed = Indexed(core, self._record_id, embedder, index)
+        self._embedding = Embedding(embedder, cache)
+        self._indexed = Indexed(core, self._record_id, self._embedding, index)
         self._words = Words(core, self._record_id)
-        self._searching = Searching(self._indexed, self._words, self._load)
+        self._searching = Searching(self._embedding, self._indexed, self._words, self._load)
 
     # Changing
 
@@ -132,9 +138,9 @@ class MemoryScope:
         )
 
     async def _commit(self, new: Sequence[NewMemory]) -> None:
-        vectors = await self._indexed.embed([each.text for each in new])
+        vectors = await self._embedding.embed([each.text for each in new])
         batch = self._batch()
-        await self._indexed.claim(batch)
+        await self._indexed.claim(batch, len(vectors[0]) // 4)
         for each, vector in zip(new, vectors, strict=True):
             batch.state.set(layout.text_name(each.id), each.value(), ttl=_seconds(each.ttl_ms))
             batch.state.set(layout.vector_name(each.id), vector, ttl=_seconds(each.ttl_ms))
@@ -238,15 +244,13 @@ class MemoryScope:
             layout.text_name(), None if cursor is None else layout.text_name(cursor), limit + 1
         )
         result = await self._core.read(ReadPlan(self._record_id, scans=(scan,)))
-        items = self._indexed.items(value for each in result.scans for value in each)
-        page = await standing(self._core, map(layout.memory_of, items[:limit]))
-        return MemoryPage(page, layout.id_of(items[limit].name) if len(items) > limit else None)
+        values = [value for each in result.scans for value in each]
+        items = await decoded(self._core, self._record_id, values[:limit])
+        page = await standing(self._core, map(layout.memory_of, items))
+        return MemoryPage(page, layout.id_of(values[limit].name) if len(values) > limit else None)
 
     async def _items(self, names: Iterable[str]) -> builtins.list[StateItem]:
-        wanted = tuple(names)
-        if not wanted:
-            return []
-        return self._indexed.items((await self._core.read(ReadPlan(self._record_id, names=wanted))).values)
+        return await read_items(self._core, self._record_id, list(names))
 
 
 def new_memory_id() -> str:

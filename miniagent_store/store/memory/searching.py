@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from miniagent_store.errors import InvalidArgumentError
+from miniagent_store.store.memory.embedding import Embedding
 from miniagent_store.store.memory.fusion import fused
 from miniagent_store.store.memory.indexed import Indexed
 from miniagent_store.store.memory.words.words import Words
@@ -26,13 +27,14 @@ class Searching:
     """Asks the indexes of a scope.
 
     Args:
+        embedding: makes vectors of queries.
         indexed: vectors.
         words: words.
         load: reads memories of ids and scores, those that may be shown, in order.
     """
 
-    def __init__(self, indexed: Indexed, words: Words, load: Load) -> None:
-        self._indexed, self._words, self._load = indexed, words, load
+    def __init__(self, embedding: Embedding, indexed: Indexed, words: Words, load: Load) -> None:
+        self._embedding, self._indexed, self._words, self._load = embedding, indexed, words, load
 
     async def search(
         self, query: str | Sequence[float], wanted: IndexQuery, mode: Mode, min_score: float | None
@@ -55,12 +57,12 @@ class Searching:
             raise InvalidArgumentError(f"k must be a whole number from 1 to {MAX_K}, not {wanted.k!r}")
         if isinstance(query, str):
             if mode != "words":
-                [vector] = await self._indexed.embed([query], query=True)
+                [vector] = await self._embedding.embed([query], query=True)
                 wanted = replace(wanted, vector=vector)
         elif mode == "words":
             raise InvalidArgumentError("words are looked for by a text, not by a vector")
         else:
-            wanted, mode = replace(wanted, vector=self._indexed.packed(query)), "vector"
+            wanted, mode = replace(wanted, vector=self._embedding.packed(query)), "vector"
         asked = wanted.k
         while True:
             ranking = await self._ranking(query, replace(wanted, k=asked), mode)
