@@ -17,11 +17,11 @@ from miniagent_store.store.batch import Batch
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
 from miniagent_store.store.memory.filters import Filter, checked
-from miniagent_store.store.memory.indexed import Indexed
+from miniagent_store.store.memory.indexed import Choose, Indexed
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.sources import standing
 from miniagent_store.values import Memory, MemoryPage, MemorySource, StateItem, from_ms, to_ms
-from miniagent_store.vector_index import IndexFactory, IndexQuery
+from miniagent_store.vector_index import IndexQuery
 
 # Of one commit: what is more is split, so that none holds up others for long.
 AT_ONCE = 200
@@ -36,13 +36,13 @@ class MemoryScope:
         core: of the store.
         scope: its name.
         embedder: makes vectors of texts.
-        index: how an index of them comes to be.
+        choose: how an index of them comes to be, at a place.
     """
 
-    def __init__(self, core: StoreCore, scope: str, embedder: Embedder, index: IndexFactory) -> None:
+    def __init__(self, core: StoreCore, scope: str, embedder: Embedder, choose: Choose) -> None:
         self._core, self._record_id = core, layout.record_of(scope)
         self._embedder = embedder
-        self._indexed = Indexed(core, self._record_id, embedder, index)
+        self._indexed = Indexed(core, self._record_id, embedder, choose)
 
     # Changing
 
