@@ -83,14 +83,14 @@ class IndexCapabilities:
 
 
 class IndexGone(Exception):
-    """What `VectorIndex.applied` told does not stand any more: it was evicted, or others are at work there."""
+    """What `VectorIndex.applied` told stands no more: it was evicted, or others are at work there."""
 
 
 class VectorIndex(Protocol):
     """The vectors of one scope and model.
 
-    Changes are applied one after the other. Searches may run at the same time: each finds what stood when it
-    began, or what stands later.
+    Changes are applied one after the other. Searches may run at the same time: each finds what stood when
+    it began, or what stands later.
     """
 
     capabilities: IndexCapabilities
@@ -104,7 +104,7 @@ class VectorIndex(Protocol):
     ) -> None:
         """Take changes, all or none of them; the same ones may come again.
 
-        What is filled anew may come in several calls: until the last one `upto` is one that `is_unfinished`.
+        What is filled anew may come in several calls: until the last one `upto` is `unfinished`.
 
         Args:
             added: new, or in the place of those with their ids.
@@ -120,8 +120,8 @@ class VectorIndex(Protocol):
     async def search(self, query: IndexQuery) -> Sequence[tuple[str, float]]:
         """Ids and cosines, the nearest first, equals by id.
 
-        What is not exact gives candidates: more than `k`, some of which may not pass the filter; whoever asks
-        looks at the memories themselves, and takes the best.
+        What is not exact gives candidates: more than `k`, some of which may not pass the filter; whoever
+        asks looks at the memories themselves, and takes the best.
 
         Raises:
             IndexGone: it has to be brought up to date again.
@@ -160,8 +160,8 @@ class IndexFactory:
         make: an index at a place.
         capabilities: of what it makes.
         check: raises a `ConfigurationError` that says why it cannot stand there, if it cannot.
-        suits: whether it can stand there, and is better there than what needs no server; all are asked where
-            nobody chose an index.
+        suits: whether it can stand there, and is better there than what needs no server; asked where nobody
+            chose an index.
     """
 
     make: Callable[[IndexPlace], VectorIndex]

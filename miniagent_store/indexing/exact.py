@@ -92,15 +92,8 @@ class ExactIndex:
         living.sort()
         for start in range(0, len(living), AT_ONCE):
             some = living[start : start + AT_ONCE]
-            vectors = held.vectors.take(some)
-            _take(
-                kept,
-                [
-                    held.rows.one(int(row), vector.tobytes())
-                    for row, vector in zip(some, vectors, strict=True)
-                ],
-                (),
-            )
+            vectors = zip(some, held.vectors.take(some), strict=True)
+            _take(kept, [held.rows.one(int(row), vector.tobytes()) for row, vector in vectors], ())
         return kept
 
     async def search(self, query: IndexQuery) -> Sequence[tuple[str, float]]:

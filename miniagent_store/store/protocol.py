@@ -436,8 +436,8 @@ class SessionStore(ABC):
             embedder: makes vectors of texts: a name such as "hash" or "openai:text-embedding-3-small", or
                 an object.
             index: how vectors are looked for: "auto", or a name such as "exact" or "vector-set".
-            plain_vectors: of a store that encrypts, allow an index on the server, which keeps vectors as they
-                are; whoever reads those can tell what the texts say.
+            plain_vectors: of a store that encrypts, allow an index on the server, which keeps vectors as
+                they are; whoever reads those can tell what the texts say.
 
         Raises:
             ConfigurationError: no plugin brings one of these, or the index needs `plain_vectors`.

@@ -28,8 +28,8 @@ class Choosing:
         self._factory: IndexFactory = core.plugins.load(KIND, IN_PROCESS if wanted == AUTO else wanted)
         if self._factory.capabilities.plain and not self._may_be_plain:
             raise ConfigurationError(
-                f"index {wanted!r} keeps vectors on the server as they are, which gives their texts away, and "
-                f"this store encrypts; use index='exact', or allow it with plain_vectors=True"
+                f"index {wanted!r} keeps vectors on the server as they are, which gives their texts away, "
+                f"and this store encrypts; use index='exact', or allow it with plain_vectors=True"
             )
 
     async def __call__(self, place: IndexPlace) -> IndexFactory:
