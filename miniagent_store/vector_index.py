@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -82,8 +82,16 @@ class IndexCapabilities:
     plain: bool = False
 
 
+class IndexGone(Exception):
+    """What `VectorIndex.applied` told stands no more: it was evicted, or others are at work there."""
+
+
 class VectorIndex(Protocol):
-    """The vectors of one scope and model. It is asked by one caller at a time."""
+    """The vectors of one scope and model.
+
+    Changes are applied one after the other. Searches may run at the same time: each finds what stood when
+    it began, or what stands later.
+    """
 
     capabilities: IndexCapabilities
 
@@ -92,31 +100,56 @@ class VectorIndex(Protocol):
         ...
 
     async def apply(
-        self,
-        added: Sequence[IndexedVector],
-        removed: Sequence[str],
-        upto: str | None,
-        *,
-        anew: bool = False,
+        self, added: Sequence[IndexedVector], removed: Sequence[str], upto: str, *, anew: bool = False
     ) -> None:
         """Take changes, all or none of them; the same ones may come again.
+
+        What is filled anew may come in several calls: until the last one `upto` is `unfinished`.
 
         Args:
             added: new, or in the place of those with their ids.
             removed: ids that are no more; some may never have been here.
-            upto: opaque; what `applied` gives from then on. None: more is to come, and until then it is as
-                if nothing was ever applied.
+            upto: opaque but for that; what `applied` gives from then on.
             anew: whether to begin with nothing.
+
+        Raises:
+            IndexGone: it does not stand any more where `applied` told last; nothing was changed.
         """
         ...
 
     async def search(self, query: IndexQuery) -> Sequence[tuple[str, float]]:
-        """Ids and cosines, the nearest first."""
+        """Ids and cosines, the nearest first, equals by id.
+
+        What is not exact gives candidates: more than `k`, some of which may not pass the filter; whoever
+        asks looks at the memories themselves, and takes the best.
+
+        Raises:
+            IndexGone: it has to be brought up to date again.
+        """
         ...
 
     async def drop(self) -> None:
         """Remove the index, and what it keeps anywhere."""
         ...
+
+
+def unfinished(incarnation: str) -> str:
+    """What `VectorIndex.apply` is told while it is filled."""
+    return f"{incarnation}:-1"
+
+
+def is_unfinished(upto: str) -> bool:
+    """Whether an index is only filled in part."""
+    return upto.endswith(":-1")
+
+
+async def anywhere(place: IndexPlace) -> None:
+    """For what can stand everywhere."""
+
+
+async def never(place: IndexPlace) -> bool:
+    """For what nobody gets without asking for it."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +158,13 @@ class IndexFactory:
 
     Attributes:
         make: an index at a place.
-        suits: whether it can stand there, and is better there than what needs no server; those are asked in
-            the order in which plugins were registered, the last first, where nobody chose an index.
         capabilities: of what it makes.
+        check: raises a `ConfigurationError` that says why it cannot stand there, if it cannot.
+        suits: whether it can stand there, and is better there than what needs no server; asked where nobody
+            chose an index.
     """
 
     make: Callable[[IndexPlace], VectorIndex]
     capabilities: IndexCapabilities
-    suits: Callable[[IndexPlace], bool] = lambda place: False
+    check: Callable[[IndexPlace], Awaitable[None]] = anywhere
+    suits: Callable[[IndexPlace], Awaitable[bool]] = never

@@ -499,8 +499,15 @@ class Store(SessionStore):
     def user(self, user_id: str) -> KeyValue:
         return self._collection(join_id("user", check_id(user_id, what="user id")), 1)
 
-    def memory(self, scope: str, *, embedder: str | Embedder = "hash", index: str = "auto") -> MemoryScope:
-        return self._memories.scope(scope, embedder, index)
+    def memory(
+        self,
+        scope: str,
+        *,
+        embedder: str | Embedder = "hash",
+        index: str = "auto",
+        plain_vectors: bool = False,
+    ) -> MemoryScope:
+        return self._memories.scope(scope, embedder, index, plain_vectors=plain_vectors)
 
     def _collection(self, record_id: str, shards: int) -> KeyValue:
         known = self._collections.get((record_id, shards))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from miniagent_store.embedder import Embedder
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
+from miniagent_store.store.memory.choosing import Choosing
 from miniagent_store.store.memory.scope import MemoryScope
 
 # Those used last; an index that falls out is filled anew when it is asked again.
@@ -21,16 +22,18 @@ class Memories:
 
     def __init__(self, core: StoreCore, cache: Cache) -> None:
         self._core, self._cache = core, cache
-        self._known: dict[tuple[str, str, str], MemoryScope] = {}
+        self._known: dict[tuple[str, str, str, bool], MemoryScope] = {}
 
-    def scope(self, scope: str, embedder: str | Embedder, index: str) -> MemoryScope:
+    def scope(
+        self, scope: str, embedder: str | Embedder, index: str, *, plain_vectors: bool
+    ) -> MemoryScope:
         """As `SessionStore.memory`."""
         made = self._embedder(embedder) if isinstance(embedder, str) else embedder
-        key = (scope, made.name, index)
+        key = (scope, made.name, index, plain_vectors)
         known = self._known.pop(key, None)
         if known is None:
-            factory = self._core.plugins.load("vector index", "exact" if index == "auto" else index)
-            known = MemoryScope(self._core, scope, made, self._cache, factory)
+            choosing = Choosing(self._core, index, plain_vectors=plain_vectors)
+            known = MemoryScope(self._core, scope, made, self._cache, choosing)
         self._known[key] = known
         if len(self._known) > KNOWN:
             self._known.pop(next(iter(self._known)))

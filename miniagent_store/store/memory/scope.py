@@ -20,13 +20,13 @@ from miniagent_store.store.memory import layout
 from miniagent_store.store.memory.embedding import Embedding
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
-from miniagent_store.store.memory.indexed import Indexed
+from miniagent_store.store.memory.indexed import Choose, Indexed
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.searching import Mode, Searching
 from miniagent_store.store.memory.sources import standing
 from miniagent_store.store.memory.words.words import Words
 from miniagent_store.values import Memory, MemoryPage, MemorySource, StateItem, from_ms, to_ms
-from miniagent_store.vector_index import IndexFactory, IndexQuery
+from miniagent_store.vector_index import IndexQuery
 
 # Of one commit: what is more is split, so that none holds up others for long.
 AT_ONCE = 200
@@ -42,15 +42,15 @@ class MemoryScope:
         scope: its name.
         embedder: makes vectors of texts.
         cache: where vectors of an embedder that costs are kept.
-        index: how an index of them comes to be.
+        choose: how an index of them comes to be, at a place.
     """
 
     def __init__(
-        self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, index: IndexFactory
+        self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, choose: Choose
     ) -> None:
         self._core, self._record_id = core, layout.record_of(scope)
         self._embedding = Embedding(embedder, cache)
-        self._indexed = Indexed(core, self._record_id, self._embedding, index)
+        self._indexed = Indexed(core, self._record_id, self._embedding, choose)
         self._words = Words(core, self._record_id)
         self._searching = Searching(self._embedding, self._indexed, self._words, self._load)
 
