@@ -84,8 +84,7 @@ class Column:
             passes = numpy.fromiter(
                 (holds(condition, {"": each}) for each in self._values[:values]), numpy.bool_, values
             )
-        allowed: NDArray[numpy.bool_] = passes[codes]
-        return allowed
+        return numpy.asarray(passes[codes], numpy.bool_)
 
     def _equal_to(self, value: Any) -> int:
         key = _key_of(value)

@@ -19,7 +19,6 @@ from miniagent_store.vector_index import (
     IndexGone,
     IndexPlace,
     IndexQuery,
-    is_unfinished,
 )
 
 CAPABILITIES: dict[Precision, IndexCapabilities] = {
@@ -40,7 +39,7 @@ class Held:
 
     rows: Rows
     vectors: Vectors
-    upto: str
+    upto: str | None
 
     @property
     def bytes(self) -> int:
@@ -67,7 +66,12 @@ class ExactIndex:
         return None if held is None else held.upto
 
     async def apply(
-        self, added: Sequence[IndexedVector], removed: Sequence[str], upto: str, *, anew: bool = False
+        self,
+        added: Sequence[IndexedVector],
+        removed: Sequence[str],
+        upto: str | None,
+        *,
+        anew: bool = False,
     ) -> None:
         """As `VectorIndex.apply`."""
         check_sizes(added, self._dimensions)
@@ -99,7 +103,7 @@ class ExactIndex:
     async def search(self, query: IndexQuery) -> Sequence[tuple[str, float]]:
         """As `VectorIndex.search`."""
         held = self._held
-        if held is None or is_unfinished(held.upto):
+        if held is None or held.upto is None:
             raise IndexGone
         moment = held.rows.now()
         room.used(self, held.bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from miniagent_store.embedder import Embedder
+from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory.choosing import Choosing
 from miniagent_store.store.memory.scope import MemoryScope
@@ -16,10 +17,11 @@ class Memories:
 
     Args:
         core: of the store; its plugins bring embedders and indexes.
+        cache: of the store.
     """
 
-    def __init__(self, core: StoreCore) -> None:
-        self._core = core
+    def __init__(self, core: StoreCore, cache: Cache) -> None:
+        self._core, self._cache = core, cache
         self._known: dict[tuple[str, str, str, bool], MemoryScope] = {}
 
     def scope(
@@ -31,7 +33,7 @@ class Memories:
         known = self._known.pop(key, None)
         if known is None:
             choosing = Choosing(self._core, index, plain_vectors=plain_vectors)
-            known = MemoryScope(self._core, scope, made, choosing)
+            known = MemoryScope(self._core, scope, made, self._cache, choosing)
         self._known[key] = known
         if len(self._known) > KNOWN:
             self._known.pop(next(iter(self._known)))
