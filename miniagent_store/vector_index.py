@@ -100,16 +100,20 @@ class VectorIndex(Protocol):
         ...
 
     async def apply(
-        self, added: Sequence[IndexedVector], removed: Sequence[str], upto: str, *, anew: bool = False
+        self,
+        added: Sequence[IndexedVector],
+        removed: Sequence[str],
+        upto: str | None,
+        *,
+        anew: bool = False,
     ) -> None:
         """Take changes, all or none of them; the same ones may come again.
-
-        What is filled anew may come in several calls: until the last one `upto` is `unfinished`.
 
         Args:
             added: new, or in the place of those with their ids.
             removed: ids that are no more; some may never have been here.
-            upto: opaque but for that; what `applied` gives from then on.
+            upto: opaque; what `applied` gives from then on. None: more is to come, and until then it is as
+                if nothing was ever applied.
             anew: whether to begin with nothing.
 
         Raises:
@@ -131,16 +135,6 @@ class VectorIndex(Protocol):
     async def drop(self) -> None:
         """Remove the index, and what it keeps anywhere."""
         ...
-
-
-def unfinished(incarnation: str) -> str:
-    """What `VectorIndex.apply` is told while it is filled."""
-    return f"{incarnation}:-1"
-
-
-def is_unfinished(upto: str) -> bool:
-    """Whether an index is only filled in part."""
-    return upto.endswith(":-1")
 
 
 async def anywhere(place: IndexPlace) -> None:

@@ -75,7 +75,7 @@ class Column:
             code = self._equal_to(value)
             return codes == code if operator == "$eq" else codes != code
         if operator == "$in":
-            return numpy.isin(codes, [self._equal_to(each) for each in value])
+            return numpy.asarray(numpy.isin(codes, [self._equal_to(each) for each in value]))
         values = len(self._values)
         if self._are_exact and not isinstance(value, str) and abs(value) <= EXACT:
             passes = _COMPARED[operator](self._numbers[:values], float(value))
@@ -84,8 +84,7 @@ class Column:
             passes = numpy.fromiter(
                 (holds(condition, {"": each}) for each in self._values[:values]), numpy.bool_, values
             )
-        allowed: NDArray[numpy.bool_] = passes[codes]
-        return allowed
+        return numpy.asarray(passes[codes], numpy.bool_)
 
     def _equal_to(self, value: Any) -> int:
         key = _key_of(value)

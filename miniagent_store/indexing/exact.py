@@ -19,7 +19,6 @@ from miniagent_store.vector_index import (
     IndexGone,
     IndexPlace,
     IndexQuery,
-    is_unfinished,
 )
 
 CAPABILITIES: dict[Precision, IndexCapabilities] = {
@@ -40,7 +39,7 @@ class Held:
 
     rows: Rows
     vectors: Vectors
-    upto: str
+    upto: str | None
 
     @property
     def bytes(self) -> int:
@@ -70,7 +69,7 @@ class ExactIndex:
         self,
         added: Sequence[IndexedVector],
         removed: Sequence[str],
-        upto: str,
+        upto: str | None,
         *,
         anew: bool = False,
     ) -> None:
@@ -104,7 +103,7 @@ class ExactIndex:
     async def search(self, query: IndexQuery) -> Sequence[tuple[str, float]]:
         """As `VectorIndex.search`."""
         held = self._held
-        if held is None or is_unfinished(held.upto):
+        if held is None or held.upto is None:
             raise IndexGone
         moment = held.rows.now()
         room.used(self, held.bytes)

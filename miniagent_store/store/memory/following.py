@@ -10,7 +10,6 @@ from miniagent_store.backend import LogRange, ReadPlan, ReadResult, StateScan, S
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
 from miniagent_store.values import StateItem, from_ms
-from miniagent_store.vector_index import unfinished
 
 # Memories of one read, and commits that are followed one by one; who is further behind begins anew.
 PAGE = 500
@@ -28,13 +27,13 @@ class Changes:
     Attributes:
         items: values that stand now.
         changed: ids of the memories that were looked for; one without a value among `items` is no more.
-        upto: what to ask with next time, once these and all before them are taken.
+        upto: what to ask with next time, once these and all before them are taken; None: more is to come.
         anew: whether what was known before is to be dropped first.
     """
 
     items: list[StateItem]
     changed: list[str]
-    upto: str
+    upto: str | None
     anew: bool = False
 
 
@@ -51,39 +50,33 @@ async def changes_since(
     """
     incarnation, _, number = (applied or "").partition(":")
     after = int(number or 0)
-    plan = ReadPlan(record_id, (LogRange(layout.CHANGES, after=max(after, 0), limit=PAGE),))
+    plan = ReadPlan(record_id, (LogRange(layout.CHANGES, after=after, limit=PAGE),))
     result = await core.read(plan)
     record = result.record
     if record is None:
         if applied is not None:
-            yield Changes([], [], "", anew=True)
+            yield Changes([], [], None, anew=True)
         return
     tail = record.tail(layout.CHANGES)
     if incarnation != record.incarnation or after < tail.base or tail.last - after > PAGE:
-        async for changes in _all(core, record_id, record.incarnation, tail.last, names):
+        async for changes in _all(core, record_id, f"{record.incarnation}:{tail.last}", names):
             yield changes
     elif tail.last > after:
-        async for changes in _since(core, record_id, result, applied or "", names):
-            yield changes
+        yield await _since(core, record_id, result, names)
 
 
-async def _since(
-    core: StoreCore, record_id: str, result: ReadResult, applied: str, names: Names
-) -> AsyncIterator[Changes]:
+async def _since(core: StoreCore, record_id: str, result: ReadResult, names: Names) -> Changes:
     assert result.record is not None
     entries = await core.coding.decode_entries(record_id, layout.CHANGES, result.entries[0])
     changed = list(dict.fromkeys(each for entry in entries for each in entry.value["ids"]))
-    upto = f"{result.record.incarnation}:{entries[-1].seq}"
+    items = []
     for start in range(0, len(changed), PAGE):
-        some = changed[start : start + PAGE]
         # May be newer than the changes that were read: these come again, and find the same.
-        items = await read_items(core, record_id, names(some))
-        yield Changes(items, some, upto if start + PAGE >= len(changed) else applied)
+        items += await read_items(core, record_id, names(changed[start : start + PAGE]))
+    return Changes(items, changed, f"{result.record.incarnation}:{entries[-1].seq}")
 
 
-async def _all(
-    core: StoreCore, record_id: str, incarnation: str, last: int, names: Names
-) -> AsyncIterator[Changes]:
+async def _all(core: StoreCore, record_id: str, upto: str, names: Names) -> AsyncIterator[Changes]:
     start, anew = None, True
     while True:
         scan = StateScan(layout.text_name(), start, PAGE + 1)
@@ -91,7 +84,7 @@ async def _all(
         found = [layout.id_of(each.name) for scanned in result.scans for each in scanned]
         ids, more = found[:PAGE], found[PAGE:]
         items = await read_items(core, record_id, names(ids))
-        yield Changes(items, ids, unfinished(incarnation) if more else f"{incarnation}:{last}", anew)
+        yield Changes(items, ids, None if more else upto, anew)
         if not more:
             return
         start, anew = layout.text_name(more[0]), False

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
 
 from miniagent_store.errors import BackendUnavailableError, ConfigurationError
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.core import StoreCore
-from miniagent_store.store.memory import layout
+from miniagent_store.store.memory import candidates, layout
 from miniagent_store.store.memory.embedding import Embedding
-from miniagent_store.store.memory.filters import holds
 from miniagent_store.store.memory.following import changes_since, read_items
 from miniagent_store.values import StateItem, to_ms
 from miniagent_store.vector_index import (
@@ -25,12 +22,8 @@ from miniagent_store.vector_index import (
 )
 
 Choose = Callable[[IndexPlace], Awaitable[IndexFactory]]
-
-logger: logging.Logger = logging.getLogger("miniagent_store")
 # How often an index that is lost while it is asked is brought up to date again.
 TRIES = 5
-# By how much more is asked for where too few of the candidates pass.
-WIDER = 8
 
 
 class Indexed:
@@ -92,29 +85,13 @@ class Indexed:
                     return ()
                 if index.capabilities.exact:
                     return await index.search(query)
-                return await self._best(index, query)
+                return await candidates.best(self._core, self._record_id, index, query)
             except IndexGone:
                 continue
         raise BackendUnavailableError(
-            f"the index of {self._record_id!r} is lost as often as it is filled; give it more memory"
+            f"the index of {self._record_id!r} is lost as often as it is filled: it has too little memory, "
+            "or others fill it too; try again, or use index='exact'"
         )
-
-    async def _best(self, index: VectorIndex, query: IndexQuery) -> list[tuple[str, float]]:
-        """Of candidates those that are nearest, by what is stored."""
-        asked = query
-        while True:
-            found = await index.search(asked)
-            best = await self._looked_at([each for each, _ in found], query)
-            if len(best) >= query.k or len(found) < asked.k:
-                return best
-            asked = replace(asked, k=asked.k * WIDER)
-
-    async def _looked_at(self, ids: Sequence[str], query: IndexQuery) -> list[tuple[str, float]]:
-        names = [layout.vector_name(each) for each in ids]
-        if query.filter:
-            names += [layout.text_name(each) for each in ids]
-        items = await read_items(self._core, self._record_id, names)
-        return await asyncio.to_thread(_compared, items, query)
 
     async def drop(self) -> None:
         """Remove the index."""
@@ -133,8 +110,6 @@ class Indexed:
         index = self._index
         applied = await index.applied()
         async for changes in changes_since(self._core, self._record_id, applied, _names):
-            if changes.anew and applied:
-                logger.info("the index of %r is filled anew", self._record_id)
             vectors = _vectors(changes.items)
             there = {each.id for each in vectors}
             gone = [each for each in changes.changed if each not in there]
@@ -157,21 +132,3 @@ def _vectors(items: Iterable[StateItem]) -> list[IndexedVector]:
             value = item.value
             made.append(IndexedVector(id, vector.value, value["metadata"], value["time"], expires))
     return made
-
-
-def _compared(items: Iterable[StateItem], query: IndexQuery) -> list[tuple[str, float]]:
-    values = {each.name: each.value for each in items}
-    scored = [
-        (layout.id_of(name), layout.product(value, query.vector))
-        for name, value in values.items()
-        if name.startswith(layout.vector_name())
-    ]
-    if query.filter:
-        texts = {each: values.get(layout.text_name(each)) for each, _ in scored}
-        scored = [
-            each
-            for each in scored
-            if (text := texts[each[0]]) is not None and holds(query.filter, text["metadata"])
-        ]
-    scored.sort(key=lambda each: (-each[1], each[0]))
-    return scored[: query.k]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import operator
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,8 +106,3 @@ def packed(vector: Sequence[float]) -> bytes:
     numbers = array("d", vector)
     length = sum(each * each for each in numbers) ** 0.5
     return array("f", [each / length for each in numbers] if length else numbers).tobytes()
-
-
-def product(one: bytes, other: bytes) -> float:
-    """Of two packed vectors; the cosine, since they are of length 1."""
-    return math.fsum(map(operator.mul, array("f", one), array("f", other)))

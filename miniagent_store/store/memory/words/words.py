@@ -72,6 +72,7 @@ class Words:
             there = {each.id for each in texts}
             gone = [each for each in changes.changed if each not in there]
             await asyncio.to_thread(index.apply, texts, gone)
+            # Until all is taken it is as if nothing were.
             self._applied = changes.upto
         return index
 
