@@ -132,14 +132,16 @@ class Answering:
         prompting.window = window
         prompting.overhead = tokens_of_schemas(window, self.responder.schemas)
         taken = prompting.overhead + window.count([*prompting.prompts, Message.user(user_input)])
+        budget = 0 if self.recalling is None else self.recalling.budget(window)
+        taken += budget
         view = await read_window(self.store, self.turn.session_id, window, self.compaction, taken=taken)
         prompting.pinned, prompting.summary, prompting.history = view.pinned, view.summary, view.history
         self._snapshot = view.snapshot
         view.write(self.turn)
         if self.recalling is not None:
-            seen = self._seen(window, prompting, view, user_input, self.recalling.tokens)
+            seen = self._seen(window, prompting, view, user_input, budget)
             if seen is not None:
-                await self._recall(self.recalling, prompting, user_input, seen)
+                await self._recall(self.recalling, prompting, user_input, seen, budget)
 
     def _seen(
         self, window: ContextWindow, prompting: Prompting, view: WindowView, user_input: str, tokens: int
@@ -162,10 +164,15 @@ class Answering:
         return Seen(start, view.pinned_sequences)
 
     async def _recall(
-        self, recalling: Recalling, prompting: Prompting, user_input: str, seen: Seen
+        self,
+        recalling: Recalling,
+        prompting: Prompting,
+        user_input: str,
+        seen: Seen,
+        tokens: int | None = None,
     ) -> None:
         assert self.turn.session is not None
-        self._recalled = await recalling.recall(self.turn.session, user_input, seen)
+        self._recalled = await recalling.recall(self.turn.session, user_input, seen, tokens)
         prompting.recalled = list(self._recalled.messages)
 
     async def committed(self) -> SessionThread:

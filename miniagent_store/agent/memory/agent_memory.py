@@ -63,8 +63,8 @@ class AgentMemory:
         embedder, index: as `SessionStore.memory` takes them.
         remember: what to remember of a message: a function (sync or async) that returns a text, or None.
         k: at most so many memories are recalled.
-        tokens: at most so many tokens for what is recalled; 0 recalls nothing. Where a window has less
-            room than that, nothing is recalled.
+        tokens: at most so many tokens for what is recalled; 0 recalls nothing. Of a window of tokens it is
+            a quarter at most.
         min_score: what is less like the question is not recalled.
         render: what a model is shown of memories.
         counter: tokens of one message.

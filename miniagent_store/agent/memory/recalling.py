@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from miniagent_store.agent.context_window import ContextWindow
 from miniagent_store.agent.memory.agent_memory import AgentMemory
 from miniagent_store.agent.token_counting import cut_text
 from miniagent_store.store.protocol import SessionStore
@@ -16,6 +17,8 @@ from miniagent_store.values import Memory, Message, Session
 logger: logging.Logger = logging.getLogger("miniagent_store")
 # More messages of the session itself are not looked past.
 MOST_PASSED_OVER = 1000
+# At most one of so many parts of a window is memories.
+SHARE_OF_A_WINDOW = 4
 # Digits of scores in metadata: what is beyond them is noise.
 DIGITS = 4
 
@@ -80,22 +83,26 @@ class Recalling:
         self._store, self._memory = store, memory
         self._failed_at = float("-inf")
 
-    @property
-    def tokens(self) -> int:
-        """At most so many are recalled."""
-        return self._memory.tokens
+    def budget(self, window: ContextWindow) -> int:
+        """How many tokens of a window are set apart for what is recalled."""
+        tokens = self._memory.tokens
+        return tokens if window.tokens is None else min(tokens, window.tokens // SHARE_OF_A_WINDOW)
 
-    async def recall(self, session: Session, question: str, seen: Seen) -> Recalled:
+    async def recall(
+        self, session: Session, question: str, seen: Seen, tokens: int | None = None
+    ) -> Recalled:
         """What fits a question, and is not seen anyway. It never fails, but says so in the log.
 
         Args:
             session: in which it is asked.
             question: what the user says.
             seen: what of the session the model sees.
+            tokens: at most so many, if that is less than the memory's own.
         """
+        tokens = self._memory.tokens if tokens is None else tokens
         memory, scope = self._memory, self._memory.scope_of(session)
         is_paused = time.monotonic() < self._failed_at + memory.pause
-        if scope is None or not memory.tokens or not question.strip() or is_paused:
+        if scope is None or not tokens or not question.strip() or is_paused:
             return Recalled()
         try:
             async with asyncio.timeout(memory.timeout):
@@ -111,7 +118,7 @@ class Recalling:
             )
             logger.debug("nothing was recalled", exc_info=True)
             return Recalled()
-        chosen = self._that_fit(found)
+        chosen = self._that_fit(found, tokens)
         return Recalled(chosen, [memory.message(chosen)]) if chosen else Recalled()
 
     async def _search(self, scope: str, session: Session, question: str, seen: Seen) -> list[Memory]:
@@ -127,7 +134,7 @@ class Recalling:
         )
         return [each for each in found if not seen.has(each, session)][: memory.k]
 
-    def _that_fit(self, found: Sequence[Memory]) -> list[Memory]:
+    def _that_fit(self, found: Sequence[Memory], tokens: int) -> list[Memory]:
         """Those that fit into the budget, the nearest first; what was said twice is shown once."""
         chosen: list[Memory] = []
         said: set[str] = set()
@@ -135,19 +142,22 @@ class Recalling:
             plain = " ".join(each.text.split()).casefold()
             if plain in said:
                 continue
-            tried = each if self._fits([*chosen, each]) else self._cut(each) if not chosen else None
+            if self._fits([*chosen, each], tokens):
+                tried: Memory | None = each
+            else:
+                tried = None if chosen else self._cut(each, tokens)
             if tried is not None:
                 said.add(plain)
                 chosen.append(tried)
         return sorted(chosen, key=lambda each: (each.time, each.id))
 
-    def _fits(self, memories: Sequence[Memory]) -> bool:
+    def _fits(self, memories: Sequence[Memory], tokens: int) -> bool:
         ordered = sorted(memories, key=lambda each: (each.time, each.id))
-        return self._memory.counter(self._memory.message(ordered)) <= self._memory.tokens
+        return self._memory.counter(self._memory.message(ordered)) <= tokens
 
-    def _cut(self, memory: Memory) -> Memory | None:
+    def _cut(self, memory: Memory, tokens: int) -> Memory | None:
         """As much of a long one as fits."""
         around = self._memory.counter(self._memory.message([replace(memory, text="…")]))
-        text = cut_text(memory.text, self._memory.tokens - around, self._memory.counter)
+        text = cut_text(memory.text, tokens - around, self._memory.counter)
         cut = replace(memory, text=text)
-        return cut if text and self._fits([cut]) else None
+        return cut if text and self._fits([cut], tokens) else None

@@ -100,14 +100,18 @@ class Anchored:
         value = (followed or self.followed).to_dict()
         batch.state.set(layout.followed_name(self.record.session_id), value, if_version=self.version)
 
-    async def is_gone(self, core: StoreCore) -> bool:
+    async def is_gone(self, core: StoreCore, *, expired: bool = False) -> bool:
         """Whether it was deleted by somebody who did not see yet that it names the scope.
 
         To be asked when the memories stand. One that is missing before its time has been deleted.
+
+        Args:
+            core: of the store.
+            expired: or whether it has expired.
         """
         record = (await core.read(ReadPlan(self.record.session_id))).record
-        if record is not None:
-            return False
+        if record is not None or expired:
+            return record is None
         expires = self.record.expires_ms
         return expires is None or core.backend.now_ms() < expires
 

@@ -1,4 +1,4 @@
-"""Sessions whose memories are to go with them: noted apart, since what has expired cannot be read everywhere."""
+"""Sessions whose memories go with them: noted apart, as what has expired cannot be read everywhere."""
 
 from __future__ import annotations
 

@@ -110,7 +110,8 @@ class Following:
             await batch.commit("memory.follow")
         except CONFLICTS:
             return _Step(is_late=True)
-        if version == 0 and await anchored.is_gone(core):
+        forget = self.forget_on_expiry
+        if (version == 0 or forget) and await anchored.is_gone(core, expired=forget):
             await forget_in_scope(core, self.record_id, session_id, record.incarnation)
             return 0
         return len(new) if len(entries) < PAGE else _Step(remembered=len(new))

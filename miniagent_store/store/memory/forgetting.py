@@ -109,7 +109,7 @@ async def _list(core: StoreCore, query: ListQuery, retry: bool) -> ListResult:
 
 
 async def forget_expired(core: StoreCore, session_id: str, scopes: Iterable[str]) -> None:
-    """Remove the memories that were to go with a session which has expired, from the scopes noted for it."""
+    """Remove from the scopes noted for a session which has expired what was to go with it."""
     for record_id in map(layout.record_of, scopes):
         read = await _read(core, record_id, session_id)
         for some in _pages([layout.id_of_source(each.name) for scan in read.scans for each in scan]):
