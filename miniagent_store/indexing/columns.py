@@ -76,7 +76,7 @@ class Column:
             same: NDArray[numpy.bool_] = codes == code
             return same if operator == "$eq" else ~same
         if operator == "$in":
-            return numpy.isin(codes, [self._equal_to(each) for each in value])
+            return numpy.asarray(numpy.isin(codes, [self._equal_to(each) for each in value]))
         values = len(self._values)
         if self._are_exact and not isinstance(value, str) and abs(value) <= EXACT:
             passes = _COMPARED[operator](self._numbers[:values], float(value))

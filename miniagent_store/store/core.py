@@ -301,7 +301,16 @@ class StoreCore:
         self.tell_committed(result, draft)
         if self.usage is not None:
             self.usage.count(result, draft, commit_id)
+        # Without state there is nothing that says that there are memories of it.
+        if draft.changes and result.record.state_version:
+            await self._forget_taken_back(draft, result)
         return result
+
+    async def _forget_taken_back(self, draft: CommitDraft, result: CommitResult) -> None:
+        from miniagent_store.store.memory.forgetting import forget_taken_back, takes_back
+
+        if takes_back(draft.changes):
+            await forget_taken_back(self, result.record)
 
     async def fetch_cache_key(self) -> None:
         """Have the data key of cached values at hand, where they have one."""

@@ -43,6 +43,8 @@ from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.leases import Lease, Lock
 from miniagent_store.store.limiting import count_one, rate_limited, rate_step
 from miniagent_store.store.listing import count_sessions, list_sessions
+from miniagent_store.store.memory.anchoring import ANCHOR
+from miniagent_store.store.memory.forgetting import forget_in_scope, forget_session, holding
 from miniagent_store.store.memory.memories import Memories
 from miniagent_store.store.memory.scope import MemoryScope
 from miniagent_store.store.popping import pop
@@ -266,13 +268,17 @@ class Store(SessionStore):
     ) -> bool:
         core = self._core
         try:
-            record = (await core.read(ReadPlan(check_id(session_id)))).record
+            read = await core.read(ReadPlan(check_id(session_id), names=(ANCHOR,)))
         except SessionDamagedError:
-            pass  # whatever is left of it goes
+            # Whatever is left of it goes.
+            for scope in await holding(core, session_id):
+                await forget_in_scope(core, scope, session_id, "")
         else:
+            record = read.record
             if record is None or incarnation not in (None, record.incarnation):
                 return commit_id is not None
             incarnation = record.incarnation
+            await forget_session(core, session_id, read)
 
         async def once(retry: bool) -> bool:
             # A repeated delete that finds nothing, or another incarnation, was done before.
@@ -645,8 +651,10 @@ class Store(SessionStore):
         return await Sweep(self._core, write=not dry_run, progress=progress).run()
 
     async def shred(self, session_id: str) -> bool:
-        await self._core.ready()
-        return await self._core.keys.destroy(check_id(session_id))
+        read = await self._core.read(ReadPlan(check_id(session_id), names=(ANCHOR,)))
+        if read.record is not None:
+            await forget_session(self._core, session_id, read)
+        return await self._core.keys.destroy(session_id)
 
     # Tenants
 

@@ -58,4 +58,5 @@ async def test_a_message_that_is_taken_back_is_not_found_any_more(store: Session
     await store.rewind(session.id, to=0)
     await store.append(session.id, Message.user("Good morning"), Message.user("Good evening"))
     assert await memory.search("my dog likes tea") == []
-    assert await memory.delete_of(session.id) == 2
+    assert await memory.delete_of(session.id) == 0  # they went with the messages
+    assert list(await memory.list()) == []

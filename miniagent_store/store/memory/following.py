@@ -69,8 +69,10 @@ async def _since(core: StoreCore, record_id: str, result: ReadResult, names: Nam
     assert result.record is not None
     entries = await core.coding.decode_entries(record_id, layout.CHANGES, result.entries[0])
     changed = list(dict.fromkeys(each for entry in entries for each in entry.value["ids"]))
-    # May be newer than the changes that were read: these come again, and find the same.
-    items = await read_items(core, record_id, names(changed))
+    items = []
+    for start in range(0, len(changed), PAGE):
+        # May be newer than the changes that were read: these come again, and find the same.
+        items += await read_items(core, record_id, names(changed[start : start + PAGE]))
     return Changes(items, changed, f"{result.record.incarnation}:{entries[-1].seq}")
 
 

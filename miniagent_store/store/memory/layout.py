@@ -17,7 +17,9 @@ CHANGES = "changes"
 MODEL = "model"
 # Longer ones would not fit into the name of a state value with what stands before them.
 MAX_ID_BYTES = 512
-_TEXTS, _VECTORS, _SOURCES = "m/", "v/", "s/"
+# Until when what was said is forgotten for good, milliseconds since 1970.
+FORGOTTEN = "forgotten"
+_TEXTS, _VECTORS, _SOURCES, _FOLLOWED = "m/", "v/", "s/", "u/"
 
 
 def record_of(scope: str) -> str:
@@ -45,7 +47,26 @@ def source_name(session_id: str, memory_id: str = "") -> str:
 
     Of the session's id stands a hash: two ids do not fit into one name.
     """
-    return f"{_SOURCES}{hashlib.sha256(session_id.encode()).hexdigest()[:32]}/{memory_id}"
+    return f"{_SOURCES}{_hashed(session_id)}/{memory_id}"
+
+
+def id_of_source(name: str) -> str:
+    """The memory's id in a name of `source_name`."""
+    return name.split("/", 2)[2]
+
+
+def followed_name(session_id: str) -> str:
+    """The state value that says how far a session was followed."""
+    return _FOLLOWED + _hashed(session_id)
+
+
+def id_of_entry(session_id: str, entry_id: str) -> str:
+    """The id of the memory of a message: the same whoever remembers it, and how often."""
+    return f"{_hashed(session_id)}-{entry_id}"
+
+
+def _hashed(session_id: str) -> str:
+    return hashlib.sha256(session_id.encode()).hexdigest()[:32]
 
 
 def id_of(name: str) -> str:

@@ -11,21 +11,30 @@ from typing import Any
 
 from miniagent_store.backend import Create, ReadPlan, StateScan
 from miniagent_store.embedder import Embedder
-from miniagent_store.errors import InvalidArgumentError
+from miniagent_store.errors import InvalidArgumentError, VersionConflictError
+from miniagent_store.ids import check_id
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
+from miniagent_store.store.memory.anchoring import (
+    ATTEMPTS,
+    anchor_sources,
+    check_sources,
+    pause,
+    sources_of,
+)
 from miniagent_store.store.memory.embedding import Embedding
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
 from miniagent_store.store.memory.indexed import Choose, Indexed
 from miniagent_store.store.memory.layout import NewMemory
+from miniagent_store.store.memory.remembering import Following, Remember, behind
 from miniagent_store.store.memory.searching import Mode, Searching
 from miniagent_store.store.memory.sources import standing
 from miniagent_store.store.memory.words.words import Words
-from miniagent_store.values import Memory, MemoryPage, MemorySource, StateItem, from_ms, to_ms
+from miniagent_store.values import Memory, MemoryPage, MemorySource, Session, StateItem, from_ms, to_ms
 from miniagent_store.vector_index import IndexQuery
 
 # Of one commit: what is more is split, so that none holds up others for long.
@@ -48,7 +57,7 @@ class MemoryScope:
     def __init__(
         self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, choose: Choose
     ) -> None:
-        self._core, self._record_id = core, layout.record_of(scope)
+        self._core, self._scope, self._record_id = core, scope, layout.record_of(scope)
         self._embedding = Embedding(embedder, cache)
         self._indexed = Indexed(core, self._record_id, self._embedding, choose)
         self._words = Words(core, self._record_id)
@@ -138,17 +147,70 @@ class MemoryScope:
         )
 
     async def _commit(self, new: Sequence[NewMemory]) -> None:
+        for attempt in range(ATTEMPTS):
+            anchored = await anchor_sources(self._core, self._scope, self._record_id, sources_of(new))
+            batch = self._batch()
+            await self._put(batch, new)
+            for each in anchored:
+                each.write(batch)
+            try:
+                await batch.commit("memory.add")
+            except VersionConflictError:
+                await pause(attempt)
+                continue
+            await check_sources(self._core, self._record_id, anchored)
+            return
+        raise VersionConflictError(self._record_id, expected="as it was read", actual="others change it")
+
+    async def _put(self, batch: Batch, new: Sequence[NewMemory]) -> None:
+        """Have a commit remember."""
         vectors = await self._embedding.embed([each.text for each in new])
-        batch = self._batch()
         await self._indexed.claim(batch, len(vectors[0]) // 4)
         for each, vector in zip(new, vectors, strict=True):
             batch.state.set(layout.text_name(each.id), each.value(), ttl=_seconds(each.ttl_ms))
             batch.state.set(layout.vector_name(each.id), vector, ttl=_seconds(each.ttl_ms))
             if each.source is not None:
                 name = layout.source_name(each.source.session_id, each.id)
-                batch.state.set(name, True, ttl=_seconds(each.ttl_ms))
+                batch.state.set(name, each.source.seq, ttl=_seconds(each.ttl_ms))
         batch.append({"ids": [each.id for each in new]}, log=layout.CHANGES, dedupe=False)
-        await batch.commit("memory.add")
+
+    async def follow(
+        self,
+        session_id: str,
+        remember: Remember,
+        *,
+        ttl: TTL | None = None,
+        forget_on_expiry: bool = False,
+    ) -> int:
+        """Remember what was said in a session since last time, each message once; how much that was.
+
+        However many do so at once, and whoever of them dies: what was remembered stands with how far it
+        went in one commit.
+
+        Args:
+            session_id: the session; one that is not there is nothing to remember.
+            remember: a function (sync or async) of a `Message`, which returns the text to remember of it,
+                or None.
+            ttl: how long it is kept from when it was said; for ever unless given.
+            forget_on_expiry: whether it goes when the session has expired.
+
+        Raises:
+            EmbeddingError: no vectors could be made; what is not remembered yet will be next time.
+        """
+        following = Following(
+            self._core,
+            self._scope,
+            self._record_id,
+            self._put,
+            remember,
+            parse_ttl_ms(ttl),
+            forget_on_expiry,
+        )
+        return await following.follow(check_id(session_id))
+
+    async def behind(self, sessions: Iterable[Session]) -> builtins.list[str]:
+        """Ids of those sessions in which there is something for `follow` to do."""
+        return await behind(self._core, self._record_id, sessions)
 
     async def delete(self, *ids: str) -> int:
         """Forget memories; how many of them there were."""
@@ -177,7 +239,13 @@ class MemoryScope:
         """Forget the whole scope; whether there was one."""
         await self._indexed.drop()
         await self._words.drop()
-        return await self._core.backend.delete(self._record_id, None)
+        was_there = await self._core.backend.delete(self._record_id, None)
+        if was_there:
+            # What was said until now, and those who follow sessions did not see yet, is forgotten too.
+            batch = self._batch()
+            batch.state.set(layout.FORGOTTEN, self._core.backend.now_ms())
+            await batch.commit("memory.forget")
+        return was_there
 
     def _batch(self) -> Batch:
         return Batch(self._core, self._record_id, create=Create(kind=layout.KIND, keep_existing=True))

@@ -1,0 +1,153 @@
+"""Which scopes hold memories of a session: it says so itself, so that whoever changes it finds them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from miniagent_store.backend import Expected, ReadPlan, ReadResult, Record
+from miniagent_store.errors import SessionExistsError, SessionNotFoundError, VersionConflictError
+from miniagent_store.store.batch import Batch
+from miniagent_store.store.core import StoreCore
+from miniagent_store.store.memory import layout
+from miniagent_store.store.memory.followed import Followed
+from miniagent_store.store.memory.layout import NewMemory
+
+# The state value of a session: {"scopes": […]}.
+ANCHOR = "agent.memory"
+# Others may change the same again and again; each time one of them gets on.
+ATTEMPTS = 100
+_LONGEST_PAUSE = 0.2
+# Somebody else was faster: it is to be tried again with what stands then.
+CONFLICTS = (VersionConflictError, SessionExistsError, SessionNotFoundError)
+
+
+def scopes_in(core: StoreCore, session_id: str, result: ReadResult) -> list[str]:
+    """The scopes that a session names, of a read of `ANCHOR`."""
+    for value in result.values:
+        if value.name == ANCHOR:
+            return list(core.coding.decode_value(session_id, value)["scopes"])
+    return []
+
+
+async def pause(attempt: int) -> None:
+    """Let others go first, the longer the more often they did."""
+    await asyncio.sleep(random.uniform(0, min(0.005 * attempt, _LONGEST_PAUSE)))
+
+
+async def anchor(core: StoreCore, session_id: str, scope: str) -> tuple[Record | None, bool]:
+    """Have a session name a scope, before there is anything of it in there.
+
+    Returns:
+        Its record, None if there is no such session; and whether it did not name the scope before.
+    """
+    is_new = False
+    for attempt in range(ATTEMPTS):
+        result = await core.read(ReadPlan(session_id, names=(ANCHOR,)))
+        if result.record is None:
+            return None, is_new
+        scopes = scopes_in(core, session_id, result)
+        if scope in scopes:
+            return result.record, is_new
+        is_new = True
+        version = next((each.version for each in result.values if each.name == ANCHOR), 0)
+        batch = Batch(core, session_id, expected=Expected(incarnation=result.record.incarnation))
+        batch.state.set(ANCHOR, {"scopes": [*scopes, scope]}, if_version=version)
+        try:
+            await batch.commit("memory.anchor")
+        except (VersionConflictError, SessionNotFoundError):
+            await pause(attempt)
+    raise VersionConflictError(session_id, expected=f"{ANCHOR} as it was read", actual="others change it")
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """A session that names a scope to which memories of it are to be added.
+
+    Attributes:
+        record: the session's.
+        followed: how far it was followed.
+        version: of the state value that says so; 0 for none.
+        is_new: whether it did not name the scope before.
+    """
+
+    record: Record
+    followed: Followed
+    version: int
+    is_new: bool
+
+    def write(self, batch: Batch, followed: Followed | None = None) -> None:
+        """Have the commit of the memories fail where the session was changed or deleted meanwhile."""
+        value = (followed or self.followed).to_dict()
+        batch.state.set(layout.followed_name(self.record.session_id), value, if_version=self.version)
+
+    async def is_gone(self, core: StoreCore) -> bool:
+        """Whether it was deleted by somebody who did not see yet that it names the scope.
+
+        To be asked when the memories stand. One that is missing before its time has been deleted.
+        """
+        record = (await core.read(ReadPlan(self.record.session_id))).record
+        if record is not None:
+            return False
+        expires = self.record.expires_ms
+        return expires is None or core.backend.now_ms() < expires
+
+
+async def anchor_sources(
+    core: StoreCore, scope: str, record_id: str, sources: dict[str, str | None]
+) -> list[Anchored]:
+    """Anchor the sessions of which memories are to be added; those that have expired are left out.
+
+    Args:
+        core: of the store.
+        scope, record_id: where to.
+        sources: incarnations by session; None for whichever stands.
+
+    Raises:
+        SessionNotFoundError: one was deleted a short time ago.
+    """
+    if not sources:
+        return []
+    records = {session_id: await anchor(core, session_id, scope) for session_id in sources}
+    names = tuple(map(layout.followed_name, sources))
+    values = (await core.read(ReadPlan(record_id, names=names))).values
+    there = {each.name: each for each in values}
+    anchored = []
+    for session_id, (record, is_new) in records.items():
+        value = there.get(layout.followed_name(session_id))
+        followed = None
+        if value is not None:
+            followed = Followed.from_dict(core.coding.decode_value(record_id, value))
+            if followed.gone and (
+                (record is None and sources[session_id] in (None, followed.incarnation))
+                or (record is not None and record.incarnation == followed.incarnation)
+            ):
+                raise SessionNotFoundError(session_id)
+        if record is not None:
+            if followed is None or followed.gone:
+                followed = Followed.of(record)
+            version = 0 if value is None else value.version
+            anchored.append(Anchored(record, followed, version, is_new))
+    return anchored
+
+
+def sources_of(new: Iterable[NewMemory]) -> dict[str, str | None]:
+    """The sessions that memories are of, and their incarnations."""
+    sources = (each.source for each in new if each.source is not None)
+    return {each.session_id: each.incarnation for each in sources}
+
+
+async def check_sources(core: StoreCore, record_id: str, anchored: Sequence[Anchored]) -> None:
+    """Take memories back whose session was deleted while they were added.
+
+    Raises:
+        SessionNotFoundError: one was.
+    """
+    from miniagent_store.store.memory.forgetting import forget_in_scope
+
+    for each in anchored:
+        if each.is_new and await each.is_gone(core):
+            await forget_in_scope(core, record_id, each.record.session_id, each.record.incarnation)
+            raise SessionNotFoundError(each.record.session_id)
