@@ -5,7 +5,6 @@ The set, how far it is, and when which of its elements expire are three keys, wh
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ from miniagent_backends.redis.vector_filters import attributes, filter_of
 from miniagent_backends.redis.wire.connection import Arg, Command
 from miniagent_store.errors import (
     AccessDeniedError,
-    BackendUnavailableError,
     ConfigurationError,
 )
 from miniagent_store.vector_index import (
@@ -33,14 +31,12 @@ from miniagent_store.vector_index import (
 )
 
 logger: logging.Logger = logging.getLogger("miniagent_store")
-CAPABILITIES = IndexCapabilities(exact=False, shared=True, plain=True)
+CAPABILITIES = IndexCapabilities(exact=False, shared=True, plain=True, gradual=True)
 COMMANDS = ("VADD", "VREM", "VSIM", "VCARD")
 # Vectors of one script: each takes the server about a millisecond, and nobody else is served meanwhile.
 AT_ONCE = 8
 # Whoever fills a set and is not heard of for so long is taken for dead.
 PATIENCE_MS = 5_000
-# How often is looked whether another has filled it, and for how long.
-LOOK_SECONDS, MOST_SECONDS = 0.1, 60.0
 # Expired elements that a change takes along.
 DUE = 32
 # Of a search: candidates beside those asked for, how many nodes are looked at (EF), and with a filter.
@@ -101,25 +97,11 @@ class VectorSet:
         self._seen, self._fill, self._was_whole = Look(), b"", False
 
     async def applied(self) -> str | None:
-        """As `VectorIndex.applied`; waits where another client fills it.
-
-        Raises:
-            BackendUnavailableError: that takes long.
-        """
-        until = asyncio.get_running_loop().time() + MOST_SECONDS
-        while True:
-            seen = Look.of(await self._executor.script("vectors_look", self._keys), self._model)
-            if seen.at or not seen.wait_ms:
-                break
-            if asyncio.get_running_loop().time() > until:
-                raise BackendUnavailableError(
-                    f"the vector set of {self._scope!r} is being filled by another client; try again later"
-                )
-            await asyncio.sleep(LOOK_SECONDS)
-        self._seen = seen
+        """As `VectorIndex.applied`."""
+        seen = self._seen = Look.of(await self._executor.script("vectors_look", self._keys), self._model)
         if seen.at:
             self._was_whole = True
-        elif self._was_whole or seen.count:
+        elif (self._was_whole or seen.count) and not seen.wait_ms:
             self._was_whole = False
             logger.warning(
                 "the vector set of %r is lost in part or as a whole (deleted, evicted, or never finished); "
