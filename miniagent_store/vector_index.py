@@ -75,11 +75,13 @@ class IndexCapabilities:
         shared: whether it outlives the process, so that others go on from where it stands; one that is not
             is filled anew in each process.
         plain: whether vectors leave the process as they are, which gives their texts away.
+        gradual: whether it takes long to fill, so that another one is asked until it is.
     """
 
     exact: bool
     shared: bool = False
     plain: bool = False
+    gradual: bool = False
 
 
 class IndexGone(Exception):
@@ -93,7 +95,10 @@ class VectorIndex(Protocol):
     it began, or what stands later.
     """
 
-    capabilities: IndexCapabilities
+    @property
+    def capabilities(self) -> IndexCapabilities:
+        """What it is for now."""
+        ...
 
     async def applied(self) -> str | None:
         """Up to where changes were applied, as `apply` was told last; None for an empty index."""

@@ -73,7 +73,8 @@ class Column:
     def _allows(self, operator: str, value: Any, codes: NDArray[numpy.int32]) -> NDArray[numpy.bool_]:
         if operator in {"$eq", "$ne"}:
             code = self._equal_to(value)
-            return codes == code if operator == "$eq" else codes != code
+            same: NDArray[numpy.bool_] = codes == code
+            return same if operator == "$eq" else ~same
         if operator == "$in":
             return numpy.asarray(numpy.isin(codes, [self._equal_to(each) for each in value]))
         values = len(self._values)
@@ -84,7 +85,8 @@ class Column:
             passes = numpy.fromiter(
                 (holds(condition, {"": each}) for each in self._values[:values]), numpy.bool_, values
             )
-        return numpy.asarray(passes[codes], numpy.bool_)
+        passed: NDArray[numpy.bool_] = passes[codes]
+        return passed
 
     def _equal_to(self, value: Any) -> int:
         key = _key_of(value)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy
+from numpy.typing import NDArray
 
 from miniagent_store.cancellation import to_the_end
 from miniagent_store.indexing.nearest import nearest
@@ -92,12 +93,8 @@ class ExactIndex:
 
     def _without_dead(self, held: Held) -> Held:
         kept = Held(Rows(), Vectors(self._dimensions, self._precision), held.upto)
-        living = numpy.fromiter(held.rows.living.values(), numpy.intp, len(held.rows.living))
-        living.sort()
-        for start in range(0, len(living), AT_ONCE):
-            some = living[start : start + AT_ONCE]
-            vectors = zip(some, held.vectors.take(some), strict=True)
-            _take(kept, [held.rows.one(int(row), vector.tobytes()) for row, vector in vectors], ())
+        for some in _standing(held, _living(held), AT_ONCE):
+            _take(kept, some, ())
         return kept
 
     async def search(self, query: IndexQuery) -> Sequence[tuple[str, float]]:
@@ -126,9 +123,32 @@ class ExactIndex:
             self.evict()
             room.left(self)
 
+    def standing(self, size: int) -> Iterator[list[IndexedVector]]:
+        """What stands now, in lists of at most `size`; whatever changes meanwhile."""
+        held = self._held
+        return iter(()) if held is None else _standing(held, _living(held), size)
+
+    def __len__(self) -> int:
+        held = self._held
+        return 0 if held is None else len(held.rows.living)
+
     def evict(self) -> None:
         """As `Evictable.evict`."""
         self._held = None
+
+
+def _living(held: Held) -> NDArray[numpy.intp]:
+    """The rows that are alive, in order."""
+    living = numpy.fromiter(held.rows.living.values(), numpy.intp, len(held.rows.living))
+    living.sort()
+    return living
+
+
+def _standing(held: Held, living: NDArray[numpy.intp], size: int) -> Iterator[list[IndexedVector]]:
+    for start in range(0, len(living), size):
+        some = living[start : start + size]
+        vectors = zip(some, held.vectors.take(some), strict=True)
+        yield [held.rows.one(int(row), vector.tobytes()) for row, vector in vectors]
 
 
 def check_sizes(added: Sequence[IndexedVector], dimensions: int) -> None:

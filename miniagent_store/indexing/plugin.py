@@ -22,6 +22,12 @@ def _load_int8() -> IndexFactory:
     return IndexFactory(partial(ExactIndex, precision="int8"), CAPABILITIES["int8"])
 
 
+def _load_near() -> IndexFactory:
+    from miniagent_store.indexing.near import CAPABILITIES, NearIndex
+
+    return IndexFactory(NearIndex, CAPABILITIES)
+
+
 @hookimpl
 def provide_vector_indexes() -> Iterable[Provider[IndexFactory]]:
     return [
@@ -38,5 +44,12 @@ def provide_vector_indexes() -> Iterable[Provider[IndexFactory]]:
             summary="as exact, in a quarter of the memory",
             package="numpy",
             extra="memory",
+        ),
+        Provider(
+            "usearch",
+            _load_near,
+            summary="a graph of neighbours in the process, for large scopes",
+            package="usearch",
+            extra="usearch",
         ),
     ]

@@ -13,6 +13,9 @@ BLOCK_BYTES = 1 << 20
 # Rows whose nearness is computed exactly at once.
 AT_ONCE = 4096
 _LARGEST = 127
+# Row by row where NumPy can (2.0): a product of matrices is shared out among as many threads as there are
+# processors, which wait for each other, and that takes many times as long where others are at work there.
+_products: Any = getattr(numpy, "vecdot", numpy.matmul)
 
 
 class Vectors:
@@ -58,10 +61,10 @@ class Vectors:
             block = self._blocks[number][:size]
             into = scores[start : start + size]
             if self._is_int8:
-                numpy.matmul(block.astype(numpy.float32), query, out=into)
+                _products(block.astype(numpy.float32), query, out=into)
                 into *= self._scales[number][:size]
             else:
-                numpy.matmul(block, query, out=into)
+                _products(block, query, out=into)
         return scores
 
     def scores_of(self, query: NDArray[numpy.float32], rows: NDArray[numpy.intp]) -> NDArray[numpy.float64]:

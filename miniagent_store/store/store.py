@@ -105,7 +105,7 @@ class Store(SessionStore):
         self._cache_place = CachePlace(core)
         self._cache = Cache(self._cache_place, self._background)
         self._collections: dict[tuple[str, int], KeyValue] = {}
-        self._memories = Memories(core, self._cache)
+        self._memories = Memories(core, self._cache, self._background.later)
 
     # Life cycle
 

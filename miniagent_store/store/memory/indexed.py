@@ -14,14 +14,13 @@ from miniagent_store.store.memory.following import changes_since, read_items
 from miniagent_store.values import StateItem, to_ms
 from miniagent_store.vector_index import (
     IndexedVector,
-    IndexFactory,
     IndexGone,
     IndexPlace,
     IndexQuery,
     VectorIndex,
 )
 
-Choose = Callable[[IndexPlace], Awaitable[IndexFactory]]
+Make = Callable[[IndexPlace], Awaitable[VectorIndex]]
 # How often an index that is lost while it is asked is brought up to date again.
 TRIES = 5
 
@@ -35,11 +34,11 @@ class Indexed:
         core: of the store.
         record_id: of the scope.
         embedding: of its texts.
-        choose: how an index of them comes to be, at a place.
+        make: makes an index of them, at a place.
     """
 
-    def __init__(self, core: StoreCore, record_id: str, embedding: Embedding, choose: Choose) -> None:
-        self._core, self._record_id, self._embedding, self._choose = core, record_id, embedding, choose
+    def __init__(self, core: StoreCore, record_id: str, embedding: Embedding, make: Make) -> None:
+        self._core, self._record_id, self._embedding, self._make = core, record_id, embedding, make
         self._index: VectorIndex | None = None
         self._turn = asyncio.Lock()
 
@@ -106,7 +105,7 @@ class Indexed:
             return None
         if self._index is None:
             place = IndexPlace(self._core.backend, self._record_id, self._embedding.name, dimensions)
-            self._index = (await self._choose(place)).make(place)
+            self._index = await self._make(place)
         index = self._index
         applied = await index.applied()
         async for changes in changes_since(self._core, self._record_id, applied, _names):

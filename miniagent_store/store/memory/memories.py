@@ -5,7 +5,7 @@ from __future__ import annotations
 from miniagent_store.embedder import Embedder
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
-from miniagent_store.store.memory.choosing import Choosing
+from miniagent_store.store.memory.choosing import Choosing, Later
 from miniagent_store.store.memory.scope import MemoryScope
 
 # Those used last; an index that falls out is filled anew when it is asked again.
@@ -18,10 +18,11 @@ class Memories:
     Args:
         core: of the store; its plugins bring embedders and indexes.
         cache: of the store.
+        later: does work beside its callers.
     """
 
-    def __init__(self, core: StoreCore, cache: Cache) -> None:
-        self._core, self._cache = core, cache
+    def __init__(self, core: StoreCore, cache: Cache, later: Later) -> None:
+        self._core, self._cache, self._later = core, cache, later
         self._known: dict[tuple[str, str, str, bool], MemoryScope] = {}
 
     def scope(
@@ -32,8 +33,8 @@ class Memories:
         key = (scope, made.name, index, plain_vectors)
         known = self._known.pop(key, None)
         if known is None:
-            choosing = Choosing(self._core, index, plain_vectors=plain_vectors)
-            known = MemoryScope(self._core, scope, made, self._cache, choosing)
+            choosing = Choosing(self._core, self._later, index, plain_vectors=plain_vectors)
+            known = MemoryScope(self._core, scope, made, self._cache, choosing.make)
         self._known[key] = known
         if len(self._known) > KNOWN:
             self._known.pop(next(iter(self._known)))

@@ -22,7 +22,7 @@ from miniagent_store.store.memory.anchoring import anchor_sources, check_sources
 from miniagent_store.store.memory.embedding import Embedding
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
-from miniagent_store.store.memory.indexed import Choose, Indexed
+from miniagent_store.store.memory.indexed import Indexed, Make
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.store.memory.remembering import Following, Remember, behind
@@ -46,15 +46,13 @@ class MemoryScope:
         scope: its name.
         embedder: makes vectors of texts.
         cache: where vectors of an embedder that costs are kept.
-        choose: how an index of them comes to be, at a place.
+        make: makes an index of them, at a place.
     """
 
-    def __init__(
-        self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, choose: Choose
-    ) -> None:
+    def __init__(self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, make: Make) -> None:
         self._core, self._scope, self._record_id = core, scope, layout.record_of(scope)
         self._embedding = Embedding(embedder, cache)
-        self._indexed = Indexed(core, self._record_id, self._embedding, choose)
+        self._indexed = Indexed(core, self._record_id, self._embedding, make)
         self._words = Words(core, self._record_id)
         self._searching = Searching(self._embedding, self._indexed, self._words, self._load)
 
