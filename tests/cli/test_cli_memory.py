@@ -204,7 +204,7 @@ def test_reindexing_goes_on_after_kills(empty: str, slow: None) -> None:
 
     async def fill(store: SessionStore) -> None:
         await store.memory("ada").add_many(
-            {"said": f"Fact {each}", "id": f"f{each}"} for each in range(1500)
+            {"said": f"Fact {each}", "id": f"f{each}"} for each in range(800)
         )
 
     in_store(empty, fill)
@@ -224,11 +224,11 @@ def test_reindexing_goes_on_after_kills(empty: str, slow: None) -> None:
 
     result = run_process("memory", "reindex", "ada", "--embedder", "slow", "--json", store=empty)
     assert result.returncode == 0, result.stderr
-    assert "1000 of 1000 memories" in result.stderr or "removing" in result.stderr
+    assert "vectors made" in result.stderr
     stats = run_json("memory", "stats", "ada", store=empty)
-    assert (stats["model"], stats["memories"], stats["reindexing"]) == ("slow", 1000, None)
-    found = run_process("memory", "search", "ada", "Fact 999", "-k", "1", store=empty)
-    assert "Fact 999" in found.stdout
+    assert (stats["model"], stats["memories"], stats["reindexing"]) == ("slow", 800, None)
+    found = run_process("memory", "search", "ada", "Fact 799", "-k", "1", store=empty)
+    assert "Fact 799" in found.stdout
     refused = run("memory", "search", "ada", "Fact 7", "--embedder", "hash", store=empty)
     assert refused.exit_code == 1
     assert "use that, or make them anew: miniagent-store memory reindex ada" in refused.stderr
