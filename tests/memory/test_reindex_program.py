@@ -71,9 +71,8 @@ async def test_whatever_the_order(store: SessionStore, store_url: str, seed: int
     chance = random.Random(seed)
     async with open_store(store_url) as other, open_store(store_url) as third:
         stores = (store, other, third)
-        await store.memory("ada").add_many(
-            {"said": f"Fact {each}", "id": f"f{each}"} for each in range(130)
-        )
+        facts = {f"f{each}": f"Fact {each}" for each in range(130)}
+        await store.memory("ada").add_many({"said": said, "id": id} for id, said in facts.items())
         agents = [_Agent(stores, each) for each in range(seed * 10, seed * 10 + 3)]
         talks = asyncio.gather(*(each.talk(60) for each in agents))
         switches = 0
