@@ -46,7 +46,8 @@ class _Agent:
             await memory.delete(id)
             self.texts.pop(id, None)
             return
-        said = f"Said by {self._seed} {turn} {'abcdefghij'[turn % 10] * 5}"
+        # Where it comes again after a change of models, the text is another.
+        said = f"Said by {self._seed} {turn} {'abcdefghij'[turn % 10] * 5} {chance.randrange(10**9)}"
         await memory.add(said, id=id, ttl=chance.choice([None, "1h"]))
         self.texts[id] = said
         found = await memory.search(said, k=1, mode="vector")
