@@ -12,6 +12,9 @@ Vector = Sequence[float]
 class Embedder(Protocol):
     """Makes vectors of texts, so that likeness of meaning is nearness.
 
+    One with an attribute ``cached = True`` is not asked twice for the same text: what it gave is kept in
+    the store's cache for a day.
+
     Attributes:
         name: of the model, with all that changes its vectors: "openai:text-embedding-3-small". It stands in
             each index; one of another name is refused there.

@@ -32,6 +32,8 @@
     ├── SessionDamagedError           a part of the session was evicted or corrupted
     ├── ArchiveError                  an archive of sessions is damaged, cut off, or none
     ├── VetoedError                   a hook refused the commit
+    ├── EmbeddingError                an embedder gave no vectors, or none that can be used
+    │   └── EmbedderUnavailableError  it cannot be reached, or took too long; retryable
     ├── ToolLoopError                 a model calls tools again and again, and never answers
     ├── ContextTooLargeError          what a model must see is more than its context window holds
     ├── WrongLoopError                the store belongs to another event loop
@@ -497,6 +499,26 @@ class VetoedError(StoreError):
         self.session_id, self.reason, self.plugin = session_id, reason, plugin
         by = f" by plugin {plugin!r}" if plugin else ""
         super().__init__(f"the commit on session {shorten(session_id)!r} was refused{by}: {reason}")
+
+
+class EmbeddingError(StoreError):
+    """An embedder failed, or gave vectors that cannot be used; nothing was stored.
+
+    Attributes:
+        embedder: its name.
+    """
+
+    embedder: str
+
+    def __init__(self, embedder: str, problem: str) -> None:
+        self.embedder = embedder
+        super().__init__(f"embedder {shorten(embedder)!r} {problem}")
+
+
+class EmbedderUnavailableError(EmbeddingError):
+    """An embedder cannot be reached, refused for now, or took too long; nothing was stored."""
+
+    retryable = True
 
 
 class ToolLoopError(StoreError):

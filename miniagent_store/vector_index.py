@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,42 +75,80 @@ class IndexCapabilities:
         shared: whether it outlives the process, so that others go on from where it stands; one that is not
             is filled anew in each process.
         plain: whether vectors leave the process as they are, which gives their texts away.
+        gradual: whether it takes long to fill, so that another one is asked until it is.
     """
 
     exact: bool
     shared: bool = False
     plain: bool = False
+    gradual: bool = False
+
+
+class IndexGone(Exception):
+    """What `VectorIndex.applied` told stands no more: it was evicted, or others are at work there."""
 
 
 class VectorIndex(Protocol):
-    """The vectors of one scope and model. It is asked by one caller at a time."""
+    """The vectors of one scope and model.
 
-    capabilities: IndexCapabilities
+    Changes are applied one after the other. Searches may run at the same time: each finds what stood when
+    it began, or what stands later.
+    """
+
+    @property
+    def capabilities(self) -> IndexCapabilities:
+        """What it is for now."""
+        ...
 
     async def applied(self) -> str | None:
         """Up to where changes were applied, as `apply` was told last; None for an empty index."""
         ...
 
     async def apply(
-        self, added: Sequence[IndexedVector], removed: Sequence[str], upto: str, *, anew: bool = False
+        self,
+        added: Sequence[IndexedVector],
+        removed: Sequence[str],
+        upto: str | None,
+        *,
+        anew: bool = False,
     ) -> None:
         """Take changes, all or none of them; the same ones may come again.
 
         Args:
             added: new, or in the place of those with their ids.
             removed: ids that are no more; some may never have been here.
-            upto: opaque; what `applied` gives from then on.
+            upto: opaque; what `applied` gives from then on. None: more is to come, and until then it is as
+                if nothing was ever applied.
             anew: whether to begin with nothing.
+
+        Raises:
+            IndexGone: it does not stand any more where `applied` told last; nothing was changed.
         """
         ...
 
     async def search(self, query: IndexQuery) -> Sequence[tuple[str, float]]:
-        """Ids and cosines, the nearest first."""
+        """Ids and cosines, the nearest first, equals by id.
+
+        What is not exact gives candidates: more than `k`, some of which may not pass the filter; whoever
+        asks looks at the memories themselves, and takes the best.
+
+        Raises:
+            IndexGone: it has to be brought up to date again.
+        """
         ...
 
     async def drop(self) -> None:
         """Remove the index, and what it keeps anywhere."""
         ...
+
+
+async def anywhere(place: IndexPlace) -> None:
+    """For what can stand everywhere."""
+
+
+async def never(place: IndexPlace) -> bool:
+    """For what nobody gets without asking for it."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +157,13 @@ class IndexFactory:
 
     Attributes:
         make: an index at a place.
-        suits: whether it can stand there, and is better there than what needs no server; those are asked in
-            the order in which plugins were registered, the last first, where nobody chose an index.
         capabilities: of what it makes.
+        check: raises a `ConfigurationError` that says why it cannot stand there, if it cannot.
+        suits: whether it can stand there, and is better there than what needs no server; asked where nobody
+            chose an index.
     """
 
     make: Callable[[IndexPlace], VectorIndex]
     capabilities: IndexCapabilities
-    suits: Callable[[IndexPlace], bool] = lambda place: False
+    check: Callable[[IndexPlace], Awaitable[None]] = anywhere
+    suits: Callable[[IndexPlace], Awaitable[bool]] = never

@@ -10,6 +10,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from miniagent_store.errors import ConfigurationError
+
 DIMENSIONS = 512
 # Fewer are hashed at once than would take a thread to be worth it.
 AT_ONCE = 8
@@ -31,6 +33,17 @@ class HashEmbedder:
         if len(texts) <= AT_ONCE and sum(map(len, texts)) < 4000:
             return [hashed(text) for text in texts]
         return await asyncio.to_thread(lambda: [hashed(text) for text in texts])
+
+
+def make(rest: str) -> HashEmbedder:
+    """The embedder; there is one of it.
+
+    Raises:
+        ConfigurationError: something stands behind its name.
+    """
+    if rest not in ("", str(DIMENSIONS)):
+        raise ConfigurationError(f"the embedder is 'hash', of {DIMENSIONS} dimensions; not 'hash:{rest}'")
+    return HashEmbedder()
 
 
 def hashed(text: str) -> list[float]:

@@ -105,7 +105,7 @@ class Store(SessionStore):
         self._cache_place = CachePlace(core)
         self._cache = Cache(self._cache_place, self._background)
         self._collections: dict[tuple[str, int], KeyValue] = {}
-        self._memories = Memories(core)
+        self._memories = Memories(core, self._cache, self._background.later)
 
     # Life cycle
 
@@ -505,8 +505,15 @@ class Store(SessionStore):
     def user(self, user_id: str) -> KeyValue:
         return self._collection(join_id("user", check_id(user_id, what="user id")), 1)
 
-    def memory(self, scope: str, *, embedder: str | Embedder = "hash", index: str = "auto") -> MemoryScope:
-        return self._memories.scope(scope, embedder, index)
+    def memory(
+        self,
+        scope: str,
+        *,
+        embedder: str | Embedder = "hash",
+        index: str = "auto",
+        plain_vectors: bool = False,
+    ) -> MemoryScope:
+        return self._memories.scope(scope, embedder, index, plain_vectors=plain_vectors)
 
     def _collection(self, record_id: str, shards: int) -> KeyValue:
         known = self._collections.get((record_id, shards))

@@ -119,6 +119,16 @@ class RedisBackend(Backend):
         self._notes = Notes(executor, keys)
         self._sweeping = Sweeping(executor, keys, self._notes)
 
+    @property
+    def executor(self) -> Executor:
+        """For indexes of memories that stand on the server."""
+        return self._executor
+
+    @property
+    def keys(self) -> Keys:
+        """The names of keys."""
+        return self._keys
+
     async def open(self) -> None:
         if self._parent is None:
             await self._executor.open()
@@ -252,7 +262,8 @@ class RedisBackend(Backend):
 
     async def delete(self, session_id: str, incarnation: str | None = None) -> bool:
         record_key, parts = self._session_keys(session_id)
-        packed = pack({"keys": parts, "incarnation": incarnation or False})
+        index = self._keys.vectors(session_id)
+        packed = pack({"keys": parts, "incarnation": incarnation or False, "index": index})
         with understanding(session_id, "the record"):
             answer = await self._executor.write("delete", [record_key], packed)
         if not answer.reply[0]:

@@ -83,6 +83,11 @@ class Keys:
             "notify": f"{start}notify:{tag}",
         }
 
+    def vectors(self, session_id: str) -> list[str]:
+        """The keys of a record's vector set, in its slot: itself, how far it is, what of it expires."""
+        tag = same_slot(self.record(session_id))
+        return [f"{self.start}index:{tag}:{part}" for part in ("vectors", "applied", "expiries")]
+
     @staticmethod
     def log(parts: Mapping[str, str], log: str) -> str:
         """The key of a log, from the parts of its session."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from miniagent_store.hookspecs import BackendFactory, hookimpl
 from miniagent_store.provider import Provider
+from miniagent_store.vector_index import IndexFactory
 
 ONE = "one Redis or Valkey"
 SENTINEL = "Redis or Valkey behind Sentinel"
@@ -45,6 +46,17 @@ def _load() -> BackendFactory:
     from miniagent_backends.redis.opening import open_redis
 
     return open_redis
+
+
+def _load_vector_sets() -> IndexFactory:
+    from miniagent_backends.redis.vector_sets import FACTORY
+
+    return FACTORY
+
+
+@hookimpl
+def provide_vector_indexes() -> Iterable[Provider[IndexFactory]]:
+    return [Provider("vector-set", _load_vector_sets, summary="on a Redis that has vector sets")]
 
 
 @hookimpl

@@ -200,7 +200,7 @@ class Repairing:
         part = re.compile(
             rf"{re.escape(self._keys.start)}(.*){{{re.escape(start)}([^}}]+)}}(.*)", re.DOTALL
         )
-        own = {self._keys.thread, "events:", "log:", "state:", "names:", "count:", "ids:"}
+        own = {self._keys.thread, "events:", "log:", "state:", "names:", "count:", "ids:", "index:"}
         async for names in self._scan(f"*{{{escape_glob(start)}*"):
             owners: dict[str, list[str]] = {}
             stages: list[str] = []

@@ -196,7 +196,8 @@ class Sweeping:
 
     def _reclaim(self, expired: Expired) -> Command:
         parts = self._keys.parts(expired.session_id)
-        packed = pack({"keys": parts, "incarnation": expired.incarnation})
+        index = self._keys.vectors(expired.session_id)
+        packed = pack({"keys": parts, "incarnation": expired.incarnation, "index": index})
         return call("reclaim", [self._keys.record(expired.session_id)], packed)
 
 

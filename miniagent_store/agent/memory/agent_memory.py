@@ -12,7 +12,7 @@ from miniagent_store.agent.token_counting import TokenCounter, estimate_tokens
 from miniagent_store.embedder import Embedder
 from miniagent_store.errors import InvalidArgumentError
 from miniagent_store.options import TTL
-from miniagent_store.store.memory.following import Remember
+from miniagent_store.store.memory.remembering import Remember
 from miniagent_store.store.memory.scope import MemoryScope
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Memory, Message, Session

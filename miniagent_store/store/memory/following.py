@@ -1,193 +1,114 @@
-"""Remembering what is said in a session: each message once, in order, by however many who do so at once.
-
-How far a scope has come stands in its record and moves in the commit of the memories, on condition that
-nobody else has moved it: of several who read the same messages one commits, and the others read on. Who is
-killed leaves nothing half done.
-"""
+"""What changed in a scope since an index looked last."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from miniagent_store.backend import Create, Expected, LogRange, ReadPlan, ReadResult, Record
-from miniagent_store.errors import VersionConflictError
-from miniagent_store.store.batch import Batch
+from miniagent_store.backend import LogRange, ReadPlan, ReadResult, StateScan, StoredValue
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
-from miniagent_store.store.memory.anchoring import CONFLICTS, Anchored, anchor
-from miniagent_store.store.memory.followed import Followed
-from miniagent_store.store.memory.forgetting import forget_in_scope, tidy
-from miniagent_store.store.memory.layout import NewMemory
-from miniagent_store.store.memory.pausing import ATTEMPTS, pause
-from miniagent_store.values import MESSAGES, Entry, MemorySource, Message, Session, to_ms
+from miniagent_store.values import StateItem, from_ms
 
-Remember = Callable[[Message], str | Awaitable[str | None] | None]
-# Messages that are looked at, and remembered, together.
-PAGE = 64
-# Characters; no embedder is asked for more, and none should fail for ever at one message.
-LONGEST = 8000
+# Memories of one read, and commits that are followed one by one; who is further behind begins anew.
+PAGE = 500
+# Values from which on a thread is worth its while.
+IN_A_THREAD = 20
+
+# The state values of memories that are read, of their ids.
+Names = Callable[[Sequence[str]], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
-    """What is remembered of a session, and how.
+class Changes:
+    """Some of what changed.
 
     Attributes:
+        items: values that stand now.
+        changed: ids of the memories that were looked for; one without a value among `items` is no more.
+        upto: what to ask with next time, once these and all before them are taken; None: more is to come.
+        anew: whether what was known before is to be dropped first.
+    """
+
+    items: list[StateItem]
+    changed: list[str]
+    upto: str | None
+    anew: bool = False
+
+
+async def changes_since(
+    core: StoreCore, record_id: str, applied: str | None, names: Names
+) -> AsyncIterator[Changes]:
+    """What changed since `applied`, page by page; nothing if all is known.
+
+    Args:
         core: of the store.
-        scope, record_id: where.
-        put: adds memories to a batch.
-        remember: what to remember of a message; None for nothing.
-        ttl_ms: how long, counted from when it was said.
-        forget_on_expiry: whether it goes with the session.
+        record_id: of the scope.
+        applied: `Changes.upto` of the last page; None for all.
+        names: of the state values to read, of ids.
     """
+    incarnation, _, number = (applied or "").partition(":")
+    after = int(number or 0)
+    plan = ReadPlan(record_id, (LogRange(layout.CHANGES, after=after, limit=PAGE),))
+    result = await core.read(plan)
+    record = result.record
+    if record is None:
+        if applied is not None:
+            yield Changes([], [], None, anew=True)
+        return
+    tail = record.tail(layout.CHANGES)
+    if incarnation != record.incarnation or after < tail.base or tail.last - after > PAGE:
+        async for changes in _all(core, record_id, f"{record.incarnation}:{tail.last}", names):
+            yield changes
+    elif tail.last > after:
+        yield await _since(core, record_id, result, names)
 
-    core: StoreCore
-    scope: str
-    record_id: str
-    put: Callable[[Batch, Sequence[NewMemory]], Awaitable[None]]
-    remember: Remember
-    ttl_ms: int | None = None
-    forget_on_expiry: bool = False
 
-    async def follow(self, session_id: str) -> int:
-        """Remember what was said since last time; how much that was.
+async def _since(core: StoreCore, record_id: str, result: ReadResult, names: Names) -> Changes:
+    assert result.record is not None
+    entries = await core.coding.decode_entries(record_id, layout.CHANGES, result.entries[0])
+    changed = list(dict.fromkeys(each for entry in entries for each in entry.value["ids"]))
+    items = []
+    for start in range(0, len(changed), PAGE):
+        # May be newer than the changes that were read: these come again, and find the same.
+        items += await read_items(core, record_id, names(changed[start : start + PAGE]))
+    return Changes(items, changed, f"{result.record.incarnation}:{entries[-1].seq}")
 
-        Raises:
-            EmbeddingError: no vectors could be made; it is as it was, and may be tried again.
-        """
-        remembered = attempt = 0
-        while attempt < ATTEMPTS:
-            done = await self._step(session_id)
-            if isinstance(done, int):
-                return remembered + done
-            remembered += done.remembered
-            # As long as somebody gets on, it comes to an end.
-            attempt = 0 if done.remembered else attempt + 1
-            if done.is_late:
-                await pause(attempt)
-        raise VersionConflictError(self.record_id, expected="as it was read", actual="others change it")
 
-    async def _step(self, session_id: str) -> int | _Step:
-        """One page; a number where there is no more."""
-        core = self.core
-        record, is_new = await anchor(core, session_id, self.scope, forget_on_expiry=self.forget_on_expiry)
-        if record is None or record.kind != "session":
-            return 0
-        there = await core.read(
-            ReadPlan(self.record_id, names=(layout.followed_name(session_id), layout.FORGOTTEN))
-        )
-        forgotten_ms, followed, version = self._known(session_id, there)
-        if followed is not None and followed.incarnation == record.incarnation and followed.gone:
-            return 0
-        if followed is None:
-            followed = Followed.of(record)
-        elif not followed.is_of(record.incarnation, record.epoch):
-            await tidy(core, self.record_id, session_id)
-            return _Step()
-        plan = ReadPlan(session_id, (LogRange(MESSAGES, after=followed.after, limit=PAGE),))
-        read = await core.read(plan)
-        if read.record is None:
-            return 0
-        if not followed.is_of(read.record.incarnation, read.record.epoch):
-            return _Step()
-        entries = await core.coding.decode_entries(session_id, MESSAGES, read.entries[0])
-        if not entries:
-            return 0
-        new = [
-            memory
-            for entry in entries
-            if followed.is_new(entry) and to_ms(entry.time) > forgotten_ms
-            if (memory := await self._memory(read.record, entry)) is not None
+async def _all(core: StoreCore, record_id: str, upto: str, names: Names) -> AsyncIterator[Changes]:
+    start, anew = None, True
+    while True:
+        scan = StateScan(layout.text_name(), start, PAGE + 1)
+        result = await core.read(ReadPlan(record_id, scans=(scan,)))
+        found = [layout.id_of(each.name) for scanned in result.scans for each in scanned]
+        ids, more = found[:PAGE], found[PAGE:]
+        items = await read_items(core, record_id, names(ids))
+        yield Changes(items, ids, None if more else upto, anew)
+        if not more:
+            return
+        start, anew = layout.text_name(more[0]), False
+
+
+async def read_items(core: StoreCore, record_id: str, names: Sequence[str]) -> list[StateItem]:
+    """Values of state that are there."""
+    if not names:
+        return []
+    return await decoded(core, record_id, (await core.read(ReadPlan(record_id, names=tuple(names)))).values)
+
+
+async def decoded(core: StoreCore, record_id: str, values: Sequence[StoredValue]) -> list[StateItem]:
+    """Values of state; in a thread if they are many."""
+
+    def decode() -> list[StateItem]:
+        return [
+            StateItem(
+                each.name,
+                core.coding.decode_value(record_id, each),
+                each.version,
+                None if each.expires_ms is None else from_ms(each.expires_ms),
+            )
+            for each in values
         ]
-        batch = Batch(core, self.record_id, create=self._create(there), expected=_expected(there))
-        if new:
-            await self.put(batch, new)
-        anchored = Anchored(read.record, followed, version, is_new)
-        anchored.write(batch, followed.past(entries[-1]))
-        try:
-            await batch.commit("memory.follow")
-        except CONFLICTS:
-            return _Step(is_late=True)
-        forget = self.forget_on_expiry
-        if (version == 0 or forget) and await anchored.is_gone(core, expired=forget):
-            await forget_in_scope(core, self.record_id, session_id, record.incarnation)
-            return 0
-        return len(new) if len(entries) < PAGE else _Step(remembered=len(new))
 
-    def _known(self, session_id: str, there: ReadResult) -> tuple[int, Followed | None, int]:
-        forgotten_ms, followed, version = 0, None, 0
-        for each in there.values:
-            value = self.core.coding.decode_value(self.record_id, each)
-            if each.name == layout.FORGOTTEN:
-                forgotten_ms = value
-            else:
-                followed, version = Followed.from_dict(value), each.version
-        return forgotten_ms, followed, version
-
-    async def _memory(self, record: Record, entry: Entry) -> NewMemory | None:
-        """What is to be remembered of a message, if anything."""
-        if entry.redacted:
-            return None
-        ttl_ms = self.ttl_ms
-        if ttl_ms is not None:
-            ttl_ms -= self.core.backend.now_ms() - to_ms(entry.time)
-            if ttl_ms <= 0:
-                return None
-        message = entry.message
-        text = self.remember(message)
-        if inspect.isawaitable(text):
-            text = await text
-        if text is None or not text.strip():
-            return None
-        session_id = record.session_id
-        return NewMemory(
-            layout.id_of_entry(session_id, entry.id),
-            text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…",
-            {"role": message.role, "session_id": session_id},
-            MemorySource(session_id, entry.seq, entry.id, record.incarnation),
-            entry.time,
-            ttl_ms,
-            self.forget_on_expiry,
-        )
-
-    @staticmethod
-    def _create(there: ReadResult) -> Create:
-        return Create(kind=layout.KIND, keep_existing=there.record is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What came of a page after which there may be more.
-
-    Attributes:
-        remembered: so much.
-        is_late: somebody else was faster.
-    """
-
-    remembered: int = 0
-    is_late: bool = False
-
-
-def _expected(there: ReadResult) -> Expected | None:
-    """That the scope was not forgotten as a whole since."""
-    return None if there.record is None else Expected(incarnation=there.record.incarnation)
-
-
-async def behind(core: StoreCore, record_id: str, sessions: Iterable[Session]) -> list[str]:
-    """Ids of the sessions in which something was said or taken back since they were followed."""
-    some = list(sessions)
-    names = {layout.followed_name(each.id): each for each in some}
-    values = (await core.read(ReadPlan(record_id, names=tuple(names)))).values if names else ()
-    known = {each.name: Followed.from_dict(core.coding.decode_value(record_id, each)) for each in values}
-    return [each.id for name, each in names.items() if _is_behind(known.get(name), each)]
-
-
-def _is_behind(followed: Followed | None, session: Session) -> bool:
-    if followed is None:
-        return session.position.seq() > 0
-    if followed.gone and followed.incarnation == session.incarnation:
-        return False
-    is_of = followed.is_of(session.incarnation, session.epoch)
-    return not is_of or session.position.seq() > followed.after
+    return await asyncio.to_thread(decode) if len(values) > IN_A_THREAD else decode()

@@ -15,17 +15,22 @@ from miniagent_store.errors import InvalidArgumentError, VersionConflictError
 from miniagent_store.ids import check_id
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.store.batch import Batch
+from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
 from miniagent_store.store.memory.anchoring import anchor_sources, check_sources, sources_of
+from miniagent_store.store.memory.embedding import Embedding
 from miniagent_store.store.memory.filters import Filter, checked
-from miniagent_store.store.memory.following import Following, Remember, behind
-from miniagent_store.store.memory.indexed import Indexed
+from miniagent_store.store.memory.following import decoded, read_items
+from miniagent_store.store.memory.indexed import Indexed, Make
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
+from miniagent_store.store.memory.remembering import Following, Remember, behind
+from miniagent_store.store.memory.searching import Mode, Searching
 from miniagent_store.store.memory.sources import standing
+from miniagent_store.store.memory.words.words import Words
 from miniagent_store.values import Memory, MemoryPage, MemorySource, Session, StateItem, from_ms, to_ms
-from miniagent_store.vector_index import IndexFactory, IndexQuery
+from miniagent_store.vector_index import IndexQuery
 
 # Of one commit: what is more is split, so that none holds up others for long.
 AT_ONCE = 200
@@ -40,13 +45,16 @@ class MemoryScope:
         core: of the store.
         scope: its name.
         embedder: makes vectors of texts.
-        index: how an index of them comes to be.
+        cache: where vectors of an embedder that costs are kept.
+        make: makes an index of them, at a place.
     """
 
-    def __init__(self, core: StoreCore, scope: str, embedder: Embedder, index: IndexFactory) -> None:
+    def __init__(self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, make: Make) -> None:
         self._core, self._scope, self._record_id = core, scope, layout.record_of(scope)
-        self._embedder = embedder
-        self._indexed = Indexed(core, self._record_id, embedder, index)
+        self._embedding = Embedding(embedder, cache)
+        self._indexed = Indexed(core, self._record_id, self._embedding, make)
+        self._words = Words(core, self._record_id)
+        self._searching = Searching(self._embedding, self._indexed, self._words, self._load)
 
     # Changing
 
@@ -149,8 +157,8 @@ class MemoryScope:
 
     async def _put(self, batch: Batch, new: Sequence[NewMemory]) -> None:
         """Have a commit remember."""
-        vectors = await self._indexed.embed([each.text for each in new])
-        await self._indexed.claim(batch)
+        vectors = await self._embedding.embed([each.text for each in new])
+        await self._indexed.claim(batch, len(vectors[0]) // 4)
         for each, vector in zip(new, vectors, strict=True):
             batch.state.set(layout.text_name(each.id), each.value(), ttl=_seconds(each.ttl_ms))
             batch.state.set(layout.vector_name(each.id), vector, ttl=_seconds(each.ttl_ms))
@@ -224,6 +232,7 @@ class MemoryScope:
         """Forget the whole scope; whether there was one."""
         now_ms = self._core.backend.now_ms()
         await self._indexed.drop()
+        await self._words.drop()
         was_there = await self._core.backend.delete(self._record_id, None)
         if was_there:
             # What was said until now, and those who follow sessions did not see yet, is forgotten too.
@@ -246,39 +255,40 @@ class MemoryScope:
         min_score: float | None = None,
         after: datetime | None = None,
         before: datetime | None = None,
+        mode: Mode = "hybrid",
     ) -> builtins.list[Memory]:
-        """What is remembered that is nearest to a query.
+        """What is remembered that fits a query best.
 
         Args:
             query: a text, or a vector of the embedder's.
             k: at most so many.
             filter: by field of the metadata, a value or operators, as in
                 ``{"topic": "food", "year": {"$gte": 2024}}``: ``$eq $ne $gt $gte $lt $lte $in``.
-            min_score: leave out what is less near.
+            min_score: leave out what fits less, by the scores of `mode`.
             after, before: only what was said between these times, both exclusive.
+            mode: "vector": by meaning; scores are cosines, 1.0 for the same. "words": by the words in it;
+                scores are BM25, above 0. "hybrid": by both, fused by reciprocal rank; scores are 1.0 for
+                what is first in both, and about 0.5 for what is first in one.
 
         Raises:
             InvalidArgumentError: an argument is out of range, or the vector has a wrong dimension.
             EmbeddingError: no vector could be made of the query.
         """
-        vector = (
-            (await self._indexed.embed([query], query=True))[0]
-            if isinstance(query, str)
-            else (self._indexed.packed(query))
-        )
-        asked = IndexQuery(
-            vector,
+        wanted = IndexQuery(
+            b"",
             k,
             checked(filter),
             None if after is None else to_ms(after),
             None if before is None else to_ms(before),
             self._core.backend.now_ms(),
         )
-        near = dict(await self._indexed.search(asked))
-        items = {layout.id_of(each.name): each for each in await self._items(map(layout.text_name, near))}
-        found = [layout.memory_of(items[each], score) for each, score in near.items() if each in items]
-        found = await standing(self._core, found)
-        return [each for each in found if min_score is None or (each.score or 0.0) >= min_score]
+        return await self._searching.search(query, wanted, mode, min_score)
+
+    async def _load(self, ranking: Iterable[tuple[str, float]]) -> builtins.list[Memory]:
+        scores = dict(ranking)
+        items = {layout.id_of(each.name): each for each in await self._items(map(layout.text_name, scores))}
+        found = [layout.memory_of(items[each], score) for each, score in scores.items() if each in items]
+        return await standing(self._core, found)
 
     async def get(self, id: str) -> Memory | None:
         """One memory; None if there is none of this id."""
@@ -296,15 +306,13 @@ class MemoryScope:
             layout.text_name(), None if cursor is None else layout.text_name(cursor), limit + 1
         )
         result = await self._core.read(ReadPlan(self._record_id, scans=(scan,)))
-        items = self._indexed.items(value for each in result.scans for value in each)
-        page = await standing(self._core, map(layout.memory_of, items[:limit]))
-        return MemoryPage(page, layout.id_of(items[limit].name) if len(items) > limit else None)
+        values = [value for each in result.scans for value in each]
+        items = await decoded(self._core, self._record_id, values[:limit])
+        page = await standing(self._core, map(layout.memory_of, items))
+        return MemoryPage(page, layout.id_of(values[limit].name) if len(values) > limit else None)
 
     async def _items(self, names: Iterable[str]) -> builtins.list[StateItem]:
-        wanted = tuple(names)
-        if not wanted:
-            return []
-        return self._indexed.items((await self._core.read(ReadPlan(self._record_id, names=wanted))).values)
+        return await read_items(self._core, self._record_id, list(names))
 
 
 def new_memory_id() -> str:

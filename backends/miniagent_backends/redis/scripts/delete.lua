@@ -2,7 +2,7 @@
 -- Remove a session with all its parts but its turn, whose fence must not go back.
 --
 -- KEYS   1 the record; then the parts that are known to exist (all of one slot)
--- ARGV   1 msgpack {keys, incarnation: only that one, or false}
+-- ARGV   1 msgpack {keys, incarnation: only that one, or false; index: keys of a vector set of it}
 -- reply  {0} or {1, m}: whether it was there, and its record
 
 local c = cmsgpack.unpack(ARGV[1])
@@ -19,6 +19,7 @@ for i = 1, #record.logs, 3 do
   local name = record.logs[i]
   if name ~= 'messages' and name ~= 'events' then keys[#keys + 1] = K.log .. name end
 end
+for _, name in ipairs(c.index) do keys[#keys + 1] = name end
 -- Together, so that a node that a slot is on its way to refuses it while some have not come.
 redis.call('UNLINK', unpack(keys))
 redis.call('SPUBLISH', K.notify, '')

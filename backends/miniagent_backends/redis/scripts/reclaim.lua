@@ -2,7 +2,7 @@
 -- Remove what is left of a session that has expired, and its turn, if nobody holds it.
 --
 -- KEYS   1 the record; then the parts that are known to exist (all of one slot)
--- ARGV   1 msgpack {keys, incarnation: only that one; '' for any}
+-- ARGV   1 msgpack {keys, incarnation: only that one; '' for any; index: keys of a vector set of it}
 -- reply  how many keys were removed
 --
 -- A fence is at least the server's time in ms, so that a turn's fences rise even where its last one is gone.
@@ -24,6 +24,7 @@ if got[1] then
     if name ~= 'messages' and name ~= 'events' then keys[#keys + 1] = K.log .. name end
   end
 end
+for _, name in ipairs(c.index) do keys[#keys + 1] = name end
 -- Who stands in line waits on.
 local is_free = ((turn[1] or '') == '' or tonumber(turn[3] or '0') <= now) and (turn[4] or '') == ''
 if turn[2] and is_free and tonumber(turn[2]) < now then keys[#keys + 1] = K.turn end

@@ -1,0 +1,1 @@
+"""Memories found by the words in them: names, numbers and identifiers, which no model knows."""
