@@ -292,8 +292,9 @@ class MemoryScope:
 
     async def get(self, id: str) -> Memory | None:
         """One memory; None if there is none of this id."""
-        found = await self._items([layout.text_name(layout.check_memory_id(id))])
-        return layout.memory_of(found[0]) if found else None
+        items = await self._items([layout.text_name(layout.check_memory_id(id))])
+        found = await standing(self._core, map(layout.memory_of, items))
+        return found[0] if found else None
 
     async def list(self, *, limit: int = 50, cursor: str | None = None) -> MemoryPage:
         """Memories by id: those with random ids in order of time.
