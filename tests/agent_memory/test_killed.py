@@ -63,13 +63,11 @@ async def test_each_message_is_remembered_once_however_often_they_are_killed(
                 # With many kills all speak to their end, past the turns that the dead still hold.
                 while not talkers.is_done and not (killed == kills == FEW[1]):
                     await talkers.listen()
-                    if killed < kills and loop.time() >= next_kill:
+                    if killed < kills and talkers.told and loop.time() >= next_kill:
                         if talkers.kill(chance):
                             killed += 1
                         talkers.start()
                         next_kill = loop.time() + chance.uniform(0.02, 0.3)
-                        if not talkers.told:
-                            next_kill += 0.2
         finally:
             talkers.stop()
     assert killed == kills
