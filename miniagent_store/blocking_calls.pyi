@@ -818,17 +818,26 @@ class StoreCalls(BlockingFace):
     def user(self, user_id: str) -> BlockingKeyValue:
         """Keys and values of a user."""
 
-    def memory(self, scope: str, *, embedder: str | Embedder = "hash", index: str = "auto") -> MemoryScope:
+    def memory(
+        self,
+        scope: str,
+        *,
+        embedder: str | Embedder = "hash",
+        index: str = "auto",
+        plain_vectors: bool = False,
+    ) -> MemoryScope:
         """What is remembered apart from any conversation, and found by meaning.
 
         Args:
             scope: whose or what: a user's id, or several parts by `join_id`.
             embedder: makes vectors of texts: a name such as "hash" or "openai:text-embedding-3-small", or
                 an object.
-            index: how vectors are looked for: "auto", or a name such as "exact".
+            index: how vectors are looked for: "auto", or a name such as "exact" or "vector-set".
+            plain_vectors: of a store that encrypts, allow an index on the server, which keeps vectors as
+                they are; whoever reads those can tell what the texts say.
 
         Raises:
-            ConfigurationError: no plugin brings one of these.
+            ConfigurationError: no plugin brings one of these, or the index needs `plain_vectors`.
         """
 
     def watch(
