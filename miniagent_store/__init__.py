@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from miniagent_store.agent.compaction import Compaction
     from miniagent_store.agent.config import AgentConfig
     from miniagent_store.agent.context_window import ContextWindow
+    from miniagent_store.agent.memory.agent_memory import AgentMemory
     from miniagent_store.agent.tool_calls import ToolCall
     from miniagent_store.agent.tools import Tool, ToolContext, tool
     from miniagent_store.backend import Backend
@@ -105,6 +106,7 @@ _HOMES = {
     "miniagent_store.agent.compaction": ("Compaction",),
     "miniagent_store.agent.config": ("AgentConfig",),
     "miniagent_store.agent.context_window": ("ContextWindow",),
+    "miniagent_store.agent.memory.agent_memory": ("AgentMemory",),
     "miniagent_store.agent.tool_calls": ("ToolCall",),
     "miniagent_store.agent.tools": ("Tool", "ToolContext", "tool"),
     "miniagent_store.backend": ("Backend",),
@@ -201,6 +203,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AccessDeniedError",
     "AgentConfig",
+    "AgentMemory",
     "AgentOperation",
     "ArchiveError",
     "Backend",

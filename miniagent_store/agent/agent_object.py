@@ -94,7 +94,7 @@ class AgentResponder:
         thread = await request.read_thread()
         prompting = request.prompting
         if prompting.window is None:
-            thread.messages = visible(thread.messages)
+            thread.messages = [*prompting.recalled, *visible(thread.messages)]
         else:
             thread.messages = prompting.past(Message.user(request.user_input))
         given = self._thread_for(thread)

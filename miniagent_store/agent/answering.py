@@ -11,13 +11,15 @@ from miniagent_store.agent.compaction import Compaction
 from miniagent_store.agent.config import AgentConfig
 from miniagent_store.agent.context_window import ContextWindow
 from miniagent_store.agent.events import Event, EventType
+from miniagent_store.agent.memory.recalling import Recalled, Recalling, Seen
+from miniagent_store.agent.memory.remembering import Remembering
 from miniagent_store.agent.models import ModelRequest, Responder
 from miniagent_store.agent.observing import TurnObserver
 from miniagent_store.agent.prompting import Prompting, tokens_of_schemas
 from miniagent_store.agent.session_thread import SessionThread
 from miniagent_store.agent.thread_changes import METADATA_PREFIX, ThreadChanges
-from miniagent_store.agent.window_reading import FIRST_PAGE, read_window
-from miniagent_store.errors import LockLostError, SessionNotFoundError
+from miniagent_store.agent.window_reading import FIRST_PAGE, WindowView, read_window
+from miniagent_store.errors import ContextTooLargeError, LockLostError, SessionNotFoundError
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.store.turn import Turn
 from miniagent_store.values import EVENTS, MESSAGES, Message, Session, Snapshot
@@ -71,6 +73,7 @@ class Answering:
         observer: to be told of calls of models and tools.
         window: what of the history the model sees; None for all that the turn has read.
         compaction: how the rest is summarised.
+        remembering, recalling: what was said in other sessions; None for an agent without memory.
     """
 
     store: SessionStore
@@ -83,6 +86,9 @@ class Answering:
     streaming: bool = False
     window: ContextWindow | None = None
     compaction: Compaction | None = None
+    remembering: Remembering | None = None
+    recalling: Recalling | None = None
+    _recalled: Recalled = field(default_factory=Recalled)
     _snapshot: Snapshot | None = None
     _changes: ThreadChanges = field(default_factory=ThreadChanges)
     _started: bool = False
@@ -96,6 +102,10 @@ class Answering:
         prompting = Prompting(prompts, history=turn.history)
         if self.window is not None:
             await self._look_through(self.window, prompting, user_input)
+        elif self.recalling is not None:
+            last, limit = session.position.seq(), self.config.history_limit
+            start = 1 if limit is None else last - limit + 1
+            await self._recall(self.recalling, prompting, user_input, Seen(start))
         text, self._changes = await self.responder.respond(
             ModelRequest(
                 session,
@@ -112,17 +122,58 @@ class Answering:
                 self._check,
             )
         )
+        self._recalled.mark(self._changes.messages)
         self._changes.write(turn)
+        if self.remembering is not None:
+            self.remembering.anchor(turn, session)
         return text
 
     async def _look_through(self, window: ContextWindow, prompting: Prompting, user_input: str) -> None:
         prompting.window = window
         prompting.overhead = tokens_of_schemas(window, self.responder.schemas)
         taken = prompting.overhead + window.count([*prompting.prompts, Message.user(user_input)])
+        budget = 0 if self.recalling is None else self.recalling.budget(window)
+        taken += budget
         view = await read_window(self.store, self.turn.session_id, window, self.compaction, taken=taken)
         prompting.pinned, prompting.summary, prompting.history = view.pinned, view.summary, view.history
         self._snapshot = view.snapshot
         view.write(self.turn)
+        if self.recalling is not None:
+            seen = self._seen(window, prompting, view, user_input, budget)
+            if seen is not None:
+                await self._recall(self.recalling, prompting, user_input, seen, budget)
+
+    def _seen(
+        self, window: ContextWindow, prompting: Prompting, view: WindowView, user_input: str, tokens: int
+    ) -> Seen | None:
+        """What the model will see with so many tokens of memories; None where these have no room."""
+        try:
+            chosen = window.choose(
+                prompting.history,
+                always=[*prompting.prompts, *prompting.pinned],
+                summary=prompting.summary,
+                question=[Message.user(user_input)],
+                overhead=prompting.overhead + tokens,
+            )
+        except ContextTooLargeError:
+            return None
+        shown = set(map(id, chosen))
+        sequences = zip(prompting.history, view.sequences, strict=True)
+        none = view.snapshot.position.seq() + 1
+        start = next((seq for message, seq in sequences if id(message) in shown), none)
+        return Seen(start, view.pinned_sequences)
+
+    async def _recall(
+        self,
+        recalling: Recalling,
+        prompting: Prompting,
+        user_input: str,
+        seen: Seen,
+        tokens: int | None = None,
+    ) -> None:
+        assert self.turn.session is not None
+        self._recalled = await recalling.recall(self.turn.session, user_input, seen, tokens)
+        prompting.recalled = list(self._recalled.messages)
 
     async def committed(self) -> SessionThread:
         """Tell that the stream has ended; the thread as it is now. To be called after the turn."""

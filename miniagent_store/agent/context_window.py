@@ -68,6 +68,7 @@ class ContextWindow:
         history: Sequence[Message],
         *,
         always: Sequence[Message] = (),
+        recalled: Sequence[Message] = (),
         summary: Sequence[Message] = (),
         question: Sequence[Message] = (),
         rounds: Sequence[Message] = (),
@@ -78,6 +79,7 @@ class ContextWindow:
         Args:
             history: of the turns before, without the pinned messages.
             always: seen before all else.
+            recalled: of other sessions; seen if it fits.
             summary: of what was said before the history; seen if it fits.
             question: of the turn under way.
             rounds: calls of tools and their results in the turn under way; the oldest give way first.
@@ -94,9 +96,18 @@ class ContextWindow:
         room = None if self.tokens is None else self.tokens - required
         seen_rounds, room = self._last_that_fit(earlier, room, None)
         whole = len(seen_rounds) == sum(map(len, earlier))
+        seen_recalled, room = self._last_that_fit([recalled] if recalled and whole else [], room, None)
         seen_summary, room = self._last_that_fit([summary] if summary and whole else [], room, None)
         seen_history, _ = self._last_that_fit(exchanges(history) if whole else [], room, self.messages)
-        return [*always, *seen_summary, *seen_history, *question, *seen_rounds, *latest]
+        return [
+            *always,
+            *seen_recalled,
+            *seen_summary,
+            *seen_history,
+            *question,
+            *seen_rounds,
+            *latest,
+        ]
 
     def _cut_to_size(self, latest: list[Message], taken: int) -> list[Message]:
         """The latest round, where it does not fit with the largest results of tools cut."""

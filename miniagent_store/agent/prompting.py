@@ -21,6 +21,7 @@ class Prompting:
         window: how much is seen; None for all that was read.
         overhead: tokens that the tools' schemas take.
         pinned: messages of the history that are always seen.
+        recalled: of other sessions, as a message; or nothing.
         summary: of what is not seen any more, as a message; or nothing.
         history: the messages of the turns before that may be seen.
     """
@@ -29,6 +30,7 @@ class Prompting:
     window: ContextWindow | None = None
     overhead: int = 0
     pinned: list[Message] = field(default_factory=list)
+    recalled: list[Message] = field(default_factory=list)
     summary: list[Message] = field(default_factory=list)
     history: list[Message] = field(default_factory=list)
 
@@ -44,10 +46,11 @@ class Prompting:
         """
         if self.window is None:
             history = [message for group in exchanges(self.history) for message in group]
-            return [*self.prompts, *history, question, *rounds]
+            return [*self.prompts, *self.recalled, *history, question, *rounds]
         return self.window.choose(
             self.history,
             always=[*self.prompts, *self.pinned],
+            recalled=self.recalled,
             summary=self.summary,
             question=[question],
             rounds=rounds,

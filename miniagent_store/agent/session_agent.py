@@ -17,6 +17,9 @@ from miniagent_store.agent.context_window import ContextWindow
 from miniagent_store.agent.events import Event, EventType, emitter_of
 from miniagent_store.agent.housekeeping import Housekeeping
 from miniagent_store.agent.known_threads import KnownThreads
+from miniagent_store.agent.memory.agent_memory import AgentMemory
+from miniagent_store.agent.memory.recalling import Recalling
+from miniagent_store.agent.memory.remembering import Remembering
 from miniagent_store.agent.messages import history_dict
 from miniagent_store.agent.observing import TurnObserver
 from miniagent_store.agent.resolve import resolve_model
@@ -56,6 +59,7 @@ class SessionAgent:
         window: what of a long conversation the model sees; by default all of it, or the last
             `AgentConfig.history_limit` messages.
         compaction: how what the window no longer holds is summarised; by default it is just not seen.
+        memory: what is remembered from one session to the next; by default nothing.
         max_sessions: so many threads are held in memory, those used last.
         turn_wait: seconds a question waits for the ones before it in its session.
         sweep_interval, health_interval: seconds between sweeps of what expired, which one of all instances
@@ -84,6 +88,7 @@ class SessionAgent:
         model: Any = None,
         window: ContextWindow | None = None,
         compaction: Compaction | None = None,
+        memory: AgentMemory | None = None,
         max_sessions: int = 1000,
         turn_wait: float = 300,
         sweep_interval: float = 60,
@@ -105,6 +110,9 @@ class SessionAgent:
         self._window, self._compaction = window, compaction
         self._source = StoreSource(store, redis_config)
         self._store = self._source.store()
+        self._memory = memory
+        self._remembering: Remembering | None = None
+        self._recalling: Recalling | None = None
         self.redis_manager = self._source.manager
         self.sessions: KnownThreads = KnownThreads(max_sessions)
         self.last_health: Health | None = None
@@ -112,7 +120,11 @@ class SessionAgent:
         self._sweep_interval = sweep_interval
         self._sweeper: Sweeper | None = None
         self._housekeeping = Housekeeping(
-            [(sweep_interval, self._clean_up), (health_interval, self.check_health)]
+            [
+                (sweep_interval, self._clean_up),
+                (health_interval, self.check_health),
+                (sweep_interval, self._look_after_memory),
+            ]
         )
         self._starting = asyncio.Lock()
         self._running = self._ended = False
@@ -139,6 +151,10 @@ class SessionAgent:
             await self._store.open()
             self._sweeper = self._store.sweeper(every=self._sweep_interval)
             self._housekeeping.start()
+            if self._memory is not None:
+                self._remembering = Remembering(self._store, self._memory)
+                self._recalling = Recalling(self._store, self._memory)
+                self._remembering.start()
             self._running, self._ended = True, False
 
     async def shutdown(self) -> None:
@@ -160,6 +176,8 @@ class SessionAgent:
             if self._sweeper is not None:
                 await self._sweeper.stop()
             await self._housekeeping.stop()
+            if self._remembering is not None:
+                await self._remembering.stop()
             await self.sessions.save_all()
 
     async def __aenter__(self) -> Self:
@@ -333,8 +351,12 @@ class SessionAgent:
                 streaming,
                 self._window,
                 self._compaction,
+                self._remembering,
+                self._recalling,
             )
             text = await answering.answer(user_input, context)
+        if self._remembering is not None and turn.session is not None:
+            self._remembering.said(turn.session)
         await self.sessions.remember(await answering.committed())
         return text
 
@@ -364,6 +386,20 @@ class SessionAgent:
         if self._sweeper is not None:
             await self._sweeper.start()
         await self.forget_gone()
+
+    async def settle_memory(self) -> None:
+        """Wait until what was said has been remembered, also by agents that ended before they had.
+
+        It is done by itself soon after each answer; this is for who cannot wait, such as a program that
+        ends. What fails is told in the log, and tried again later.
+        """
+        await self._ready()
+        if self._remembering is not None:
+            await self._remembering.settled()
+
+    async def _look_after_memory(self) -> None:
+        if self._remembering is not None:
+            await self._remembering.look_after()
 
     async def forget_gone(self) -> None:
         """Forget the threads of sessions that are gone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,13 +32,20 @@ class WindowView:
         summary: as a message; empty if there is none.
         pinned: the pinned messages.
         history: the last messages that neither of these covers.
+        sequences: of the history.
     """
 
     snapshot: Snapshot
     summary: list[Message]
     pinned: list[Message]
     history: list[Message]
+    sequences: list[int]
     record: _Pinned
+
+    @property
+    def pinned_sequences(self) -> Collection[int]:
+        """Of the pinned messages."""
+        return self.record.messages.keys()
 
     def write(self, batch: Batch) -> None:
         """Note what was found, so that the next turn need not look for it again."""
@@ -107,11 +114,13 @@ async def read_window(
             compaction.note_failure()
             logger.warning("a summary failed, and will be tried again in a later turn", exc_info=True)
     covered = summary.upto if summary is not None else 0
+    entries = reading.unpinned(covered)
     return WindowView(
         snapshot,
         [summary.message] if summary is not None and summary.text else [],
         pinned.as_messages(),
-        [each.message for each in reading.unpinned(covered)],
+        [each.message for each in entries],
+        [each.seq for each in entries],
         pinned,
     )
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import time
 from collections.abc import Callable, Sequence
 
-from miniagent_store.backend import Expired, ListQuery, LogRange, ReadPlan, StateScan
+from miniagent_store.backend import Expired, LogRange, ReadPlan, StateScan
 from miniagent_store.errors import KeyProviderError, SerializationError, SessionDamagedError, StoreError
 from miniagent_store.store.core import StoreCore
-from miniagent_store.store.memory import layout
+from miniagent_store.store.memory.expiring import are_there_notes, noted
 from miniagent_store.store.memory.forgetting import forget_expired
 from miniagent_store.store.reading import decode_snapshot
 
@@ -20,7 +19,6 @@ logger: logging.Logger = logging.getLogger("miniagent_store")
 CLAIM_SECONDS = 30.0
 # So many are claimed and removed at a time; fewer where each is written elsewhere before.
 PAGE, ARCHIVE_PAGE = 500, 100
-FORGET_AT_ONCE = 32
 
 
 async def sweep(core: StoreCore, progress: Callable[[int], None] | None = None) -> int:
@@ -28,14 +26,14 @@ async def sweep(core: StoreCore, progress: Callable[[int], None] | None = None) 
     await core.ready()
     page = ARCHIVE_PAGE if core.hooks("session_archive") else PAGE
     total = 0
-    remembers = await _remembers(core)
+    any_to_forget = await are_there_notes(core)
     while True:
         claimed_at = time.monotonic()
         claimed = await core.retrying.attempt(
             "sweep", "", lambda _: core.backend.claim_expired(page, int(CLAIM_SECONDS * 1000))
         )
         told: list[Expired] = []
-        kept = await _forget(core, claimed) if remembers else frozenset[str]()
+        kept = await _forget(core, claimed) if any_to_forget else frozenset[str]()
         try:
             for each in claimed:
                 # Others may take them soon, and would tell of them again.
@@ -59,31 +57,18 @@ async def sweep(core: StoreCore, progress: Callable[[int], None] | None = None) 
     return total
 
 
-async def _remembers(core: StoreCore) -> bool:
-    """Whether there are memories here, some of which may have to go with their sessions."""
-    query = ListQuery(kind=layout.KIND, limit=1)
-    page = await core.retrying.attempt("sweep", "", lambda _: core.backend.list(query))
-    return bool(page.records)
-
-
 async def _forget(core: StoreCore, claimed: Sequence[Expired]) -> frozenset[str]:
     """Remove the memories that go with sessions; those of which they could not be removed come again."""
-    sessions = [each.session_id for each in claimed if each.kind == "session"]
+    due = await noted(core, [each.session_id for each in claimed if each.kind == "session"])
     kept: set[str] = set()
-
-    async def one(session_id: str) -> None:
+    for session_id, scopes in due.items():
         try:
-            await forget_expired(core, session_id)
-        except SessionDamagedError as error:
-            logger.warning("session %r expired, and cannot tell of its memories: %s", session_id, error)
+            await forget_expired(core, session_id, scopes)
         except StoreError as error:
             logger.warning(
                 "memories of session %r could not be removed, and it comes again: %s", session_id, error
             )
             kept.add(session_id)
-
-    for start in range(0, len(sessions), FORGET_AT_ONCE):
-        await asyncio.gather(*map(one, sessions[start : start + FORGET_AT_ONCE]))
     return frozenset(kept)
 
 

@@ -7,6 +7,7 @@ up to which the scope is tidy is not the session's.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -30,8 +31,10 @@ from miniagent_store.store.batch import Batch
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.draft import DraftChange, DraftRedaction
 from miniagent_store.store.memory import layout
-from miniagent_store.store.memory.anchoring import ANCHOR, ATTEMPTS, CONFLICTS, pause, scopes_in
+from miniagent_store.store.memory.anchoring import ANCHOR, CONFLICTS, has_notes, scopes_in
+from miniagent_store.store.memory.expiring import forget_note
 from miniagent_store.store.memory.followed import Followed
+from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.store.memory.sources import gone_of
 from miniagent_store.values import MESSAGES, StateItem
 
@@ -79,6 +82,9 @@ async def forget_session(core: StoreCore, session_id: str, read: ReadResult) -> 
     assert read.record is not None
     for record_id in await _records_of(core, session_id, read):
         await forget_in_scope(core, record_id, session_id, read.record.incarnation)
+    with contextlib.suppress(SerializationError, KeyProviderError):
+        if has_notes(core, session_id, read):
+            await forget_note(core, session_id)
 
 
 async def holding(core: StoreCore, session_id: str) -> list[str]:
@@ -102,20 +108,16 @@ async def _list(core: StoreCore, query: ListQuery, retry: bool) -> ListResult:
     return await core.backend.list(query)
 
 
-async def forget_expired(core: StoreCore, session_id: str) -> None:
-    """Remove the memories that were to go with a session which has expired, before it is removed."""
-    result = await core.read(ReadPlan(session_id, names=(ANCHOR,), expired=True))
-    if result.record is None:
-        return
-    for record_id in await _records_of(core, session_id, result):
+async def forget_expired(core: StoreCore, session_id: str, scopes: Iterable[str]) -> None:
+    """Remove from the scopes noted for a session which has expired what was to go with it."""
+    for record_id in map(layout.record_of, scopes):
         read = await _read(core, record_id, session_id)
-        if read.record is not None:
-            for some in _pages([layout.id_of_source(each.name) for each in read.scans[0]]):
-                items = await _memories(core, record_id, session_id, some)
-                gone = await gone_of(core, session_id, [layout.memory_of(each) for each in items])
-                await _remove(
-                    core, record_id, session_id, [each for each in items if layout.id_of(each.name) in gone]
-                )
+        for some in _pages([layout.id_of_source(each.name) for scan in read.scans for each in scan]):
+            items = await _memories(core, record_id, session_id, some)
+            gone = await gone_of(core, session_id, [layout.memory_of(each) for each in items])
+            await _remove(core, record_id, session_id, _those_in(gone, items))
+    if (await core.read(ReadPlan(session_id))).record is None:
+        await forget_note(core, session_id)
 
 
 async def tidy(core: StoreCore, record_id: str, session_id: str) -> None:
@@ -126,8 +128,6 @@ async def tidy(core: StoreCore, record_id: str, session_id: str) -> None:
     """
     for attempt in range(ATTEMPTS):
         read = await _read(core, record_id, session_id)
-        if read.record is None:
-            return
         session = (await core.read(ReadPlan(session_id))).record
         if session is None:
             return
@@ -138,8 +138,9 @@ async def tidy(core: StoreCore, record_id: str, session_id: str) -> None:
         ):
             return
         first = 1 if followed is None else followed.first_change(session)
-        ids = [] if first is None else _from(core, record_id, read.scans[0], first)
-        batch = Batch(core, record_id)
+        there = [each for scan in read.scans for each in scan]
+        ids = [] if first is None else _from(core, record_id, there, first)
+        batch = Batch(core, record_id, create=Create(kind=layout.KIND, keep_existing=True))
         after = Followed.of(session) if followed is None else followed.tidied(session)
         batch.state.set(layout.followed_name(session_id), after.to_dict(), if_version=version)
         try:
@@ -155,9 +156,7 @@ async def tidy(core: StoreCore, record_id: str, session_id: str) -> None:
                     and each.source.seq is None
                     and each.source.incarnation in (None, session.incarnation)
                 }
-                await _remove(
-                    core, record_id, session_id, [each for each in items if layout.id_of(each.name) in gone]
-                )
+                await _remove(core, record_id, session_id, _those_in(gone, items))
             await batch.commit("memory.forget")
         except CONFLICTS:
             await pause(attempt)

@@ -47,7 +47,7 @@ def source_name(session_id: str, memory_id: str = "") -> str:
 
     Of the session's id stands a hash: two ids do not fit into one name.
     """
-    return f"{_SOURCES}{_hashed(session_id)}/{memory_id}"
+    return f"{_SOURCES}{hashed(session_id)}/{memory_id}"
 
 
 def id_of_source(name: str) -> str:
@@ -57,15 +57,16 @@ def id_of_source(name: str) -> str:
 
 def followed_name(session_id: str) -> str:
     """The state value that says how far a session was followed."""
-    return _FOLLOWED + _hashed(session_id)
+    return _FOLLOWED + hashed(session_id)
 
 
 def id_of_entry(session_id: str, entry_id: str) -> str:
     """The id of the memory of a message: the same whoever remembers it, and how often."""
-    return f"{_hashed(session_id)}-{entry_id}"
+    return f"{hashed(session_id)}-{entry_id}"
 
 
-def _hashed(session_id: str) -> str:
+def hashed(session_id: str) -> str:
+    """What stands for a session's id in names."""
     return hashlib.sha256(session_id.encode()).hexdigest()[:32]
 
 

@@ -70,7 +70,8 @@ class Meanwhile:
 
     @property
     def _asked(self) -> VectorIndex:
-        return self._quick or self._thorough
+        # One without memories is false, and is asked all the same.
+        return self._thorough if self._quick is None else self._quick
 
     async def applied(self) -> str | None:
         """As `VectorIndex.applied`."""

@@ -16,10 +16,11 @@ from miniagent_store.errors import VersionConflictError
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
-from miniagent_store.store.memory.anchoring import ATTEMPTS, CONFLICTS, Anchored, anchor, pause
+from miniagent_store.store.memory.anchoring import CONFLICTS, Anchored, anchor
 from miniagent_store.store.memory.followed import Followed
 from miniagent_store.store.memory.forgetting import forget_in_scope, tidy
 from miniagent_store.store.memory.layout import NewMemory
+from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.values import MESSAGES, Entry, MemorySource, Message, Session, to_ms
 
 Remember = Callable[[Message], str | Awaitable[str | None] | None]
@@ -71,7 +72,7 @@ class Following:
     async def _step(self, session_id: str) -> int | _Step:
         """One page; a number where there is no more."""
         core = self.core
-        record, is_new = await anchor(core, session_id, self.scope)
+        record, is_new = await anchor(core, session_id, self.scope, forget_on_expiry=self.forget_on_expiry)
         if record is None or record.kind != "session":
             return 0
         there = await core.read(
@@ -109,7 +110,8 @@ class Following:
             await batch.commit("memory.follow")
         except CONFLICTS:
             return _Step(is_late=True)
-        if version == 0 and await anchored.is_gone(core):
+        forget = self.forget_on_expiry
+        if (version == 0 or forget) and await anchored.is_gone(core, expired=forget):
             await forget_in_scope(core, self.record_id, session_id, record.incarnation)
             return 0
         return len(new) if len(entries) < PAGE else _Step(remembered=len(new))

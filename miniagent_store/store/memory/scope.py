@@ -18,18 +18,13 @@ from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
-from miniagent_store.store.memory.anchoring import (
-    ATTEMPTS,
-    anchor_sources,
-    check_sources,
-    pause,
-    sources_of,
-)
+from miniagent_store.store.memory.anchoring import anchor_sources, check_sources, sources_of
 from miniagent_store.store.memory.embedding import Embedding
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
 from miniagent_store.store.memory.indexed import Indexed, Make
 from miniagent_store.store.memory.layout import NewMemory
+from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.store.memory.remembering import Following, Remember, behind
 from miniagent_store.store.memory.searching import Mode, Searching
 from miniagent_store.store.memory.sources import standing
@@ -235,13 +230,14 @@ class MemoryScope:
 
     async def forget(self) -> bool:
         """Forget the whole scope; whether there was one."""
+        now_ms = self._core.backend.now_ms()
         await self._indexed.drop()
         await self._words.drop()
         was_there = await self._core.backend.delete(self._record_id, None)
         if was_there:
             # What was said until now, and those who follow sessions did not see yet, is forgotten too.
             batch = self._batch()
-            batch.state.set(layout.FORGOTTEN, self._core.backend.now_ms())
+            batch.state.set(layout.FORGOTTEN, now_ms)
             await batch.commit("memory.forget")
         return was_there
 
