@@ -75,7 +75,12 @@ class Look:
 
     @property
     def number(self) -> int:
-        return int(self.at.partition(":")[2] or -1)
+        return number_of(self.at)
+
+
+def number_of(upto: str) -> int:
+    """Of the last change that is applied; below 0 for none."""
+    return int(upto.partition(":")[2] or -1)
 
 
 class VectorSet:
@@ -130,7 +135,8 @@ class VectorSet:
                 [self._record, *self._keys],
                 pack(
                     {
-                        "at": self._seen.at,
+                        "from": self._seen.number,
+                        "to": number_of(upto) if upto is not None else -1,
                         "born": self._seen.born,
                         "fill": self._fill or False,
                         "begin": anew and start == 0,
