@@ -39,8 +39,8 @@ AT_ONCE = 8
 PATIENCE_MS = 5_000
 # Expired elements that a change takes along.
 DUE = 32
-# Of a search (benchmarks/memory_search.py): candidates beside those asked for, and how many nodes are kept in
-# view (EF); where a filter lets few pass, those that pass are counted only, and so many others are looked at.
+# Of a search (benchmarks/memory_search.py): candidates beside those asked for, and how many nodes are kept
+# in view (EF); with a filter only those that pass are counted, and at most so many are looked at.
 MORE, EFFORT, FILTER_EFFORT = 20, 150, 20_000
 # Where filters leave fewer than one in so many, the server does better to compare with each.
 FEW = 50
