@@ -156,9 +156,7 @@ async def _search(memory: MemoryScope, planted: Planted, at: int, filter: Any) -
     return [each.id for each in found]
 
 
-async def _searches(
-    search: Callable[[int, Any], Awaitable[list[str]]], planted: Planted
-) -> dict[str, Any]:
+async def _searches(search: Callable[[int, Any], Awaitable[list[str]]], planted: Planted) -> dict[str, Any]:
     plain: list[float] = []
     filtered: list[float] = []
     found = 0
@@ -269,7 +267,9 @@ def main() -> None:
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
     parser.add_argument("--only", default=",".join((*INDEXES, *THEIRS)))
     parser.add_argument("--url", help="of a Redis that has vector sets")
-    parser.add_argument("--json", type=Path, help="write the results to this file, beside what stands there")
+    parser.add_argument(
+        "--json", type=Path, help="write the results to this file, beside what stands there"
+    )
     given = parser.parse_args()
     done: list[dict[str, Any]] = []
     for size in map(int, given.sizes.split(",")):
