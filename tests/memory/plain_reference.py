@@ -101,7 +101,8 @@ class Reference:
         for each in found:
             if each.id not in scores:
                 # On the border of a score.
-                assert query.min_score is not None and each.id in self.passing(query), each
+                assert query.min_score is not None, each
+                assert each.id in self.passing(query), each
                 assert abs(each.score - query.min_score) < EPSILON
                 continue
             known = self.known[each.id]

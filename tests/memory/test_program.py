@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from miniagent_store import SessionStore, open_store
 from miniagent_store.testing import eventually
-from miniagent_store.testing.servers import Server, find_servers
 from tests.memory.plain_reference import (
     Known,
     Letters,
@@ -80,13 +79,6 @@ steps = st.one_of(
 )
 # By which of two processes each step is done.
 programs = st.lists(st.tuples(st.integers(0, 1), steps), min_size=3, max_size=20)
-
-
-@pytest.fixture(scope="session")
-def vectors_server() -> Iterator[Server]:
-    """A server with vector sets."""
-    with Server(find_servers()["falkordb"]) as server:
-        yield server
 
 
 @pytest.fixture
