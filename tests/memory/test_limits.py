@@ -100,6 +100,7 @@ async def test_what_is_as_large_as_may_be_is_found(store: SessionStore) -> None:
 
 HOSTILE: list[Any] = [
     {"$where": "1"},
+    {"$.topic": "food"},
     {"$or": [{"a": 1}]},
     {"topic": {"$regex": ".*"}},
     {"topic": {"$where": "true"}},
@@ -125,7 +126,6 @@ HOSTILE: list[Any] = [
 HARMLESS: list[Any] = [
     {"*": "*"},
     {"topic[*]": "food"},
-    {"$.topic": "food"},
     {'topic" or "" == "': "food"},
     {"topic": '" or 1 or "'},
     {"topic": "' OR '1'='1"},
@@ -153,19 +153,12 @@ async def test_hostile_filters_find_nothing_and_break_nothing(store: SessionStor
     memory = store.memory("ada", index=index)
     await memory.add("I love sushi", id="1", metadata={"topic": "food", "year": 2024})
     for wanted in HOSTILE:
-        if isinstance(wanted, dict) and next(iter(wanted)) == "$.topic":
-            continue
         for mode in ("vector", "words"):
             with pytest.raises(InvalidArgumentError):
                 await memory.search("sushi", filter=wanted, mode=mode)
     for wanted in HARMLESS:
         for mode in ("vector", "words", "hybrid"):
-            try:
-                found = await memory.search("sushi", filter=wanted, mode=mode)
-            except InvalidArgumentError:
-                assert "$.topic" in wanted
-            else:
-                assert found == [], wanted
+            assert await memory.search("sushi", filter=wanted, mode=mode) == [], wanted
     for wanted in ({"year": {"$lt": 10**400}}, {"year": {"$gt": -(10**400)}}, {"year": {"$ne": math.nan}}):
         assert ids_of(await memory.search("sushi", filter=wanted, mode="vector")) == ["1"], wanted
 
@@ -209,12 +202,12 @@ async def test_hostile_queries_are_refused_or_find_what_is_there(store: SessionS
         {"mode": "magic"},
         {"mode": ["vector"]},
     ]
-    for given in bad:
+    for each in bad:
         with pytest.raises(InvalidArgumentError):
-            await memory.search(**{"query": "sushi", **given})
-    for given in ({"limit": 0}, {"limit": "1"}, {"cursor": ""}, {"cursor": "\ud800"}, {"cursor": 7}):
+            await memory.search(**{"query": "sushi", **each})
+    for page in ({"limit": 0}, {"limit": "1"}, {"cursor": ""}, {"cursor": "\ud800"}, {"cursor": 7}):
         with pytest.raises(InvalidArgumentError):
-            await memory.list(**given)
+            await memory.list(**page)
     at_the_ends = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     assert ids_of(await memory.search("sushi", after=at_the_ends[0], before=at_the_ends[1])) == ["1"]
 
