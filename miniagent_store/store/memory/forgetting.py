@@ -37,6 +37,7 @@ from miniagent_store.store.memory.expiring import forget_note
 from miniagent_store.store.memory.followed import Followed
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.store.memory.sources import gone_of
+from miniagent_store.store.memory.trimming import trim_changes
 from miniagent_store.values import MESSAGES, StateItem
 
 logger: logging.Logger = logging.getLogger("miniagent_store")
@@ -278,4 +279,6 @@ async def _remove(
     if removed:
         batch.append({"ids": removed}, log=layout.CHANGES, dedupe=False)
     if removed or ids:
-        await batch.commit("memory.forget")
+        result = await batch.commit("memory.forget")
+        if removed:
+            await trim_changes(core, record_id, result)

@@ -20,6 +20,8 @@ MAX_ID_BYTES = 512
 # Until when what was said is forgotten for good, milliseconds since 1970.
 FORGOTTEN = "forgotten"
 _TEXTS, _VECTORS, _SOURCES, _FOLLOWED = "m/", "v/", "s/", "u/"
+# What all state values of memories start with, texts first: without one nothing is found of a memory.
+OF_MEMORIES = (_TEXTS, _SOURCES, _VECTORS)
 
 
 def record_of(scope: str) -> str:
