@@ -273,7 +273,8 @@ async def _remove(
     removed = [layout.id_of(each.name) for each in items]
     for memory_id, item in zip(removed, items, strict=True):
         batch.state.delete(item.name, if_version=item.version)
-        batch.state.delete(layout.vector_name(memory_id))
+        for name in layout.vector_names(memory_id):
+            batch.state.delete(name)
     for memory_id in dict.fromkeys([*removed, *ids]):
         batch.state.delete(layout.source_name(session_id, memory_id))
     if removed:
