@@ -1,6 +1,6 @@
 """Pictures of every page of the viewer, at three widths, in both schemes.
 
-    python -m benchmarks.web_pictures /tmp/pictures [--only session] [--docs docs/images]
+    python -m benchmarks.web_pictures /tmp/pictures [--only session]
 
 It needs Chromium and the extra ``[dev]``; the store is a made-up one, on SQLite, in a folder of its own.
 """
@@ -27,10 +27,9 @@ async def pictures(folder: Path, only: str | None) -> None:
     """One PNG each: ``session-400-dark.png``.
 
     Args:
-        folder: where to; made if it is missing.
+        folder: where to.
         only: pages whose name begins so; None for all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as kept:
         async with open_store(f"sqlite:///{kept}/sessions.db") as store, launched() as browser:
             await furnish(store)
@@ -56,4 +55,5 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", help="pages whose name begins so")
     arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     asyncio.run(pictures(arguments.folder, arguments.only))

@@ -54,7 +54,7 @@ PEOPLE = {
     "barbara": ("tutor", "abstraction-in-three-lessons"),
     "donald": (
         "research",
-        "the-art-of-a-very-long-title-that-goes-on-and-on-to-see-what-a-table-does-with-it",
+        "the-art-of-a-very-long-title-that-goes-on-to-see-what-a-table-does-with-it",
     ),
     "radia": ("support", "loops-in-the-network"),
 }
