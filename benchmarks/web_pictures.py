@@ -3,8 +3,8 @@
     python -m benchmarks.web_pictures /tmp/pictures [--only session]
     python -m benchmarks.web_pictures docs/images --docs
 
-With ``--docs`` it takes those that docs/viewer.md shows. It needs Chromium and the extra ``[dev]``; the store
-is a made-up one, on SQLite, in a folder of its own.
+With ``--docs`` it takes those that docs/viewer.md shows. It needs Chromium and the extra ``[dev]``; the
+store is a made-up one, on SQLite, in a folder of its own.
 """
 
 from __future__ import annotations
