@@ -17,7 +17,7 @@ from tests.web.served import run
 async def stranger(html: str) -> AsyncIterator[int]:
     """A server that answers everything with one page: its port.
 
-    As ``127.0.0.1`` it is of the viewer's site, which is the worst a stranger can be; as ``localhost`` it is not.
+    As ``127.0.0.1`` it is of the viewer's site, the worst a stranger can be; as ``localhost`` it is not.
 
     Args:
         html: with what it attacks.
