@@ -82,7 +82,11 @@ class Act:
             return None
         until = value.get("until")
         return cls(
-            *(str(value.get(name, "")) for name in ("what", "session", "who", "where", "told")),
+            str(value.get("what", "")),
+            str(value.get("session", "")),
+            str(value.get("who", "")),
+            str(value.get("where", "")),
+            str(value.get("told", "")),
             kept=value.get("kept"),
             until=None if until is None else datetime.fromisoformat(until),
             failed=value.get("failed"),

@@ -1,7 +1,7 @@
 """Copies of sessions, kept aside for some minutes, by which an act is undone.
 
-A copy is a session of a kind of its own, which no listing and no limit sees; it expires by itself. It has all
-of the session's parts with their ids, sequences, versions and times, so that what comes back is what went.
+A copy is a session of a kind of its own, which no listing and no limit sees; it expires by itself. It has
+all of the session's parts with their ids, sequences, versions and times: what comes back is what went.
 """
 
 from __future__ import annotations
@@ -155,7 +155,11 @@ def _tag(session_id: str) -> str:
 def _act(about: Any) -> Act:
     act = about["act"]
     return Act(
-        *(act[name] for name in ("what", "session", "who", "where", "told")),
+        act["what"],
+        act["session"],
+        act["who"],
+        act["where"],
+        act["told"],
         kept=act["kept"],
         until=datetime.fromisoformat(act["until"]),
         time=datetime.fromisoformat(about["time"]),
@@ -215,5 +219,3 @@ def _followed(whole: WholeSession, there: WholeSession) -> WholeSession:
         whole.record, version=there.record.version + 1, epoch=there.record.epoch + 1, logs=tails
     )
     return replace(whole, record=record, logs=logs)
-
-

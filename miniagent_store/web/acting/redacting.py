@@ -17,8 +17,8 @@ class Redact(Kind):
     question = "Redact an entry of this session?"
     danger = True
     undo = (
-        "This cannot be undone. Copies of this session that were kept to undo earlier acts go too, since they "
-        "hold the entry; forks and exports are not touched."
+        "This cannot be undone. Copies of this session that were kept to undo earlier acts go too, since "
+        "they hold the entry; forks and exports are not touched."
     )
 
     async def told(self, asking: Asking) -> Told:
@@ -75,7 +75,9 @@ async def _entry(asking: Asking, log: str, seq: int) -> Entry | None:
         InvalidArgumentError: there is none.
     """
     try:
-        found = await asking.store.entries(asking.session_id, log=log, after=max(seq - 1, 0), before=seq + 1)
+        found = await asking.store.entries(
+            asking.session_id, log=log, after=max(seq - 1, 0), before=seq + 1
+        )
     except (SerializationError, SessionDamagedError):
         return None
     if not found:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-
 from miniagent_store.errors import (
     InvalidArgumentError,
     SerializationError,
@@ -60,7 +59,7 @@ class Removing(Kind):
                 copy = await keeping.keep(store, act)
             except NO_COPY as error:
                 raise AskAgainError(
-                    f"No copy can be kept to undo it by: {error}. If you go on, what goes is gone for good.",
+                    f"No copy can be kept to undo it by: {error}. If you go on, it is gone for good.",
                     "unkept",
                 ) from error
             act = copy.act
@@ -83,8 +82,8 @@ class Removing(Kind):
 
 def _changed(session: Session) -> AskAgainError:
     return AskAgainError(
-        f"Session {session.id} was written to while you looked; see what goes now. If it is written to all the "
-        "time, go on all the same: what comes in that very moment may be in no copy.",
+        f"Session {session.id} was written to while you looked; see what goes now. If it is written to all "
+        "the time, go on all the same: what comes in that very moment may be in no copy.",
         "anyway",
     )
 
@@ -107,7 +106,9 @@ class Clear(Removing):
         )
 
     async def words(self, asking: Asking) -> str:
-        return ", ".join(counted_in(log, count) for log, count in (await _held(asking)).items()) or "nothing"
+        return (
+            ", ".join(counted_in(log, count) for log, count in (await _held(asking)).items()) or "nothing"
+        )
 
     async def remove(self, asking: Asking, act: Act, expected: Session | None) -> None:
         batch = asking.store.batch(asking.session_id, expected_version=expected)
@@ -189,7 +190,9 @@ class Delete(Removing):
     async def words(self, asking: Asking) -> str:
         if asking.session is None:
             return "what was left of it"
-        return ", ".join(counted_in(log, count) for log, count in (await _held(asking)).items()) or "nothing"
+        return (
+            ", ".join(counted_in(log, count) for log, count in (await _held(asking)).items()) or "nothing"
+        )
 
     async def remove(self, asking: Asking, act: Act, expected: Session | None) -> None:
         store, session = asking.store, asking.session

@@ -86,7 +86,7 @@ async def _check_untouched(asking: Asking, copy: keeping.Kept, there: Session) -
 
 def _written_to() -> AskAgainError:
     return AskAgainError(
-        "It was written to since, which would be lost. What was taken away can come back as a session of its "
-        "own, beside this one.",
+        "It was written to since, which would be lost. What was taken away can come back as a session of "
+        "its own, beside this one.",
         "beside",
     )

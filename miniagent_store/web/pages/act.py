@@ -9,7 +9,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from miniagent_store.errors import InvalidArgumentError, SessionExistsError
-from miniagent_store.web.acting.form import form_of
 from miniagent_store.web.acting.keeping import LASTS
 from miniagent_store.web.acting.kind import AskAgainError, Asking, Kind, asking
 from miniagent_store.web.acting.kinds import KINDS
@@ -27,7 +26,7 @@ def routes() -> list[Route]:
 def _endpoint(kind: Kind) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         if request.method == "POST":
-            return await _done(request, kind, await form_of(request))
+            return await _done(request, kind, request.state.form)
         return await _asked(request, kind, await _asking(request, kind, request.query_params))
 
     return page
@@ -55,7 +54,9 @@ async def _done(request: Request, kind: Kind, fields: Mapping[str, str]) -> Resp
     except (InvalidArgumentError, SessionExistsError) as error:
         return await _asked(request, kind, asked, problem=str(error), status=400)
     # Seen by a GET, so that nobody acts twice by loading the page again.
-    where = request.url_for("audit").include_query_params(id=asked.session_id, done=kind.name, **kept(request))
+    where = request.url_for("audit").include_query_params(
+        id=asked.session_id, done=kind.name, **kept(request)
+    )
     return RedirectResponse(where, 303)
 
 
