@@ -12,6 +12,8 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from miniagent_store.web.visible import visible_value
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -31,6 +33,7 @@ class Rendering:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=visible_value,
         )
         self._templates.filters |= {"age": age, "size": size, "number": number}
 
