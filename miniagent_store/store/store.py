@@ -215,6 +215,7 @@ class Store(SessionStore):
         order: str = "-last_activity",
         cursor: str | None = None,
         limit: int = 50,
+        metadata: bool = True,
     ) -> Page:
         return await list_sessions(
             self._core,
@@ -225,6 +226,7 @@ class Store(SessionStore):
             order=order,
             cursor=cursor,
             limit=limit,
+            metadata=metadata,
         )
 
     async def update(
