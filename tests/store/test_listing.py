@@ -44,4 +44,7 @@ async def test_without_metadata_a_session_is_listed_whose_key_is_missing(tmp_pat
             await store.list()
         listed = await store.list(metadata=False)
 
-    assert [(each.id, each.user_id, each.metadata) for each in listed] == [("t", None, {}), ("s", "ada", {})]
+    assert [(each.id, each.user_id, each.metadata) for each in listed] == [
+        ("t", None, {}),
+        ("s", "ada", {}),
+    ]
