@@ -2,10 +2,10 @@
 
     python benchmarks/web_pages.py [--place SQLite|Redis|Cluster] [--sessions 100000] [--rounds 15]
 
-Fills a place with sessions, serves it by the command in a process of its own, and asks for pages over HTTP as a
-browser does. Printed are milliseconds until the last byte, the median and the longest, the first of all
-apart; and the resident memory of the serving process in MiB, before and after a walk over many pages. It starts
-servers of its own (see `miniagent_store.testing.servers`).
+Fills a place with sessions, serves it by the command in a process of its own, and asks for pages over HTTP
+as a browser does. Printed are milliseconds until the last byte, the median and the longest, the first of
+all apart; and the resident memory of the serving process in MiB, before and after a walk over many pages.
+It starts servers of its own (see `miniagent_store.testing.servers`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.web.entrance import Auth, Entrance, new_token
 from miniagent_store.web.failures import failed, refused
 from miniagent_store.web.guard import LOOPBACK, Guard
-from miniagent_store.web.pages import session, sessions
+from miniagent_store.web.pages import session, sessions, sessions_live, tenants
 from miniagent_store.web.rendering import Rendering
 
 STATIC = Path(__file__).parent / "static"
@@ -50,6 +50,8 @@ def viewer(
         routes=[
             Route("/enter", entrance.enter),
             Route("/", sessions.page, name="sessions"),
+            Route("/sessions-live", sessions_live.page, name="sessions_live"),
+            Route("/tenants", tenants.page, name="tenants"),
             Route("/session", session.page, name="session"),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],

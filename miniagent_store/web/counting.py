@@ -26,6 +26,7 @@ class Counters:
         expiring: within the hour; None where it could only tell by looking at each.
         active: within the last minute, at most `MANY`.
         problem: why numbers are missing, if they are.
+        kinds: what the records carry.
     """
 
     sessions: int | None
@@ -33,6 +34,7 @@ class Counters:
     expiring: int | None
     active: int
     problem: str | None = None
+    kinds: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As texts, for a page."""
@@ -43,10 +45,18 @@ class Counters:
 
 async def count(store: SessionStore) -> Counters:
     """The numbers of now, from what is kept beside sessions: it costs the same for any number of them."""
-    stats, expiring, active = await asyncio.gather(store.stats(), store.count_expiring(SOON), _active(store))
+    stats, expiring, active = await asyncio.gather(
+        store.stats(), store.count_expiring(SOON), _active(store)
+    )
     if stats.problem is not None:
         return Counters(None, None, expiring, active, stats.problem)
-    return Counters(stats.sessions.get("session", 0), stats.messages, expiring, active)
+    return Counters(
+        stats.sessions.get("session", 0),
+        stats.messages,
+        expiring,
+        active,
+        kinds=tuple(sorted(stats.sessions)),
+    )
 
 
 async def _active(store: SessionStore) -> int:

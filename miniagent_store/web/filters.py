@@ -54,12 +54,16 @@ class Filters:
         """Others like these."""
         return replace(self, **changed)
 
+    def and_tag(self, tag: str) -> Filters:
+        """These, and one tag more."""
+        return replace(self, tags=tuple(dict.fromkeys((*self.tags, tag))))
+
     def without(self, name: str, tag: str | None = None) -> Filters:
         """These but for one of them; of several tags, for one."""
         if name == "tags":
             return replace(self, tags=tuple(each for each in self.tags if each != tag))
-        none = {"text": "", "kind": "session"}
-        return replace(self, **{name: none.get(name)})
+        nothing: dict[str, Any] = {name: {"text": "", "kind": "session"}.get(name)}
+        return replace(self, **nothing)
 
     @property
     def query(self) -> dict[str, Any]:
@@ -146,5 +150,3 @@ class Fitting:
 
 def _length(text: str, what: str) -> timedelta:
     return timedelta(seconds=min(parse_duration(text, what=what), CENTURY))
-
-

@@ -10,7 +10,9 @@ TALK = "ada-trip-to-lisbon"
 # Every page, by a name for its picture.
 PAGES = {
     "sessions": "/",
-    "sessions-none": "/?user_id=nobody",
+    "sessions-none": "/?user=nobody",
+    "sessions-found": "/?q=support&tag=billing&since=30d&order=oldest",
+    "tenants": "/tenants",
     "session": f"/session?id={TALK}",
     "failure": "/session?id=not-there",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,16 +35,20 @@ async def page(request: Request) -> Response:
         filters=filters,
         place=place,
         found=found,
-        after=place.after(found.next_cursor) if found.next_cursor else None,
-        # A search that found nothing yet may have looked at a part only.
-        goes_on=found.next_cursor is not None and len(found.sessions) == 0,
+        before=_query(filters, place.before),
+        after=_query(filters, place.after(found.next_cursor) if found.next_cursor else None),
         bound=MOST,
         counters=counters.to_dict(),
         problem=counters.problem,
+        kinds=[(kind, kind) for kind in dict.fromkeys(("session", *counters.kinds))],
         fitting=fitting,
         exactly=exactly,
         latest=_newest(found, latest),
     )
+
+
+def _query(filters: Filters, place: Place | None) -> dict[str, Any] | None:
+    return None if place is None else {**filters.query, **place.query}
 
 
 async def _fitting(store: SessionStore, filters: Filters) -> int | None:

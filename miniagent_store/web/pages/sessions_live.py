@@ -85,10 +85,13 @@ class _Looking:
                 await watching
 
     async def _watch(self) -> None:
-        async for event in self._store.watch():
-            if event.type == "deleted" and len(self._gone) < GONE:
-                self._gone[event.session_id] = None
-            self._woken.set()
+        while True:
+            with suppress(BackendUnavailableError):
+                async for event in self._store.watch():
+                    if event.type == "deleted" and len(self._gone) < GONE:
+                        self._gone[event.session_id] = None
+                    self._woken.set()
+            await asyncio.sleep(LEAST)
 
     async def _look(self) -> AsyncIterator[Sent]:
         gone, self._gone = self._gone, {}
@@ -107,7 +110,9 @@ class _Looking:
             self._since = max(self._since, to_ms(page.items[0].last_activity))
         if news:
             more = len(active) == TOLD and page.next_cursor is not None
-            yield Sent("changed", {"sessions": [_row(each) for each in news], "more": more}, str(self._since))
+            yield Sent(
+                "changed", {"sessions": [_row(each) for each in news], "more": more}, str(self._since)
+            )
 
     def _is_news(self, session: Session) -> bool:
         return self._versions.get(session.id) != session.version and self._fitting.fits(session)
