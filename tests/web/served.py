@@ -18,7 +18,7 @@ import uvicorn
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.web import viewer
 
-TOKEN = "let-me-in"
+TOKEN = "let-me-in-and-nobody-else"
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,23 @@ async def served(store: SessionStore, **options: Any) -> AsyncIterator[Viewer]:
         store: which.
         options: of `viewer`.
     """
+    app = viewer(store, **{"token": TOKEN, **options})
+    config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        app = viewer(store, **{"token": TOKEN, **options})
-        config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server._serve([listening]))
-        try:
+        async with run(config, listening):
             yield Viewer(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        finally:
-            server.should_exit = True
-            await running
+
+
+@asynccontextmanager
+async def run(config: uvicorn.Config, listening: socket.socket) -> AsyncIterator[None]:
+    """A server in this loop."""
+    server = uvicorn.Server(config)
+    running = asyncio.create_task(server._serve([listening]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await running
 
 
 @contextmanager
