@@ -14,7 +14,7 @@ PAGE = 50
 # Sessions that are looked at for one page where no index helps, and at once.
 MOST, CHUNK = 5_000, 1_000
 # Times that a place is looked for which moves while it is looked for.
-TRIES = 3
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ async def find(store: SessionStore, filters: Filters, cursor: str | None) -> Fou
             if not fitting.fits(session):
                 continue
             sessions.append(session)
-            if is_walk and len(sessions) == PAGE:
-                behind = await _place_behind(store, filters, cursor, number, session)
-                is_last = number == len(page.items) and page.next_cursor is None
-                return Found(sessions, None if is_last else behind, looked + number)
+            if is_walk and len(sessions) == PAGE and number < len(page.items):
+                behind = await _cursor_behind(store, filters, cursor, number, session)
+                if behind is not None:
+                    return Found(sessions, behind, looked + number)
         looked += len(page.items)
         cursor = page.next_cursor
-        if not is_walk or cursor is None or looked >= MOST:
+        if not is_walk or cursor is None or looked >= MOST or len(sessions) >= PAGE:
             return Found(sessions, cursor, looked if is_walk else 0)
 
 
@@ -74,20 +74,26 @@ async def _list(store: SessionStore, filters: Filters, cursor: str | None, limit
     )
 
 
-async def _place_behind(
+async def _cursor_behind(
     store: SessionStore, filters: Filters, cursor: str | None, number: int, last: Session
 ) -> str | None:
     """The cursor behind a session that came as the `number`-th after a cursor.
 
-    A page of exactly that length ends with it, unless others have left from before it meanwhile. Where it
-    cannot be found, the walk goes on from the cursor: a session may be shown twice, and none is missed.
+    A page of exactly that length ends with it. Where others have left from before it meanwhile, it ends
+    further on, and a shorter one is asked for, which may end before it: a session may be shown twice, and
+    none is missed. None if there is no such page; the page that is shown is then longer than others.
     """
     for _ in range(TRIES):
         page = await _list(store, filters, cursor, number)
-        ids = [session.id for session in page.items]
-        if last.id not in ids:
-            break
-        if ids[-1] == last.id:
+        kept = sum(not _is_beyond(session, last, filters.oldest) for session in page.items)
+        if kept == len(page.items):
             return page.next_cursor
-        number = ids.index(last.id) + 1
-    return cursor
+        number = kept
+        if number == 0:
+            break
+    return None
+
+
+def _is_beyond(session: Session, last: Session, ascending: bool) -> bool:
+    here, there = (session.last_activity, session.id), (last.last_activity, last.id)
+    return here > there if ascending else here < there
