@@ -17,7 +17,7 @@ from miniagent_store.web.entrance import Auth, Entrance, new_token
 from miniagent_store.web.failures import failed, refused
 from miniagent_store.web.guard import Guard
 from miniagent_store.web.hosts import LOOPBACK
-from miniagent_store.web.pages import act, audit, compare, export, session, sessions
+from miniagent_store.web.pages import act, audit, compare, export, session, sessions, sessions_live, tenants
 from miniagent_store.web.rendering import Rendering
 from miniagent_store.web.streaming import Streams
 
@@ -54,6 +54,8 @@ def viewer(
         routes=[
             *([Route("/enter", entrance.enter)] if auth is None else []),
             Route("/", sessions.page, name="sessions"),
+            Route("/sessions-live", sessions_live.page, name="sessions_live"),
+            Route("/tenants", tenants.page, name="tenants"),
             Route("/session", session.page, name="session"),
             *(act.routes() if allow_write else []),
             Route("/audit", audit.page, name="audit"),

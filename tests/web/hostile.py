@@ -51,6 +51,15 @@ async def fill(store: SessionStore, session_id: str = NAME) -> None:
     await say(store, session_id)
     await store.append(session_id, {"type": TEXT, NAME: TEXT}, log="events")
     await store.append(session_id, {"role": TEXT, "content": TEXT}, log=NAME[:60])
+    # As if the viewer had written them, but by whoever writes sessions.
+    for junk in (
+        {},
+        {"until": NAME, "kept": NAME},
+        {"until": "9999-01-01", "kept": [TEXT]},
+        {"until": 1, "kept": 1},
+    ):
+        act = {"by": "viewer", "what": NAME, "session": NAME, "who": NAME, "where": TEXT, "told": TEXT}
+        await store.append(session_id, {**act, **junk}, log="audit")
     await store.append(session_id, Message.user("to be redacted"))
     await store.redact(session_id, await store.count(session_id), reason=NAME)
 
