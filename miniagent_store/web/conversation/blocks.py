@@ -19,6 +19,7 @@ class Block:
             there; "json" and "thought" are folded below `label`; a "note" says what cannot be shown.
         text: of all but prose; of a picture, what stands for it.
         label: what kind of piece it is, where that is not plain.
+        brief: of "json", the text in one line.
     """
 
     kind: BlockKind
@@ -26,6 +27,7 @@ class Block:
     html: Markup = Markup("")
     address: str = ""
     label: str = ""
+    brief: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,9 @@ def said(value: Mapping[str, Any], prose: Prose) -> Said:
     elif role or "parts" in message or "blocks" in message:
         _pieces(message, told, prose)
     else:
-        told.speaker = str(message.get("type") or message.get("event") or "entry")
-        told.blocks.append(Block("json", json_of(message, limit=TEXT_LIMIT), label="fields"))
+        told.speaker = str(message.get("type") or message.get("event") or "entry")[:200]
+        shown = "type" if "type" in message else "event"
+        told.blocks.append(_json({name: each for name, each in message.items() if name != shown}))
     return told
 
 
@@ -84,7 +85,7 @@ def _pieces(message: Mapping[str, Any], told: Said, prose: Prose) -> None:
     if not (told.blocks or told.calls or told.answers):
         rest = {name: value for name, value in message.items() if name not in _KNOWN}
         if rest:
-            told.blocks.append(Block("json", json_of(rest, limit=TEXT_LIMIT), label="fields"))
+            told.blocks.append(_json(rest))
 
 
 def _piece(part: Any, told: Said, prose: Prose) -> None:
@@ -94,7 +95,7 @@ def _piece(part: Any, told: Said, prose: Prose) -> None:
         told.blocks.append(prose(part))
         return
     if not isinstance(part, Mapping):
-        told.blocks.append(Block("json", json_of(part, limit=TEXT_LIMIT), label=type(part).__name__))
+        told.blocks.append(_json(part))
         return
     if _is_call(part):
         told.calls.append(_call(part))
@@ -107,7 +108,11 @@ def _piece(part: Any, told: Said, prose: Prose) -> None:
     elif isinstance(text := next((part[name] for name in _TEXTS if name in part), None), str):
         told.blocks.append(prose(text))
     else:
-        told.blocks.append(Block("json", json_of(part, limit=TEXT_LIMIT), label=kind or "part"))
+        told.blocks.append(_json(part, kind))
+
+
+def _json(value: Any, label: str = "") -> Block:
+    return Block("json", json_of(value, limit=TEXT_LIMIT), label=label, brief=brief(value))
 
 
 def _unwrapped(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -122,7 +127,7 @@ def _unwrapped(value: Mapping[str, Any]) -> Mapping[str, Any]:
         kind = str(inner.get("kind") or "")
         return inner if "role" in inner else {"role": {"request": "user"}.get(kind, kind), **inner}
     data = value.get("data")
-    if value.get("type") in ROLES and isinstance(data, Mapping) and "content" in data:
+    if str(value.get("type")) in ROLES and isinstance(data, Mapping) and "content" in data:
         return {**data, "role": value["type"], "type": "message"}
     if "role" not in value and "author" in value:
         content = value.get("content")

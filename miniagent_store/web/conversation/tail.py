@@ -10,7 +10,7 @@ from miniagent_store.errors import StoreError
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Position, SessionEvent
 from miniagent_store.web.conversation.damage import damage_of
-from miniagent_store.web.conversation.ranges import Range, Wanted, read_range
+from miniagent_store.web.conversation.ranges import SHOWN, Range, Wanted, read_range
 from miniagent_store.web.streaming import Sent
 
 # A page that is further behind than this reads its part of the log anew.
@@ -76,7 +76,7 @@ class Tail:
             yield Sent("behind", {"last": last}, str(here))
         while self._told < last:
             # Not further than this position: what comes behind it has an event of its own.
-            wanted = Wanted(self._log, after=self._told, limit=min(last - self._told, 60))
+            wanted = Wanted(self._log, after=self._told, limit=min(last - self._told, SHOWN))
             part = await read_range(self._store, self._id, wanted, content=self._content)
             if not part.shown:
                 return  # it was removed meanwhile, which the next event tells

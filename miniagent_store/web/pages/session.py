@@ -56,6 +56,7 @@ async def _record(request: Request) -> Response:
         "record",
         found,
         session=found.session,
+        lives=_length(found.session.ttl),
         metadata=json_of(found.session.metadata) if found.session.metadata else "",
     )
 
@@ -82,6 +83,16 @@ def _value(value: InspectedValue) -> dict[str, Any]:
         "brief": brief(value.value, 200) if not isinstance(value.value, str) else value.value[:200],
         "json": json_of(value.value, limit=LONGEST),
     }
+
+
+def _length(seconds: float | None) -> str:
+    """A TTL in the largest unit in which it is a whole number: "30 d", "90 min"; "" for never."""
+    if seconds is None:
+        return ""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:g} s"
 
 
 def _damages(errors: Iterable[StoreError]) -> list[Damage]:

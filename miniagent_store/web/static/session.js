@@ -31,12 +31,12 @@ if (!form) watch();
 
 // -- Where to look. -----------------------------------------------------------------------------------------
 
-/** To the entry of the address, which is loaded with what is around it; without one to the newest. */
+/** To the entry of the address, which is loaded with what is around it; of a long log to its newest otherwise. */
 async function toPlace() {
   const seq = /^#m(\d+)$/.exec(location.hash)?.[1];
   if (seq) return find(seq);
   const asked = new URL(location.href).searchParams;
-  if (!["before", "after", "around"].some((name) => asked.has(name))) toBottom();
+  if (!["before", "after", "around"].some((name) => asked.has(name)) && (form || log.first > log.low)) toBottom();
 }
 
 async function find(seq) {
@@ -77,16 +77,15 @@ function seen() {
 }
 
 function controls() {
-  const jump = document.getElementById("jump");
-  if (!jump) return;
-  const on = (id, action) => document.getElementById(id).addEventListener("click", (event) => {
+  const on = (id, action) => document.getElementById(id)?.addEventListener("click", (event) => {
     event.preventDefault();
     Promise.resolve(action()).catch((error) => tell(error.message));
   });
   on("oldest", toOldest);
   on("newest", toNewest);
   on("fresh", toNewest);
-  jump.addEventListener("submit", (event) => {
+  const jump = document.getElementById("jump");
+  jump?.addEventListener("submit", (event) => {
     event.preventDefault();
     location.hash = `#m${jump.elements.around.value}`;
   });
