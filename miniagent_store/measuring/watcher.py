@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from miniagent_store.cli.top.activity import Activity
 from miniagent_store.errors import SessionNotFoundError, StoreError
+from miniagent_store.measuring.activity import Activity
 
 if TYPE_CHECKING:
     from miniagent_store.store.protocol import SessionStore
