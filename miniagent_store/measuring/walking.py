@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 PAGE = 500
 
 
-async def every_session(store: SessionStore, **filters: Any) -> AsyncIterator[Session]:
-    """All sessions that `SessionStore.list` finds with `filters`, page by page."""
+async def every_session(
+    store: SessionStore, *, page_size: int = PAGE, **filters: Any
+) -> AsyncIterator[Session]:
+    """All sessions that `SessionStore.list` finds with `filters`, `page_size` at a time."""
     cursor: str | None = None
     # What is active while we turn pages moves to the front: never tell it twice.
     seen: set[str] = set()
     while True:
-        page = await store.list(**filters, cursor=cursor, limit=PAGE)
+        page = await store.list(**filters, cursor=cursor, limit=page_size)
         for session in page:
             if session.id not in seen:
                 seen.add(session.id)

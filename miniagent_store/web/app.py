@@ -16,7 +16,8 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.web.entrance import Auth, Entrance, new_token
 from miniagent_store.web.failures import failed, refused
 from miniagent_store.web.guard import LOOPBACK, Guard
-from miniagent_store.web.pages import session, sessions
+from miniagent_store.web.measuring.gauge import Gauges
+from miniagent_store.web.pages import performance, session, sessions
 from miniagent_store.web.rendering import Rendering
 
 STATIC = Path(__file__).parent / "static"
@@ -51,6 +52,8 @@ def viewer(
             Route("/enter", entrance.enter),
             Route("/", sessions.page, name="sessions"),
             Route("/session", session.page, name="session"),
+            Route("/performance", performance.page, name="performance"),
+            Route("/performance-live", performance.live, name="performance-live"),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(Guard, entrance=entrance, hosts=hosts)],
@@ -58,5 +61,6 @@ def viewer(
     )
     app.state.store = store
     app.state.entrance = entrance
+    app.state.gauges = Gauges()
     app.state.rendering = Rendering(allow_write=allow_write, content=content)
     return app

@@ -1,0 +1,1 @@
+"""What the page of performance shows: looks at the store while somebody watches, and a count of its sessions."""
