@@ -1,0 +1,24 @@
+"""axe-core in a page: what stands in the way of people who do not see it, or use no mouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Page
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+BAD = {"serious", "critical"}
+
+
+async def findings(page: Page) -> list[str]:
+    """What is serious or critical, a line each: rule, where, why."""
+    # Evaluated by the browser's debugger: the Content-Security-Policy is not asked.
+    await page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = await page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{violation['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"
+        for violation in found["violations"]
+        if violation["impact"] in BAD
+        for node in violation["nodes"]
+    ]

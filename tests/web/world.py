@@ -1,0 +1,119 @@
+"""A store that looks lived in, and the addresses of the viewer's pages over it."""
+
+from __future__ import annotations
+
+from miniagent_store import Message, SessionStore
+
+# The session that the pages of one session show.
+TALK = "ada-trip-to-lisbon"
+
+# Every page, by a name for its picture.
+PAGES = {
+    "sessions": "/",
+    "sessions-none": "/?user_id=nobody",
+    "session": f"/session?id={TALK}",
+    "failure": "/session?id=not-there",
+}
+
+# A red pixel and a blue one: images travel as data.
+PICTURE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAADUlEQVR4nGP4z8AAQgAH/AH/"
+    "j0fYBgAAAABJRU5ErkJggg=="
+)
+
+ANSWER = """\
+Two days are enough for the old town. I would do it like this:
+
+| Day | Morning | Afternoon |
+|---|---|---|
+| 1 | **Alfama**, on foot | the castle, then tram 28 |
+| 2 | Belém: tower, monastery | *Museu do Azulejo* |
+
+1. Buy a `24h` ticket at any station.
+2. Start before nine: the tram fills up.
+
+> Wear good shoes; the stones are smooth.
+"""
+
+CODE = """\
+Here is how to read the forecast yourself:
+
+```python
+async def rain(city: str) -> float:
+    answer = await client.get(f"/forecast/{city}")
+    return answer.json()["rain_mm"]
+```
+"""
+
+PEOPLE = {
+    "ada": ("concierge", "trip-to-lisbon"),
+    "grace": ("support", "invoice-4711"),
+    "alan": ("tutor", "number-theory"),
+    "katherine": ("research", "orbits-and-windows"),
+    "edsger": ("support", "shortest-path-home"),
+    "barbara": ("tutor", "abstraction-in-three-lessons"),
+    "donald": (
+        "research",
+        "the-art-of-a-very-long-title-that-goes-on-to-see-what-a-table-does-with-it",
+    ),
+    "radia": ("support", "loops-in-the-network"),
+}
+TTLS = ["never", "30d", "7d", "1d", "2h", "20m"]
+
+
+async def furnish(store: SessionStore) -> None:
+    """Sessions of a few people with three agents, and one talk with something of every kind."""
+    for number, (user_id, (agent, about)) in enumerate(PEOPLE.items()):
+        for part in range(1, 5):
+            await store.create(
+                f"{user_id}-{about}-{part}",
+                user_id=user_id,
+                agent=agent,
+                tags=[["billing", "urgent"], ["travel"], []][number % 3],
+                ttl=TTLS[(number + part) % len(TTLS)],
+            )
+            said = [Message.user("Where did we stop?"), Message.assistant("At the second step. " * part)]
+            await store.append(f"{user_id}-{about}-{part}", *said * (1 + 3 * number * part % 11))
+    await _talk(store)
+
+
+async def _talk(store: SessionStore) -> None:
+    await store.create(
+        TALK,
+        user_id="ada",
+        agent="concierge",
+        ttl="30d",
+        tags=["travel"],
+        metadata={"channel": "web", "beta": True},
+    )
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "forecast", "arguments": '{"city": "Lisbon", "days": 2}'},
+    }
+    async with store.batch(TALK) as batch:
+        batch.append(
+            Message.system("You plan short trips. Be brief, and never make up opening hours."),
+            Message.user("Two days in Lisbon, what should I see? I like tiles <b>and</b> old trams."),
+            Message.assistant(ANSWER),
+            Message.user("Will it rain?"),
+            Message.assistant(None, tool_calls=[call]),
+            Message.tool('{"rain_mm": [0.2, 4.1], "wind": "NW"}', tool_call_id="call_1", name="forecast"),
+            Message.assistant("Hardly on the first day; take an umbrella on the second."),
+        )
+        batch.state.set("city", "Lisbon")
+        batch.state.set("budget", {"currency": "EUR", "per_day": 120})
+    await store.append(TALK, {"type": "model.called", "tokens": 412, "took_ms": 930}, log="events")
+    await store.append(
+        TALK,
+        Message.user(
+            [
+                {"type": "text", "text": "Which pattern is this?"},
+                {"type": "image_url", "image_url": {"url": PICTURE}},
+            ]
+        ),
+        Message.assistant("A tile of two colours, from the 1960s."),
+        Message.user("And in code?"),
+        Message.assistant(CODE),
+        Message.user("Obrigada! 👋 <script>alert('hello')</script>"),
+    )
