@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagent_store.measuring.watcher import quantiles
-from miniagent_store.values import Health
+from miniagent_store.values import NO_CURE, Health
 from miniagent_store.web.asked import rendering_of, store_of
 from miniagent_store.web.measuring.counting import MOST
 from miniagent_store.web.measuring.gauge import EVERY, Gauge
-from miniagent_store.web.measuring.point import Point, columns, mean
+from miniagent_store.web.measuring.point import NAMES, Point, columns, mean
 from miniagent_store.web.measuring.storage import bytes_used, files, leases, servers
 from miniagent_store.web.streaming import Sent, last_id, stream
 
@@ -80,6 +81,7 @@ def _values(gauge: Gauge, deep: Health | None) -> dict[str, Any]:
     return {
         "every": EVERY,
         "most": MOST,
+        "no_cure": NO_CURE,
         "frame": frame,
         "health": health,
         "stats": frame.stats if frame and frame.stats and frame.stats.problem is None else None,
@@ -95,10 +97,13 @@ def _values(gauge: Gauge, deep: Health | None) -> dict[str, Any]:
     }
 
 
-def _rows(points: list[Point]) -> Iterator[dict[str, Any]]:
+def _rows(points: Sequence[Point]) -> Iterator[dict[str, Any]]:
     """Means of half minutes, the newest first; the one that runs is left out."""
     halves = dict[int, list[Point]]()
     for each in points:
         halves.setdefault(int(each.at) // ROW, []).append(each)
     for half in sorted(halves, reverse=True)[1:]:
-        yield {"at": half * ROW, **{name: mean(halves[half], name) for name in SHOWN}}
+        yield {
+            "at": datetime.fromtimestamp(half * ROW, UTC),
+            **{name: mean(halves[half], name) for name in NAMES},
+        }
