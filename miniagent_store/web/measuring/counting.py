@@ -19,7 +19,8 @@ class Counting:
     """Looks at the record of each session, those active last first.
 
     Attributes:
-        census: what was found; the last one that is complete, once there is one. None before the first page.
+        census: what was found; the last one that is complete, once there is one. None before the first
+            page.
         complete: whether it is of all sessions, or of `MOST`.
         usage: by day, where it is counted.
     """

@@ -56,7 +56,7 @@ class Gauge:
         return list(self._points)[max(after - (self.number - len(self._points)), 0) :]
 
     async def looked(self, after: int) -> bool:
-        """Wait for a look after a number; whether there is one. There is none after the store was closed."""
+        """Wait for a look after a number; whether there is one: none after the store was closed."""
         self._waiting += 1
         try:
             while self.number <= after and not self._ended:

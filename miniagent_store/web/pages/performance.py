@@ -104,6 +104,6 @@ def _rows(points: Sequence[Point]) -> Iterator[dict[str, Any]]:
         halves.setdefault(int(each.at) // ROW, []).append(each)
     for half in sorted(halves, reverse=True)[1:]:
         yield {
-            "at": datetime.fromtimestamp(half * ROW, UTC),
             **{name: mean(halves[half], name) for name in NAMES},
+            "at": datetime.fromtimestamp(half * ROW, UTC),
         }
