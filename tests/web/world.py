@@ -12,6 +12,8 @@ PAGES = {
     "sessions": "/",
     "sessions-none": "/?user_id=nobody",
     "session": f"/session?id={TALK}",
+    "performance": "/performance",
+    "performance-deep": "/performance?deep=1",
     "failure": "/session?id=not-there",
 }
 

@@ -1,1 +1,1 @@
-"""What the page of performance shows: looks at a store while somebody watches, and a count of its sessions."""
+"""What the page of performance shows: looks at a store while somebody watches, a count of its sessions."""

@@ -49,8 +49,9 @@ async def live(request: Request) -> Response:
 
 async def _events(request: Request, gauge: Gauge, after: str | None) -> AsyncGenerator[Sent, None]:
     life, _, told = (after or "").partition("-")
-    # Points of another life, of which we keep none.
-    number = int(told) if life == gauge.life and told.isdecimal() else 0
+    # Points of another life are not ours; a number that never was is somebody's own.
+    known = life == gauge.life and told.isdecimal() and len(told) < 10
+    number = min(int(told), gauge.number) if known else 0
     shown = dict[str, str]()
     while await gauge.looked(number):
         points, name = gauge.points(number), "more" if number else "all"
