@@ -6,13 +6,12 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import httpx
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
-from miniagent_store import Message, SessionStore, open_store
+from miniagent_store import Message, Operation, SessionStore, hookimpl, open_store
 from miniagent_store.testing.servers import Server
 from miniagent_store.web.measuring import counting, gauge
 from tests.web.browser import Look, looking
@@ -199,7 +198,8 @@ async def test_many_who_watch_cost_as_much_as_one_and_none_cost_nothing(one_url:
     calls: Counter[str] = Counter()
 
     class Count:
-        def observe(self, operation: Any) -> None:
+        @hookimpl
+        def observe(self, operation: Operation) -> None:
             calls[operation.name] += 1
 
     async with open_store(one_url, plugins=[Count()]) as store:

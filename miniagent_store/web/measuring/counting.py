@@ -10,9 +10,10 @@ from miniagent_store.measuring.walking import every_session
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.usage_report import Usage
 
-# One page of so many sessions a second, of at most so many, and again after so many seconds.
-PAGE, MOST, AGAIN = 1_000, 100_000, 600.0
-PAUSE = 1.0
+# So many sessions at a time, which keep others of this process waiting for some ms, and seconds between; so
+# many in all; and seconds until they are counted again.
+PAGE, PAUSE = 250, 0.5
+MOST, AGAIN = 100_000, 600.0
 
 
 class Counting:

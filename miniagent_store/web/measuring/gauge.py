@@ -27,7 +27,7 @@ class Gauge:
     """The looks at one store, shared by all who watch.
 
     What it costs: at most 7 calls of the store each two seconds, four more each 15 s (one of them is the
-    health), and one page of 1,000 sessions a second until all are counted. Nothing while nobody watches.
+    health), and two pages of 250 sessions a second until all are counted. Nothing while nobody watches.
 
     Attributes:
         life: another one each time.

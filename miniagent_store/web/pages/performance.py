@@ -14,7 +14,7 @@ from starlette.responses import Response
 from miniagent_store.measuring.watcher import quantiles
 from miniagent_store.values import NO_CURE, Health
 from miniagent_store.web.asked import rendering_of, store_of
-from miniagent_store.web.measuring.counting import MOST
+from miniagent_store.web.measuring.counting import MOST, PAGE, PAUSE
 from miniagent_store.web.measuring.gauge import EVERY, Gauge
 from miniagent_store.web.measuring.point import NAMES, Point, columns, mean
 from miniagent_store.web.measuring.storage import bytes_used, files, leases, servers
@@ -82,6 +82,7 @@ def _values(gauge: Gauge, deep: Health | None) -> dict[str, Any]:
     return {
         "every": EVERY,
         "most": MOST,
+        "pace": round(PAGE / PAUSE),
         "no_cure": NO_CURE,
         "frame": frame,
         "health": health,
