@@ -46,7 +46,7 @@ async def test_who_waits_is_counted(place: str) -> None:
 async def test_a_watcher_waits_for_no_lock(place: str) -> None:
     async with open_store(place) as store:
         session = await store.create()
-        watching = asyncio.create_task(anext(aiter(store.watch(session.id))))
+        watching = asyncio.ensure_future(anext(aiter(store.watch(session.id))))
         await asyncio.sleep(0.2)  # until it listens
 
         assert await locks(store) == NOTHING
