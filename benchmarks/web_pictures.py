@@ -1,8 +1,10 @@
 """Pictures of every page of the viewer, at three widths, in both schemes.
 
     python -m benchmarks.web_pictures /tmp/pictures [--only session]
+    python -m benchmarks.web_pictures docs/images --docs
 
-It needs Chromium and the extra ``[dev]``; the store is a made-up one, on SQLite, in a folder of its own.
+With ``--docs`` it takes those that docs/viewer.md shows. It needs Chromium and the extra ``[dev]``; the
+store is a made-up one, on SQLite, in a folder of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from playwright.async_api import Browser
@@ -21,6 +25,8 @@ from tests.web.world import PAGES, furnish
 
 WIDTHS = (1440, 800, 400)
 SCHEMES = ("light", "dark")
+# Names of pages.
+DOCS = ("sessions", "session")
 
 
 async def pictures(folder: Path, only: str | None) -> None:
@@ -30,13 +36,29 @@ async def pictures(folder: Path, only: str | None) -> None:
         folder: where to.
         only: pages whose name begins so; None for all.
     """
+    async with _furnished() as (browser, viewer):
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                await _take(browser, viewer, folder, width, scheme, only)
+
+
+async def docs_pictures(folder: Path) -> None:
+    """``viewer-sessions.png`` and the others of the docs, small."""
+    async with _furnished() as (browser, viewer), looking(browser, viewer, width=1000, height=640) as look:
+        for name in DOCS:
+            await look.go(PAGES[name])
+            await look.page.wait_for_load_state("load")
+            await look.page.screenshot(path=folder / f"viewer-{name}.png")
+
+
+@asynccontextmanager
+async def _furnished() -> AsyncIterator[tuple[Browser, Viewer]]:
+    """A browser, and a viewer of a store that looks lived in."""
     with tempfile.TemporaryDirectory() as kept:
         async with open_store(f"sqlite:///{kept}/sessions.db") as store, launched() as browser:
             await furnish(store)
             async with served(store, allow_write=True) as viewer:
-                for width in WIDTHS:
-                    for scheme in SCHEMES:
-                        await _take(browser, viewer, folder, width, scheme, only)
+                yield browser, viewer
 
 
 async def _take(
@@ -54,6 +76,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", help="pages whose name begins so")
+    parser.add_argument("--docs", action="store_true", help="those of docs/viewer.md")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    asyncio.run(pictures(arguments.folder, arguments.only))
+    asyncio.run(
+        docs_pictures(arguments.folder) if arguments.docs else pictures(arguments.folder, arguments.only)
+    )

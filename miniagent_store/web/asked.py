@@ -25,3 +25,15 @@ def entrance_of(request: Request) -> Entrance:
     """Who gets in, and which forms are ours."""
     entrance: Entrance = request.app.state.entrance
     return entrance
+
+
+def who_of(request: Request) -> str:
+    """The name of who asks: "token", or as the app around calls them."""
+    who: str = request.state.who
+    return who
+
+
+def form_of(request: Request) -> dict[str, str]:
+    """The fields of the form that was sent, which the guard has found to be one of ours."""
+    form: dict[str, str] = request.state.form
+    return form

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -41,15 +43,21 @@ class Rendering:
             values: what it shows.
         """
         html = self._templates.get_template(template).render(
-            url_for=request.url_for,
+            url_for=partial(path_for, request),
             here=getattr(request.scope.get("route"), "name", ""),
-            store_url=request.app.state.store.url,
+            who=request.state.who,
+            store_url=request.app.state.store.url if request.state.who else "",
             allow_write=self.allow_write,
             content=self.content,
             form_token=request.app.state.entrance.form_token(request),
             **values,
         )
         return HTMLResponse(html)
+
+
+def path_for(request: Request, name: str, /, **parts: Any) -> URL:
+    """The address of a page without scheme and host, which a proxy in front may know better."""
+    return URL(request.url_for(name, **parts).path)
 
 
 def age(moment: datetime | None) -> str:
