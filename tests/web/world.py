@@ -14,6 +14,8 @@ PAGES = {
     "sessions-found": "/?q=support&tag=travel&since=30d&order=oldest",
     "tenants": "/tenants",
     "session": f"/session?id={TALK}",
+    "performance": "/performance",
+    "performance-deep": "/performance?deep=1",
     "failure": "/session?id=not-there",
 }
 
