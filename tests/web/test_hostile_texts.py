@@ -18,7 +18,7 @@ from tests.web.served import listening
 STRANGE = """() => {
     const addresses = ["href", "src", "action", "formaction", "data", "xlink:href", "poster"];
     const ours = /^(\\/(?!\\/)|#|\\?|data:image\\/)/, link = /^https?:\\/\\//;
-    const isStrange = (each, { name, value }) => /^on/i.test(name) || ["style", "srcdoc"].includes(name)
+    const isStrange = (each, { name, value }) => /^on/i.test(name) || name === "srcdoc"
         || (addresses.includes(name) && !ours.test(value) && !(each.tagName === "A" && link.test(value)));
     return [...document.querySelectorAll("*")].filter((each) =>
         [...each.attributes].some((attribute) => isStrange(each, attribute))
@@ -28,8 +28,9 @@ STRANGE = """() => {
 }"""
 QUERIES = (
     {"id": NAME},
-    {"id": NAME, "log": "events", "seq": "1"},
+    {"id": NAME, "log": "events", "seq": "1", "view": "state"},
     {"id": NAME, "log": NAME[:60], "seq": "1", "at": "3", "with": NAME, "with_at": "9"},
+    {"id": NAME, "view": "record"},
     {"id": TEXT, "user_id": TEXT, "user": TEXT, "agent": TEXT, "q": TEXT, "text": TEXT, "tag": NAME},
 )
 
