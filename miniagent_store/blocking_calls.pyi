@@ -15,6 +15,7 @@ from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL
 from miniagent_store.reencryption import Reencryption
 from miniagent_store.repair_report import RepairReport
+from miniagent_store.store.inspection import Inspection
 from miniagent_store.store.tenant_limits import TenantLimits
 from miniagent_store.store.tenants import TenantDeletion
 from miniagent_store.usage_report import UsageReport
@@ -747,6 +748,33 @@ class StoreCalls(BlockingFace):
         limit: int | None = None,
     ) -> builtins.list[Entry]:
         """Entries of any log, with sequence, id, time and version; arguments as `history`."""
+
+    def inspect(
+        self,
+        session_id: str,
+        *,
+        log: str = MESSAGES,
+        last: int | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        values: int = 0,
+        values_from: str | None = None,
+    ) -> Inspection:
+        """How a session is stored, and what of it cannot be read: for people who look after it.
+
+        Entries and values that are damaged, or whose key is missing, stand there with their errors; all
+        other calls raise these.
+
+        Args:
+            session_id: the session.
+            log, last, after, before, limit: which entries, as `entries` takes them.
+            values: at most so many values of its state, in order of their names.
+            values_from: the name of the first value.
+
+        Raises:
+            SessionDamagedError: nothing of it can be read.
+        """
 
     def count(self, session_id: str, *, log: str = MESSAGES, after: int = 0) -> int:
         """How many entries stand in a log after a sequence."""

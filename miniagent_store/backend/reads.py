@@ -53,6 +53,7 @@ class ReadPlan:
             first changed sequence instead of its `after`, where that is lower.
         expired: read the session only if it has expired and is still kept; for a sweep, which is the last
             to see it.
+        damaged: give what is there of a session that lacks a part, instead of refusing it.
     """
 
     session_id: str
@@ -61,6 +62,7 @@ class ReadPlan:
     scans: tuple[StateScan, ...] = ()
     since: tuple[str, int] | None = None
     expired: bool = False
+    damaged: bool = False
 
 
 @dataclass(slots=True, unsafe_hash=True)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from miniagent_store.keys.provider import KeyProvider
     from miniagent_store.store.batch import Batch
     from miniagent_store.store.cache import Cache
+    from miniagent_store.store.inspection import Inspection
     from miniagent_store.store.kv import KeyValue
     from miniagent_store.store.leases import Lease, Lock
     from miniagent_store.store.state import StateHandle
@@ -330,6 +331,34 @@ class SessionStore(ABC):
         limit: int | None = None,
     ) -> builtins.list[Entry]:
         """Entries of any log, with sequence, id, time and version; arguments as `history`."""
+
+    @abstractmethod
+    async def inspect(
+        self,
+        session_id: str,
+        *,
+        log: str = MESSAGES,
+        last: int | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        values: int = 0,
+        values_from: str | None = None,
+    ) -> Inspection:
+        """How a session is stored, and what of it cannot be read: for people who look after it.
+
+        Entries and values that are damaged, or whose key is missing, stand there with their errors; all
+        other calls raise these.
+
+        Args:
+            session_id: the session.
+            log, last, after, before, limit: which entries, as `entries` takes them.
+            values: at most so many values of its state, in order of their names.
+            values_from: the name of the first value.
+
+        Raises:
+            SessionDamagedError: nothing of it can be read.
+        """
 
     @abstractmethod
     async def count(self, session_id: str, *, log: str = MESSAGES, after: int = 0) -> int:

@@ -17,7 +17,7 @@ from miniagent_store.web.entrance import Auth, Entrance, new_token
 from miniagent_store.web.failures import failed, refused
 from miniagent_store.web.guard import Guard
 from miniagent_store.web.hosts import LOOPBACK
-from miniagent_store.web.pages import session, sessions, sessions_live, tenants
+from miniagent_store.web.pages import act, audit, compare, export, session, sessions, sessions_live, tenants
 from miniagent_store.web.rendering import Rendering
 from miniagent_store.web.streaming import Streams
 
@@ -57,6 +57,10 @@ def viewer(
             Route("/sessions-live", sessions_live.page, name="sessions_live"),
             Route("/tenants", tenants.page, name="tenants"),
             Route("/session", session.page, name="session"),
+            *(act.routes() if allow_write else []),
+            Route("/audit", audit.page, name="audit"),
+            Route("/compare", compare.page, name="compare"),
+            Route("/export", export.page, name="export"),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(Guard, entrance=entrance, hosts=hosts, allow_write=allow_write)],

@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Below:
-    """An app whose pages stand below a path, whether the proxy leaves that path in the address or takes it off.
+    """An app below a path, whether the proxy leaves that path in the address or takes it off.
 
     Args:
         root: such as "/sessions", without a slash at the end.

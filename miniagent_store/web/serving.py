@@ -22,8 +22,8 @@ from miniagent_store.web.hosts import ANY_ADDRESS, LOOPBACK
 # Characters of a token that may be tried by others than who has this machine.
 SHORTEST = 16
 OPEN_TO_OTHERS = (
-    "Others can reach this viewer at {host}, over plain HTTP: whoever sees the network's traffic sees what is "
-    "shown, and the link. Put a proxy with TLS before it, or listen on 127.0.0.1 and use an SSH tunnel."
+    "Others can reach this viewer at {host}, over plain HTTP: whoever sees the network's traffic sees what "
+    "is shown, and the link. Put a proxy with TLS before it, or listen on 127.0.0.1 and use an SSH tunnel."
 )
 
 
