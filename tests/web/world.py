@@ -12,6 +12,11 @@ PAGES = {
     "sessions": "/",
     "sessions-none": "/?user_id=nobody",
     "session": f"/session?id={TALK}",
+    "session-raw": f"/session-entry?id={TALK}&seq=6",
+    "session-replay": f"/session?id={TALK}&at=6",
+    "session-events": f"/session?id={TALK}&log=events",
+    "session-state": f"/session?id={TALK}&view=state",
+    "session-record": f"/session?id={TALK}&view=record",
     "failure": "/session?id=not-there",
 }
 

@@ -125,9 +125,7 @@ async def read_range(
     return part if nearest == wanted else await _read(store, session_id, nearest, content, values)
 
 
-async def _read(
-    store: SessionStore, session_id: str, wanted: Wanted, content: bool, values: int
-) -> Range:
+async def _read(store: SessionStore, session_id: str, wanted: Wanted, content: bool, values: int) -> Range:
     first, last, bounds = _bounds(wanted)
     found = await store.inspect(session_id, log=wanted.log, values=values, **bounds)
     low, high = found.logs.get(wanted.log, (1, 0))
