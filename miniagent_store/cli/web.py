@@ -51,7 +51,7 @@ def command(
     port: int, host: str, allow_hosts: tuple[str, ...], root_path: str, allow_write: bool, no_content: bool
 ) -> None:
     """Show sessions and conversations in a browser; read-only unless told otherwise."""
-    from miniagent_store.web.serving import Serving, serve
+    from miniagent_store.web import Serving, serve
 
     serving = Serving(
         host=host,
@@ -62,7 +62,13 @@ def command(
         allow_write=allow_write,
         content=not no_content,
     )
-    serve(current().url, serving, tell=click.echo, warn=lambda text: click.echo(text, err=True))
+    try:
+        serve(current().url, serving, tell=click.echo, warn=lambda text: click.echo(text, err=True))
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen at {host}, port {port}: {error.strerror or error}; try another --port, "
+            "or 0 for a free one"
+        ) from error
 
 
 def _root_path(value: str) -> str:

@@ -12,6 +12,9 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from miniagent_store.web.links import linking
+from miniagent_store.web.tenant import tenant_of
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -49,6 +52,8 @@ class Rendering:
             store_url=request.app.state.store.url if request.state.who else "",
             allow_write=self.allow_write,
             content=self.content,
+            tenant=tenant_of(request),
+            link=linking(request),
             form_token=request.app.state.entrance.form_token(request),
             **values,
         )

@@ -45,7 +45,7 @@ async def test_keys(one: SessionStore, browser: Browser) -> None:
     await furnish(one)
     async with served(one) as viewer, looking(browser, viewer) as look:
         keyboard, dialog = look.page.keyboard, look.page.get_by_role("dialog", name="Keys")
-        links = look.page.get_by_role("table").get_by_role("link")
+        links = look.page.locator("tbody").get_by_role("link")
         await expect(look.page.get_by_role("button", name="Keyboard help")).to_be_visible()
 
         await keyboard.press("?")

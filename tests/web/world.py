@@ -10,7 +10,9 @@ TALK = "ada-trip-to-lisbon"
 # Every page, by a name for its picture.
 PAGES = {
     "sessions": "/",
-    "sessions-none": "/?user_id=nobody",
+    "sessions-none": "/?user=nobody",
+    "sessions-found": "/?q=support&tag=travel&since=30d&order=oldest",
+    "tenants": "/tenants",
     "session": f"/session?id={TALK}",
     "session-raw": f"/session-entry?id={TALK}&seq=6",
     "session-replay": f"/session?id={TALK}&at=6",
@@ -63,6 +65,7 @@ PEOPLE = {
     ),
     "radia": ("support", "loops-in-the-network"),
 }
+TENANTS = ["acme", "globex", "initech"]
 TTLS = ["never", "30d", "7d", "1d", "2h", "20m"]
 
 
@@ -80,6 +83,9 @@ async def furnish(store: SessionStore) -> None:
             said = [Message.user("Where did we stop?"), Message.assistant("At the second step. " * part)]
             await store.append(f"{user_id}-{about}-{part}", *said * (1 + 3 * number * part % 11))
     await _talk(store)
+    for number, name in enumerate(TENANTS, 1):
+        for part in range(number):
+            await store.tenant(name).append(f"welcome-{part}", Message.user("Hello"), create=True)
 
 
 async def _talk(store: SessionStore) -> None:

@@ -1,0 +1,111 @@
+"""Two points of a log, or two sessions, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from miniagent_store.store.inspection import InspectedValue, Inspection
+from miniagent_store.store.protocol import SessionStore
+from miniagent_store.values import MESSAGES
+from miniagent_store.web.acting.forking import number_of
+from miniagent_store.web.asked import rendering_of, store_of
+from miniagent_store.web.comparing import Extent, Pair, Piece, common, paired, words
+from miniagent_store.web.pages.act import kept
+from miniagent_store.web.plain import json_of, said
+from miniagent_store.web.reading import Said, read
+
+# Entries of each side behind the common part, and of the common part to know it by.
+SHOWN, KNOWN_BY = 100, 2
+VALUES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A pair with its texts, in pieces."""
+
+    pair: Pair
+    left: Sequence[Piece]
+    right: Sequence[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value of the state that is not the same on both sides; None where it is not there."""
+
+    name: str
+    left: str | None
+    right: str | None
+
+
+async def page(request: Request) -> Response:
+    """``id=`` up to ``at=`` beside ``with=`` up to ``with_at=``, which is the same session if not given."""
+    asked = request.query_params
+    fields = {name: asked.get(name, "").strip() for name in ("id", "at", "with", "with_at", "log")}
+    fields["log"] = fields["log"] or MESSAGES
+    skip = number_of(asked.get("skip", ""), "skip") or 0
+    found = None
+    if fields["id"] and (fields["at"] or fields["with"] or fields["with_at"]):
+        found = await _compared(store_of(request), fields, skip)
+    return rendering_of(request).page(
+        request, "compare.html", fields=fields, found=found, skip=skip, shown=SHOWN, kept=kept(request)
+    )
+
+
+async def _compared(store: SessionStore, fields: Mapping[str, str], skip: int) -> Mapping[str, object]:
+    log, other = fields["log"], fields["with"] or fields["id"]
+    ours, left = await _side(store, fields["id"], log, fields["at"])
+    theirs, right = await _side(store, other, log, fields["with_at"])
+    same = await common(store, log, left, right)
+    rest = [
+        await read(store, each.session_id, log, low, min(each.last, low + SHOWN))
+        for each in (left, right)
+        for low in [each.first - 1 + same + skip]
+    ]
+    known = await read(
+        store, left.session_id, log, left.first - 1 + max(0, same - KNOWN_BY), left.first - 1 + same
+    )
+    return {
+        "sides": (ours.session, theirs.session),
+        "extents": (left, right),
+        "same": same,
+        "known": [(each, _text(each)) for each in known] if not skip else [],
+        "rows": [_row(pair) for pair in paired(*rest)],
+        "more": max(left.count, right.count) - same - skip - SHOWN,
+        "changes": [] if other == fields["id"] else _changes(ours.values, theirs.values),
+    }
+
+
+async def _side(store: SessionStore, session_id: str, log: str, at: str) -> tuple[Inspection, Extent]:
+    """A session, and its log up to a point."""
+    seen = await store.inspect(session_id, log=log, last=0, values=VALUES)
+    first, last = seen.logs.get(log, (1, 0))
+    upto = number_of(at, "a point of a log")
+    return seen, Extent(session_id, first, last if upto is None else min(last, upto))
+
+
+def _row(pair: Pair) -> Row:
+    if pair.mark == "differs" and pair.left and pair.right:
+        return Row(pair, *words(pair.left, pair.right))
+    left, right = ([Piece(_text(each), True)] if each else [] for each in (pair.left, pair.right))
+    return Row(pair, left, right)
+
+
+def _text(entry: Said) -> str:
+    return entry.problem if entry.value is None else said(entry.value)
+
+
+def _changes(left: Sequence[InspectedValue], right: Sequence[InspectedValue]) -> list[Change]:
+    ours, theirs = ({each.name: _shown(each) for each in side} for side in (left, right))
+    return [
+        Change(name, ours.get(name), theirs.get(name))
+        for name in sorted(ours.keys() | theirs.keys())
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
+def _shown(value: InspectedValue) -> str:
+    return str(value.error) if value.error is not None else json_of(value.value, indent=2)
