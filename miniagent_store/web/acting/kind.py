@@ -19,6 +19,7 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Entry, Session
 from miniagent_store.web.acting import audit, keeping
 from miniagent_store.web.acting.audit import Act
+from miniagent_store.web.plain import reason_of, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +180,7 @@ SHOWN = 240
 def recognised(entry: Entry) -> tuple[str, str]:
     """Who said an entry, and how it begins."""
     if entry.redacted:
-        return "redacted", str(entry.value.get("reason", ""))
+        return f"redacted {entry.seq}", reason_of(entry.value)
     who = str(entry.value.get("role") or entry.value.get("type") or "entry")
-    what = entry.value.get("content", entry.value)
-    text = what if isinstance(what, str) else str(what)
+    text = said(entry.value)
     return f"{who} {entry.seq}", text[:SHOWN] + ("…" if len(text) > SHOWN else "")

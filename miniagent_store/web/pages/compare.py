@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from miniagent_store.errors import InvalidArgumentError, SessionNotFoundError
 from miniagent_store.store.inspection import InspectedValue, Inspection
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import MESSAGES
@@ -15,7 +16,7 @@ from miniagent_store.web.acting.forking import number_of
 from miniagent_store.web.asked import rendering_of, store_of
 from miniagent_store.web.comparing import Extent, Pair, Piece, common, paired, words
 from miniagent_store.web.pages.act import kept
-from miniagent_store.web.plain import json_of, said
+from miniagent_store.web.plain import json_of, reason_of, said
 from miniagent_store.web.reading import Said, read
 
 # Entries of each side behind the common part, and of the common part to know it by.
@@ -47,12 +48,25 @@ async def page(request: Request) -> Response:
     fields = {name: asked.get(name, "").strip() for name in ("id", "at", "with", "with_at", "log")}
     fields["log"] = fields["log"] or MESSAGES
     skip = number_of(asked.get("skip", ""), "skip") or 0
-    found = None
+    found, problem = None, ""
     if fields["id"] and (fields["at"] or fields["with"] or fields["with_at"]):
-        found = await _compared(store_of(request), fields, skip)
-    return rendering_of(request).page(
-        request, "compare.html", fields=fields, found=found, skip=skip, shown=SHOWN, kept=kept(request)
+        try:
+            found = await _compared(store_of(request), fields, skip)
+        except (InvalidArgumentError, SessionNotFoundError) as error:
+            # What was typed is still there to be mended.
+            problem = str(error)
+    response = rendering_of(request).page(
+        request,
+        "compare.html",
+        fields=fields,
+        found=found,
+        problem=problem,
+        skip=skip,
+        shown=SHOWN,
+        kept=kept(request),
     )
+    response.status_code = 400 if problem else 200
+    return response
 
 
 async def _compared(store: SessionStore, fields: Mapping[str, str], skip: int) -> Mapping[str, object]:
@@ -95,7 +109,9 @@ def _row(pair: Pair) -> Row:
 
 
 def _text(entry: Said) -> str:
-    return entry.problem if entry.value is None else said(entry.value)
+    if entry.value is None:
+        return entry.problem
+    return reason_of(entry.value) if entry.redacted else said(entry.value)
 
 
 def _changes(left: Sequence[InspectedValue], right: Sequence[InspectedValue]) -> list[Change]:
