@@ -71,8 +71,8 @@ class Entrance:
         if not hmac.compare_digest(_digest(given), self._token):
             raise HTTPException(
                 403,
-                "This link is not good any more, or not whole. Take the one that was printed last: each start "
-                "makes a new one, unless MINIAGENT_VIEWER_TOKEN sets it.",
+                "This link is not good any more, or not whole. Take the one that was printed last: each "
+                "start makes a new one, unless MINIAGENT_VIEWER_TOKEN sets it.",
             )
         response = RedirectResponse(request.url_for("sessions"), 303)
         until, nonce = str(int(time.time()) + LASTS), secrets.token_urlsafe(12)
@@ -88,8 +88,8 @@ class Entrance:
         return response
 
     def _cookie_name(self, request: Request) -> str:
-        # RFC 6265bis, 4.1.3: browsers take such names only over HTTPS, "__Host-" only for a whole host; no page
-        # of another port, subdomain or of plain HTTP can put a cookie of its own in the place of ours.
+        # RFC 6265bis, 4.1.3: browsers take such names only over HTTPS, "__Host-" only for a whole host; no
+        # subdomain and no page over plain HTTP can put a cookie of its own in the place of ours.
         if request.url.scheme != "https":
             return self._cookie
         return ("__Secure-" if _root(request) else "__Host-") + self._cookie

@@ -50,8 +50,8 @@ _OTHERWISE = {
     405: "This page cannot be asked in this way; go back and use its buttons.",
 }
 BROKEN = (
-    "The viewer itself failed at this, and its log says why. Loading the page again may help; if it does not, "
-    "this is a mistake in the viewer that its makers want to know of."
+    "The viewer itself failed at this, and its log says why. Loading the page again may help; if it does "
+    "not, this is a mistake in the viewer that its makers want to know of."
 )
 
 
@@ -73,7 +73,9 @@ def shown(request: Request, error: Exception) -> Response:
             detail = _OTHERWISE.get(error.status_code, detail)
         return failure(request, error.status_code, detail, dict(error.headers or {}))
     if isinstance(error, StoreError):
-        return failure(request, status_of(error), str(error), {"Retry-After": "5"} if error.retryable else None)
+        return failure(
+            request, status_of(error), str(error), {"Retry-After": "5"} if error.retryable else None
+        )
     return failure(request, 500, BROKEN)
 
 
@@ -107,8 +109,8 @@ def failure(request: Request, status: int, detail: str, headers: dict[str, str] 
 def knock(request: Request) -> Response:
     """A page that loads itself again, once.
 
-    Who follows a link on another site's page comes without the cookie, since it is a strict one; what our own
-    page asks for comes with it. No other page can see or do anything by that.
+    Who follows a link on another site's page comes without the cookie, since it is a strict one; what our
+    own page asks for comes with it. No other page can see or do anything by that.
     """
     response = rendering_of(request).page(
         request, "failure.html", status=401, title="One moment", detail="Looking who you are …", again=True

@@ -19,7 +19,7 @@ async def body_of(request: Request) -> bytes:
     """All of a request's body.
 
     Raises:
-        HTTPException: 413, it is larger than `LARGEST`; 408, it takes longer than `SLOWEST`; 400, it was cut.
+        HTTPException: 413, larger than `LARGEST`; 408, it takes longer than `SLOWEST`; 400, it was cut.
     """
     if int(_digits(request.headers.get("content-length", "0"))) > LARGEST:
         raise _too_large()
@@ -27,7 +27,9 @@ async def body_of(request: Request) -> bytes:
         async with asyncio.timeout(SLOWEST):
             return await _received(request.receive)
     except TimeoutError:
-        raise HTTPException(408, "The form came too slowly; send it again.", {"Connection": "close"}) from None
+        raise HTTPException(
+            408, "The form came too slowly; send it again.", {"Connection": "close"}
+        ) from None
 
 
 def fields_of(request: Request, body: bytes) -> dict[str, str]:

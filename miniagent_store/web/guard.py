@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from miniagent_store.web.entrance import Entrance
-from miniagent_store.web.failures import failure, knock, shown
+from miniagent_store.web.failures import knock, shown
 from miniagent_store.web.forms import again, body_of, fields_of
 from miniagent_store.web.hosts import Hosts
 from miniagent_store.web.origins import SAFE, followed_a_link, is_from_elsewhere
@@ -61,7 +61,9 @@ class Guard:
         allow_write: whether anything but reading is let through.
     """
 
-    def __init__(self, app: ASGIApp, *, entrance: Entrance, hosts: Sequence[str], allow_write: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, entrance: Entrance, hosts: Sequence[str], allow_write: bool
+    ) -> None:
         self._app, self._entrance, self._hosts = app, entrance, Hosts(hosts)
         self._allow_write = allow_write
 
@@ -75,7 +77,7 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Addresses are made from here on down, not by the app around, which may have pages of the same names.
+        # Addresses are made from here on down, not by the app around, whose pages may have the same names.
         root = scope.get("root_path", "")
         scope["app_root_path"], scope["router"] = root, scope["app"].router
         scope["state"] = {**scope.get("state", {}), "who": "", "form": {}}
@@ -93,7 +95,8 @@ class Guard:
         try:
             receive = await self._let_in(request, path)
             await self._app(scope, receive, send_safely)
-        except Exception as error:  # noqa: BLE001 - an app around must not show its own page of it, nor a traceback
+        except Exception as error:
+            # Not raised: an app around would make a page of its own of it, perhaps with a traceback.
             if started:
                 raise
             if not isinstance(error, HTTPException):

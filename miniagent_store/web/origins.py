@@ -1,8 +1,8 @@
 """Whether a page of somebody else is behind a request: what browsers say about where it comes from.
 
-Other ports of this machine count as the same site, so that even a cookie with SameSite=Strict goes with what
-their pages ask. Sec-Fetch-Site (W3C, Fetch Metadata) and Origin (RFC 6454) tell them apart; no script can set
-either.
+Other ports of this machine count as the same site, so that even a cookie with SameSite=Strict goes with
+what their pages ask. Sec-Fetch-Site (W3C, Fetch Metadata) and Origin (RFC 6454) tell them apart; no script
+can set either.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def is_from_elsewhere(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is not None and _netloc(origin) != request.headers.get("host", "").lower():
         return True
-    # A form of ours says "same-origin"; without any of both headers it is no browser, and has a form's token.
+    # A form of ours says "same-origin". Without either header it is no browser, and still needs a token.
     return "sec-fetch-site" in request.headers and site != "same-origin"
 
 
 def followed_a_link(request: Request) -> bool:
-    """Whether somebody came from another site's page by themselves. A strict cookie does not come along then."""
+    """Whether somebody came from another site's page by themselves, and so without a strict cookie."""
     return request.headers.get("sec-fetch-site", "none") not in _OURS and _is_visit(request)
 
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.web import viewer
 
-TOKEN = "let-me-in"
+TOKEN = "let-me-in-and-nobody-else"
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,19 @@ async def served(store: SessionStore, **options: Any) -> AsyncIterator[Viewer]:
         store: which.
         options: of `viewer`.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        app = viewer(store, **{"token": TOKEN, **options})
-        config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    async with listening(viewer(store, **{"token": TOKEN, **options})) as answering:
+        yield answering
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[Viewer]:
+    """Any app, on a free port, in this loop."""
+    config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         server = uvicorn.Server(config)
-        running = asyncio.create_task(server._serve([listening]))
+        running = asyncio.create_task(server._serve([taken]))
         try:
-            yield Viewer(f"http://127.0.0.1:{listening.getsockname()[1]}")
+            yield Viewer(f"http://127.0.0.1:{taken.getsockname()[1]}")
         finally:
             server.should_exit = True
             await running
