@@ -10,8 +10,11 @@ from typing import Any
 import httpx
 
 from miniagent_store import SessionStore
+from miniagent_store.keys import Key, Keyring
 from miniagent_store.web import viewer
 from tests.web.served import TOKEN
+
+SEALED, OTHER = (Keyring([Key(bytes(range(number, number + 32)))]) for number in (1, 2))
 
 
 class _Form(HTMLParser):
