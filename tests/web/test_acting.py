@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from miniagent_store import Message, SessionNotFoundError, SessionStore
+from miniagent_store import Message, OutcomeUnknownError, SessionNotFoundError, SessionStore
 from miniagent_store.moving.lines import same_content
 from miniagent_store.moving.plain_values import PlainValues
 from miniagent_store.moving.whole import WholeSession, core_of, read_whole
@@ -102,8 +102,8 @@ async def test_a_fork_is_made(store: SessionStore) -> None:
         assert "as beside" in (await visitor.act("fork", "talk", upto="3", new_id="beside")).text
 
         taken = await visitor.act("fork", "talk", new_id="beside")
-        assert taken.status_code == 400
-        assert "exists already" in taken.text
+        assert taken.status_code == 409
+        assert "There is a session" in taken.text
 
     assert [each.content for each in await store.history("beside")][-1] == "question 2"
     assert await told(store, "beside") == ["fork: up to message 3, of talk"]
@@ -258,6 +258,68 @@ async def test_what_was_written_since_is_not_lost_by_undoing(store: SessionStore
     assert (back.message_count, back.user_id) == (8, "ada")
 
 
+async def test_what_changes_nothing_is_in_no_ones_way(one: SessionStore) -> None:
+    await talk(one)
+    before = await whole(one, "talk")
+    async with visiting(one) as visitor:
+        await visitor.act("clear", "talk")
+        await visitor.act("touch", "talk")
+        await visitor.act("fork", "talk")
+        [act] = [act for act in await audit.acts_of(one, "talk") if act.kept]
+        done = await visitor.act("undo", "talk", kept=act.kept)
+        assert done.status_code == 200
+
+    assert equal(await whole(one, "talk"), before)
+
+
+async def test_of_two_acts_the_later_is_undone_in_its_place(one: SessionStore) -> None:
+    await talk(one)
+    async with visiting(one) as visitor:
+        await visitor.act("clear", "talk")
+        await one.append("talk", Message.user("between"))
+        await visitor.act("clear", "talk")
+        first, second = [act for act in await audit.acts_of(one, "talk") if act.kept]
+        refused = await visitor.act("undo", "talk", kept=first.kept)
+        assert refused.status_code == 409
+        await visitor.act("undo", "talk", kept=second.kept)
+
+    assert [each.content for each in await one.history("talk")] == ["between"]
+
+
+async def test_an_act_that_may_have_been_done_keeps_its_copy(
+    one: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await talk(one)
+    deleted = type(one).delete
+
+    async def delete(self: SessionStore, session_id: str, **given: object) -> bool:
+        await deleted(self, session_id, **given)
+        raise OutcomeUnknownError(session_id, commit_id=None, why="the connection was cut")
+
+    async with visiting(one) as visitor:
+        monkeypatch.setattr(type(one), "delete", delete)
+        assert (await visitor.act("delete", "talk")).status_code == 503
+        monkeypatch.undo()
+        page = await visitor.see("/audit", id="talk")
+        assert "cannot be known" in page.text
+        [act] = await audit.recorded(one)
+        await visitor.act("undo", "talk", kept=act.kept)
+
+    assert (await one.get("talk")).message_count == 8
+
+
+async def test_what_others_write_into_the_log_is_only_shown(one: SessionStore) -> None:
+    await talk(one)
+    for until in ("soon", 7, "2030-01-01", None, "9999-01-01T00:00:00+00:00"):
+        forged = {"by": "viewer", "what": "clear", "kept": "viewer-undo/none", "until": until, "told": 1}
+        await one.append("talk", forged, {"role": "user", "content": "hello"}, log="audit")
+    async with visiting(one) as visitor:
+        page = await visitor.see("/audit", id="talk")
+        assert page.status_code == 200
+        assert "Undo</a>" not in page.text
+        assert (await visitor.act("clear", "talk")).status_code == 200
+
+
 async def test_redacting_takes_copies_too(store: SessionStore) -> None:
     await talk(store)
     async with visiting(store) as visitor:
@@ -365,9 +427,8 @@ async def test_a_failure_is_written_down(one: SessionStore) -> None:
         await one.create("taken")
         await visitor.act("fork", "talk", new_id="taken")
 
-    [failed, tried] = await audit.recorded(one)
+    [failed] = await audit.recorded(one)
     assert failed.failed
-    assert tried.failed is None
     assert await told(one, "talk") == []
 
 

@@ -32,7 +32,7 @@ async def test_two_forks(store: SessionStore) -> None:
         page = (await visitor.see("/compare", id="talk", **{"with": "fork"})).text
 
     assert "698 entries are the same" in page
-    assert ">differs<" in page
+    assert ">differs, left<" in page
     assert "<ins>" in page
     assert "only right" in page
     assert "only in the fork" in page
@@ -66,7 +66,7 @@ async def test_without_content_only_the_difference_is_told(one: SessionStore) ->
     async with visiting(one, content=False) as visitor:
         page = (await visitor.see("/compare", id="talk", **{"with": "fork"})).text
 
-    assert ">differs<" in page
+    assert ">differs, left<" in page
     assert "only in the fork" not in page
     assert "message 698" not in page
     assert "good" not in page.partition("State")[2]

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from starlette.exceptions import HTTPException
 
 from miniagent_store.errors import (
+    FencedError,
+    InvalidArgumentError,
     SerializationError,
     SessionDamagedError,
+    SessionExistsError,
     SessionNotFoundError,
+    SessionTooLargeError,
     StoreError,
+    VersionConflictError,
+    VetoedError,
 )
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Entry, Session
@@ -77,6 +84,18 @@ class Told:
     said: tuple[tuple[str, str], ...] = ()
     hidden: Mapping[str, str] = field(default_factory=dict)
     ready: bool = True
+
+
+# After these nothing was changed for sure; after others it may have been, and its copy may be needed.
+NOTHING_DONE = (
+    FencedError,
+    InvalidArgumentError,
+    SessionExistsError,
+    SessionNotFoundError,
+    SessionTooLargeError,
+    VersionConflictError,
+    VetoedError,
+)
 
 
 class AskAgainError(Exception):
@@ -155,7 +174,13 @@ async def written_down(store: SessionStore, act: Act, work: Callable[[], Awaitab
     try:
         await work()
     except StoreError as error:
-        await audit.record(store, replace(act, kept=None, until=None, failed=str(error)))
+        why = taken(error) if isinstance(error, SessionExistsError) else str(error)
+        failed = replace(act, failed=why)
+        if isinstance(error, NOTHING_DONE):
+            failed = replace(failed, kept=None, until=None)
+        # Where the store is away it cannot be told either; the error itself matters more.
+        with suppress(StoreError):
+            await audit.record(store, failed)
         raise
 
 
@@ -166,6 +191,11 @@ async def noted(store: SessionStore, session_id: str, *acts: Act) -> None:
     except StoreError as error:
         if error.retryable:
             raise
+
+
+def taken(error: SessionExistsError) -> str:
+    """What it says, without advice for programs."""
+    return f"There is a session {error.session_id!r} already; choose another id."
 
 
 def counted(count: int, one: str, several: str = "") -> str:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from miniagent_store.errors import InvalidArgumentError, SessionExistsError
 from miniagent_store.web.acting.keeping import LASTS
-from miniagent_store.web.acting.kind import AskAgainError, Asking, Kind, asking
+from miniagent_store.web.acting.kind import AskAgainError, Asking, Kind, asking, taken
 from miniagent_store.web.acting.kinds import KINDS
 from miniagent_store.web.asked import rendering_of, store_of
 
@@ -51,8 +51,10 @@ async def _done(request: Request, kind: Kind, fields: Mapping[str, str]) -> Resp
         # What goes is told anew, from the session as it is now.
         asked = await _asking(request, kind, fields)
         return await _asked(request, kind, asked, problem=str(error), allow=error.allow, status=409)
-    except (InvalidArgumentError, SessionExistsError) as error:
+    except InvalidArgumentError as error:
         return await _asked(request, kind, asked, problem=str(error), status=400)
+    except SessionExistsError as error:
+        return await _asked(request, kind, asked, problem=taken(error), status=409)
     # Seen by a GET, so that nobody acts twice by loading the page again.
     where = request.url_for("audit").include_query_params(
         id=asked.session_id, done=kind.name, **kept(request)

@@ -38,7 +38,7 @@ async def page(request: Request) -> Response:
         is_there=is_there,
         done=acts[0] if asked.get("done") and acts else None,
         undoable=undoable,
-        older=acts[-1].seq if not session_id and len(acts) == PAGE else None,
+        older=acts[-1].seq if not session_id and acts and acts[-1].seq > 1 else None,
         kept=kept(request),
     )
 

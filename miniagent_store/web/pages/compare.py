@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,14 +15,16 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import MESSAGES
 from miniagent_store.web.acting.forking import number_of
 from miniagent_store.web.asked import rendering_of, store_of
-from miniagent_store.web.comparing import Extent, Pair, Piece, common, paired, words
+from miniagent_store.web.comparing import Extent, Pair, Piece, common, paired, text_of, words
 from miniagent_store.web.pages.act import kept
-from miniagent_store.web.plain import json_of, reason_of, said
-from miniagent_store.web.reading import Said, read
+from miniagent_store.web.plain import json_of
+from miniagent_store.web.reading import read
 
 # Entries of each side behind the common part, and of the common part to know it by.
 SHOWN, KNOWN_BY = 100, 2
 VALUES = 500
+# So many that are the same between two differences are shown.
+UNFOLDED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,14 @@ class Row:
     pair: Pair
     left: Sequence[Piece]
     right: Sequence[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Rows of which all are the same on both sides, or none is."""
+
+    rows: Sequence[Row]
+    folded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +97,8 @@ async def _compared(store: SessionStore, fields: Mapping[str, str], skip: int) -
         "sides": (ours.session, theirs.session),
         "extents": (left, right),
         "same": same,
-        "known": [(each, _text(each)) for each in known] if not skip else [],
-        "rows": [_row(pair) for pair in paired(*rest)],
+        "known": [(each, text_of(each)) for each in known] if not skip else [],
+        "runs": [_run(list(run)) for _, run in groupby(paired(*rest), lambda pair: pair.mark == "same")],
         "more": max(left.count, right.count) - same - skip - SHOWN,
         "changes": [] if other == fields["id"] else _changes(ours.values, theirs.values),
     }
@@ -101,17 +112,15 @@ async def _side(store: SessionStore, session_id: str, log: str, at: str) -> tupl
     return seen, Extent(session_id, first, last if upto is None else min(last, upto))
 
 
+def _run(pairs: Sequence[Pair]) -> Run:
+    return Run([*map(_row, pairs)], folded=pairs[0].mark == "same" and len(pairs) > UNFOLDED)
+
+
 def _row(pair: Pair) -> Row:
     if pair.mark == "differs" and pair.left and pair.right:
         return Row(pair, *words(pair.left, pair.right))
-    left, right = ([Piece(_text(each), True)] if each else [] for each in (pair.left, pair.right))
+    left, right = ([Piece(text_of(each), True)] if each else [] for each in (pair.left, pair.right))
     return Row(pair, left, right)
-
-
-def _text(entry: Said) -> str:
-    if entry.value is None:
-        return entry.problem
-    return reason_of(entry.value) if entry.redacted else said(entry.value)
 
 
 def _changes(left: Sequence[InspectedValue], right: Sequence[InspectedValue]) -> list[Change]:
