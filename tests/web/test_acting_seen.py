@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from miniagent_store import Message, SessionStore
@@ -12,9 +13,9 @@ from tests.web.test_acting import talk
 from tests.web.test_comparing import forked
 
 
-async def test_a_dialog_asks_and_undoes(store: SessionStore, browser: Browser) -> None:
-    await talk(store)
-    async with served(store, allow_write=True) as viewer, looking(browser, viewer) as look:
+async def test_a_dialog_asks_and_undoes(one: SessionStore, browser: Browser) -> None:
+    await talk(one)
+    async with served(one, allow_write=True) as viewer, looking(browser, viewer) as look:
         page = look.page
         await look.go("/session?id=talk")
         await page.get_by_role("link", name="Clear", exact=True).click()
@@ -24,19 +25,19 @@ async def test_a_dialog_asks_and_undoes(store: SessionStore, browser: Browser) -
         assert await findings(page) == []
         await dialog.get_by_role("link", name="Cancel").click()
         await expect(dialog).to_be_hidden()
-        assert (await store.get("talk")).message_count == 8
+        assert (await one.get("talk")).message_count == 8
 
         await page.get_by_role("link", name="Clear", exact=True).click()
         await dialog.get_by_role("button", name="Clear").click()
         await expect(page.get_by_role("status")).to_contain_text("Done: clear")
-        assert (await store.get("talk")).message_count == 0
+        assert (await one.get("talk")).message_count == 0
         assert await findings(page) == []
 
         await page.get_by_role("status").get_by_role("link", name="Undo").click()
         dialog = page.get_by_role("dialog", name="Undo this?")
         await dialog.get_by_role("button", name="Undo").click()
         await expect(page.get_by_role("status")).to_contain_text("Done: undo")
-        assert (await store.get("talk")).message_count == 8
+        assert (await one.get("talk")).message_count == 8
 
         await page.get_by_role("link", name="The session").click()
         await page.get_by_role("link", name="Rewind").click()
@@ -47,6 +48,55 @@ async def test_a_dialog_asks_and_undoes(store: SessionStore, browser: Browser) -
         await page.keyboard.press("Escape")
         await expect(dialog).to_be_hidden()
 
+        assert look.complaints == []
+        assert look.elsewhere == []
+
+
+@pytest.mark.slow
+async def test_every_act_on_every_store(store: SessionStore, browser: Browser) -> None:
+    await talk(store)
+    async with served(store, allow_write=True) as viewer, looking(browser, viewer) as look:
+        page = look.page
+        done = page.get_by_role("status")
+
+        async def act(link: str, button: str, **typed: str) -> None:
+            await look.go("/session?id=talk")
+            await page.get_by_role("link", name=link, exact=True).click()
+            dialog = page.get_by_role("dialog")
+            for label, text in typed.items():
+                await dialog.get_by_label(label.replace("_", " "), exact=True).fill(text)
+                if label in ("Last_message_that_stays", "Entry"):
+                    await page.keyboard.press("Enter")
+                    await expect(dialog.get_by_role("heading", name="What will be gone")).to_be_visible()
+            await dialog.get_by_role("button", name=button, exact=True).click()
+            await expect(done).to_contain_text("Done")
+
+        async def undo() -> None:
+            await done.get_by_role("link", name="Undo").click()
+            await page.get_by_role("dialog").get_by_role("button", name="Undo").click()
+            await expect(done).to_contain_text("Done: undo")
+
+        await act("Touch", "Touch")
+        await act("Change TTL", "Change", Time_to_live="never")
+        assert (await store.get("talk")).ttl is None
+        await act("Fork", "Fork", Up_to_message="4", Id_of_the_fork="beside")
+        assert (await store.get("beside")).message_count == 4
+        for link, typed in (("Rewind", {"Last_message_that_stays": "6"}), ("Clear", {}), ("Delete", {})):
+            await act(link, link, **typed)
+            await undo()
+            assert (await store.get("talk")).message_count == 8
+        await act("Redact", "Redact", Entry="3", Reason="on request")
+        await expect(done).to_contain_text("entry 3 of messages: on request")
+        for who in ("touch", "ttl", "fork", "rewind", "clear", "delete", "undo", "redact"):
+            await expect(page.get_by_role("table").get_by_text(who, exact=True).first).to_be_visible()
+
+        await look.go("/compare?id=talk&with=beside")
+        await expect(page.get_by_text("2 entries are the same on both sides")).to_be_visible()
+        await look.go("/session?id=talk")
+        await page.get_by_text("Export", exact=True).click()
+        async with page.expect_download() as coming:
+            await page.get_by_role("link", name="An archive, as it is stored").click()
+        assert (await coming.value).suggested_filename == "talk.jsonl"
         assert look.complaints == []
         assert look.elsewhere == []
 
