@@ -61,10 +61,16 @@ async def test_tenants_are_acted_on_by_themselves(tmp_path: Path) -> None:
         acme = store.tenant("acme")
         await talk(acme)
         before = await whole(acme, "talk")
-        async with visiting(acme) as visitor:
-            await visitor.act("delete", "talk")
+        async with visiting(store) as visitor:
+            page = await visitor.see("/act/delete", id="talk", tenant="acme")
+            done = await visitor.confirm(page)
+            assert done.url.params["tenant"] == "acme"
             assert await audit.recorded(store) == []
             [act] = await audit.recorded(acme)
-            await visitor.act("undo", "talk", kept=act.kept)
+            await visitor.confirm(await visitor.see("/act/undo", id="talk", kept=act.kept, tenant="acme"))
+            compared = await visitor.see("/compare", id="talk", at=1, tenant="acme")
+            assert 'name="tenant" value="acme"' in compared.text
+            assert (await visitor.see("/export", id="talk", tenant="acme")).text.startswith("# talk")
+            assert (await visitor.see("/export", id="talk")).status_code == 404
 
         assert equal(await whole(acme, "talk"), before)

@@ -16,7 +16,6 @@ from miniagent_store.values import MESSAGES
 from miniagent_store.web.acting.forking import number_of
 from miniagent_store.web.asked import rendering_of, store_of
 from miniagent_store.web.comparing import Extent, Pair, Piece, common, paired, text_of, words
-from miniagent_store.web.pages.act import kept
 from miniagent_store.web.plain import json_of
 from miniagent_store.web.reading import read
 
@@ -74,7 +73,6 @@ async def page(request: Request) -> Response:
         problem=problem,
         skip=skip,
         shown=SHOWN,
-        kept=kept(request),
     )
     response.status_code = 400 if problem else 200
     return response
