@@ -567,6 +567,7 @@ class StoreCalls(BlockingFace):
         order: str = "-last_activity",
         cursor: str | None = None,
         limit: int = 50,
+        metadata: bool = True,
     ) -> Page:
         """A page of sessions, newest activity first. Never renews a TTL.
 
@@ -577,6 +578,8 @@ class StoreCalls(BlockingFace):
             order: "-last_activity", or "last_activity" for the oldest first.
             cursor: `Page.next_cursor` of the page before.
             limit: at most so many, up to 1,000.
+            metadata: without, it is empty in all of them and nothing is decoded: a session whose metadata
+                cannot be read, for want of its key, is listed like the others.
         """
 
     def update(

@@ -220,6 +220,7 @@ class Store(SessionStore):
         order: str = "-last_activity",
         cursor: str | None = None,
         limit: int = 50,
+        metadata: bool = True,
     ) -> Page:
         return await list_sessions(
             self._core,
@@ -230,6 +231,7 @@ class Store(SessionStore):
             order=order,
             cursor=cursor,
             limit=limit,
+            metadata=metadata,
         )
 
     async def update(

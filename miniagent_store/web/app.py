@@ -18,7 +18,18 @@ from miniagent_store.web.failures import failed, refused
 from miniagent_store.web.guard import Guard
 from miniagent_store.web.hosts import LOOPBACK
 from miniagent_store.web.measuring.gauge import Gauges
-from miniagent_store.web.pages import act, audit, compare, export, performance, session, sessions
+from miniagent_store.web.pages import (
+    act,
+    audit,
+    compare,
+    entries,
+    export,
+    performance,
+    session,
+    sessions,
+    sessions_live,
+    tenants,
+)
 from miniagent_store.web.rendering import Rendering
 from miniagent_store.web.streaming import Streams
 
@@ -55,11 +66,16 @@ def viewer(
         routes=[
             *([Route("/enter", entrance.enter)] if auth is None else []),
             Route("/", sessions.page, name="sessions"),
+            Route("/sessions-live", sessions_live.page, name="sessions_live"),
+            Route("/tenants", tenants.page, name="tenants"),
             Route("/session", session.page, name="session"),
             *(act.routes() if allow_write else []),
             Route("/audit", audit.page, name="audit"),
             Route("/compare", compare.page, name="compare"),
             Route("/export", export.page, name="export"),
+            Route("/session-entries", entries.entries, name="session-entries"),
+            Route("/session-entry", entries.entry, name="session-entry"),
+            Route("/session-live", entries.live, name="session-live"),
             Route("/performance", performance.page, name="performance"),
             Route("/performance-live", performance.live, name="performance-live"),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),

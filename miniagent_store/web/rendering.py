@@ -12,6 +12,10 @@ from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from miniagent_store.web.links import linking
+from miniagent_store.web.tenant import tenant_of
+from miniagent_store.web.visible import visible_value
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -31,6 +35,7 @@ class Rendering:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=visible_value,
         )
         self._templates.filters |= {"age": age, "size": size, "number": number}
 
@@ -49,6 +54,8 @@ class Rendering:
             store_url=request.app.state.store.url if request.state.who else "",
             allow_write=self.allow_write,
             content=self.content,
+            tenant=tenant_of(request),
+            link=linking(request),
             form_token=request.app.state.entrance.form_token(request),
             **values,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from miniagent_store import SessionStore
 from tests.web.axe import findings
@@ -15,37 +15,56 @@ from tests.web.world import PAGES, furnish
 EXPECTED = "Failed to load resource: the server responded with a status of 404"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_pages_are_for_everybody(one: SessionStore, browser: Browser, scheme: str) -> None:
+async def test_pages_are_for_everybody(one: SessionStore, browser: Browser) -> None:
     await furnish(one)
-    async with (
-        served(one, allow_write=True) as viewer,
-        looking(browser, viewer, scheme=scheme) as look,
-    ):
+    async with served(one, allow_write=True) as viewer, looking(browser, viewer) as look:
         for name, path in PAGES.items():
+            await look.page.set_viewport_size({"width": 1440, "height": 900})
+            await look.page.emulate_media(color_scheme="light")
             await look.go(path)
             await expect(look.page.get_by_role("main")).to_be_visible()
             assert await findings(look.page) == [], name
+
+            await look.page.emulate_media(color_scheme="dark")
+            assert await findings(look.page, "color-contrast") == [], f"{name}, dark"
+
+            for width in (800, 400):
+                await look.page.set_viewport_size({"width": width, "height": 900})
+                assert await sideways(look.page) <= 0, f"{name}, {width}"
 
         assert [each for each in look.complaints if not each.startswith(EXPECTED)] == []
         assert look.elsewhere == []
 
 
-async def test_a_narrow_screen_needs_no_sideways_scrolling(one: SessionStore, browser: Browser) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"allow_write": False}, {"allow_write": True, "content": False}])
+@pytest.mark.parametrize("width", [400, 800, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_pages_are_for_everybody_however_they_look(
+    one: SessionStore, browser: Browser, options: dict[str, bool], width: int, scheme: str
+) -> None:
     await furnish(one)
-    async with served(one, allow_write=True) as viewer, looking(browser, viewer, width=400) as look:
+    async with (
+        served(one, **options) as viewer,
+        looking(browser, viewer, width=width, scheme=scheme) as look,
+    ):
         for name, path in PAGES.items():
             await look.go(path)
-            wide = await look.page.evaluate("() => document.documentElement.scrollWidth")
-            assert wide <= 400, name
             assert await findings(look.page) == [], name
+            assert await sideways(look.page) <= 0, name
+
+
+async def sideways(page: Page) -> int:
+    """By how many pixels a page is wider than its window."""
+    wider: int = await page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+    return wider
 
 
 async def test_keys(one: SessionStore, browser: Browser) -> None:
     await furnish(one)
     async with served(one) as viewer, looking(browser, viewer) as look:
         keyboard, dialog = look.page.keyboard, look.page.get_by_role("dialog", name="Keys")
-        links = look.page.get_by_role("table").get_by_role("link")
+        links = look.page.locator("tbody").get_by_role("link")
         await expect(look.page.get_by_role("button", name="Keyboard help")).to_be_visible()
 
         await keyboard.press("?")

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from miniagent_store import Message, SessionStore
+from miniagent_store.web.acting.audit import Act, note, record
 
 # The session that the pages of one session show.
 TALK = "ada-trip-to-lisbon"
+# What became of it, another way.
+FORK = "ada-trip-to-porto"
 
 # Every page, by a name for its picture.
 PAGES = {
     "sessions": "/",
-    "sessions-none": "/?user_id=nobody",
+    "sessions-none": "/?user=nobody",
+    "sessions-found": "/?q=support&tag=travel&since=30d&order=oldest",
+    "tenants": "/tenants",
     "session": f"/session?id={TALK}",
     "performance": "/performance",
     "performance-deep": "/performance?deep=1",
+    "compare": f"/compare?id={TALK}&with={FORK}",
+    "compare-none": f"/compare?id={TALK}",
+    "audit": f"/audit?id={FORK}",
+    "audit-all": "/audit",
+    "act-touch": f"/act/touch?id={TALK}",
+    "act-ttl": f"/act/ttl?id={TALK}",
+    "act-fork": f"/act/fork?id={TALK}",
+    "act-rewind": f"/act/rewind?id={TALK}&to=7",
+    "act-redact": f"/act/redact?id={TALK}",
+    "act-clear": f"/act/clear?id={TALK}",
+    "act-delete": f"/act/delete?id={TALK}",
     "failure": "/session?id=not-there",
 }
 
@@ -60,6 +76,7 @@ PEOPLE = {
     ),
     "radia": ("support", "loops-in-the-network"),
 }
+TENANTS = ["acme", "globex", "initech"]
 TTLS = ["never", "30d", "7d", "1d", "2h", "20m"]
 
 
@@ -77,6 +94,9 @@ async def furnish(store: SessionStore) -> None:
             said = [Message.user("Where did we stop?"), Message.assistant("At the second step. " * part)]
             await store.append(f"{user_id}-{about}-{part}", *said * (1 + 3 * number * part % 11))
     await _talk(store)
+    for number, name in enumerate(TENANTS, 1):
+        for part in range(number):
+            await store.tenant(name).append(f"welcome-{part}", Message.user("Hello"), create=True)
 
 
 async def _talk(store: SessionStore) -> None:
@@ -117,5 +137,13 @@ async def _talk(store: SessionStore) -> None:
         Message.assistant("A tile of two colours, from the 1960s."),
         Message.user("And in code?"),
         Message.assistant(CODE),
-        Message.user("Obrigada! 👋 <script>alert('hello')</script>"),
+        Message.user("Obrigada! <script>alert('hello')</script>"),
     )
+    await store.fork(TALK, upto=7, new_id=FORK)
+    await store.append(FORK, Message.user("And what about Porto?"), Message.assistant("Take the train."))
+    for act in (
+        Act("fork", FORK, "grace@example.com", "10.0.0.7", f"7 messages of {TALK}"),
+        Act("touch", FORK, "grace@example.com", "10.0.0.7", "its TTL begins anew"),
+    ):
+        await record(store, act)
+        await note(store, FORK, act)
