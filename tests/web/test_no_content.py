@@ -14,8 +14,8 @@ from miniagent_store.web import viewer
 from tests.web.crawling import Crawl, forms_of, pages_of
 from tests.web.served import TOKEN, listening
 
-# In all that was said, in metadata and in each value of the state. Who and how much, what logs and values are
-# called, and why something was redacted is for those who operate.
+# In all that was said, in metadata and in each value of the state. Who and how much, what logs and values
+# are called, and why something was redacted is for those who operate.
 CANARY = "canary"
 
 
