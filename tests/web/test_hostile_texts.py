@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -74,6 +75,23 @@ async def _expect_nothing_ran(look: Look) -> None:
     said = [each for each in look.complaints if not each.startswith("Failed to load resource: the server")]
     assert said == [], look.page.url
     assert look.elsewhere == [], look.page.url
+
+
+@pytest.mark.parametrize("form", ["markdown", "json", "plain", "stored"])
+async def test_a_file_is_a_file(one: SessionStore, form: str) -> None:
+    await fill(one)
+    async with asking(app_of(one)) as client:
+        answer = await client.get("/export", params={"id": NAME, "format": form})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].partition(";")[0] not in ("text/html", "image/svg+xml")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    # One name, of which nothing ends it early or leads out of a folder.
+    told = re.fullmatch(
+        r"""attachment; filename="([\w.-]+)"; filename\*=UTF-8''([\w.%~-]+)""",
+        answer.headers["content-disposition"],
+    )
+    assert told is not None, answer.headers["content-disposition"]
+    assert not told[1].startswith(".")
 
 
 async def test_what_deceives_is_seen(one: SessionStore) -> None:
