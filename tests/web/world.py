@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import struct
+import zlib
+
 from miniagent_store import Message, SessionStore
 from miniagent_store.web.acting.audit import Act, note, record
 
@@ -32,12 +36,6 @@ PAGES = {
     "act-delete": f"/act/delete?id={TALK}",
     "failure": "/session?id=not-there",
 }
-
-# A red pixel and a blue one: images travel as data.
-PICTURE = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAADUlEQVR4nGP4z8AAQgAH/AH/"
-    "j0fYBgAAAABJRU5ErkJggg=="
-)
 
 ANSWER = """\
 Two days are enough for the old town. I would do it like this:
@@ -131,7 +129,7 @@ async def _talk(store: SessionStore) -> None:
         Message.user(
             [
                 {"type": "text", "text": "Which pattern is this?"},
-                {"type": "image_url", "image_url": {"url": PICTURE}},
+                {"type": "image_url", "image_url": {"url": tile()}},
             ]
         ),
         Message.assistant("A tile of two colours, from the 1960s."),
@@ -147,3 +145,20 @@ async def _talk(store: SessionStore) -> None:
     ):
         await record(store, act)
         await note(store, FORK, act)
+
+
+def tile() -> str:
+    """A picture of blue diamonds on white, as a data URL: images travel so in messages."""
+    side, blue, white = 96, b"\x2b\x5f\xa8", b"\xf4\xf1\xe8"
+    rows = (
+        b"\0"
+        + b"".join(blue if 8 < abs(x % 48 - 24) + abs(y % 48 - 24) < 20 else white for x in range(side))
+        for y in range(side)
+    )
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    return "data:image/png;base64," + base64.b64encode(png).decode()
