@@ -29,7 +29,7 @@ class Act:
     """What somebody did.
 
     Attributes:
-        what: the name of a `Kind`; whatever texts others have put here are only shown.
+        what: the name of a `Kind`.
         session_id: to which session.
         who: as the entrance names them.
         where: the address they came from.
@@ -80,26 +80,29 @@ class Act:
         value = entry.value
         if entry.redacted or value.get("by") != BY:
             return None
-        kept, until = value.get("kept"), value.get("until")
-        try:
-            moment = None if until is None else datetime.fromisoformat(until)
-        except (TypeError, ValueError):
-            moment = None
-        if not isinstance(kept, str) or moment is None or moment.tzinfo is None:
-            kept = moment = None
+        kept, failed = value.get("kept"), value.get("failed")
         return cls(
             str(value.get("what", "")),
             str(value.get("session", "")),
             str(value.get("who", "")),
             str(value.get("where", "")),
             str(value.get("told", "")),
-            kept=kept,
-            until=moment,
-            failed=None if value.get("failed") is None else str(value["failed"]),
+            kept=kept if isinstance(kept, str) else None,
+            until=_moment(value.get("until")),
+            failed=failed if isinstance(failed, str) else None,
             time=entry.time,
             seq=entry.seq,
             version=entry.version,
         )
+
+
+def _moment(text: object) -> datetime | None:
+    """A time in an entry; None for what is none: whoever writes to a session may have made it."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 async def record(store: SessionStore, act: Act) -> None:
@@ -135,7 +138,7 @@ async def acts_of(store: SessionStore, session_id: str, last: int = STAY) -> lis
 
 
 async def recorded(store: SessionStore, *, before: int | None = None, limit: int = 100) -> list[Act]:
-    """Acts of the viewer's own log, newest first. One that failed stands there once.
+    """Acts of the viewer's own log, newest first.
 
     Args:
         store: whose sessions.
@@ -150,15 +153,4 @@ async def recorded(store: SessionStore, *, before: int | None = None, limit: int
             entries = await store.entries(VIEWER, log=LOG, after=low, before=before)
     except (SessionNotFoundError, SerializationError):
         return []
-    acts: list[Act] = []
-    failed: list[tuple[str, str, str]] = []
-    for act in filter(None, map(Act.of, reversed(entries))):
-        what = act.what, act.session_id, act.told
-        if act.failed is not None:
-            failed.append(what)
-        elif what in failed:
-            # It was written before it was tried.
-            failed.remove(what)
-            continue
-        acts.append(act)
-    return acts
+    return [act for act in map(Act.of, reversed(entries)) if act is not None]
