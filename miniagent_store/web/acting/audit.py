@@ -29,7 +29,7 @@ class Act:
     """What somebody did.
 
     Attributes:
-        what: the name of a `Kind`; whatever texts others have put here are only shown.
+        what: the name of a `Kind`.
         session_id: to which session.
         who: as the entrance names them.
         where: the address they came from.
@@ -80,26 +80,29 @@ class Act:
         value = entry.value
         if entry.redacted or value.get("by") != BY:
             return None
-        kept, until = value.get("kept"), value.get("until")
-        try:
-            moment = None if until is None else datetime.fromisoformat(until)
-        except (TypeError, ValueError):
-            moment = None
-        if not isinstance(kept, str) or moment is None or moment.tzinfo is None:
-            kept = moment = None
+        kept, failed = value.get("kept"), value.get("failed")
         return cls(
             str(value.get("what", "")),
             str(value.get("session", "")),
             str(value.get("who", "")),
             str(value.get("where", "")),
             str(value.get("told", "")),
-            kept=kept,
-            until=moment,
-            failed=None if value.get("failed") is None else str(value["failed"]),
+            kept=kept if isinstance(kept, str) else None,
+            until=_moment(value.get("until")),
+            failed=failed if isinstance(failed, str) else None,
             time=entry.time,
             seq=entry.seq,
             version=entry.version,
         )
+
+
+def _moment(text: object) -> datetime | None:
+    """A time in an entry; None for what is none: whoever writes to a session may have made it."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 async def record(store: SessionStore, act: Act) -> None:
