@@ -17,12 +17,14 @@ from miniagent_store.web.entrance import Auth, Entrance, new_token
 from miniagent_store.web.failures import failed, refused
 from miniagent_store.web.guard import Guard
 from miniagent_store.web.hosts import LOOPBACK
+from miniagent_store.web.measuring.gauge import Gauges
 from miniagent_store.web.pages import (
     act,
     audit,
     compare,
     entries,
     export,
+    performance,
     session,
     sessions,
     sessions_live,
@@ -74,6 +76,11 @@ def viewer(
             Route("/audit", audit.page, name="audit"),
             Route("/compare", compare.page, name="compare"),
             Route("/export", export.page, name="export"),
+            Route("/session-entries", entries.entries, name="session-entries"),
+            Route("/session-entry", entries.entry, name="session-entry"),
+            Route("/session-live", entries.live, name="session-live"),
+            Route("/performance", performance.page, name="performance"),
+            Route("/performance-live", performance.live, name="performance-live"),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(Guard, entrance=entrance, hosts=hosts, allow_write=allow_write)],
@@ -83,5 +90,6 @@ def viewer(
     app.state.store = store
     app.state.entrance = entrance
     app.state.streams = Streams()
+    app.state.gauges = Gauges()
     app.state.rendering = Rendering(allow_write=allow_write, content=content)
     return app

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagent_store.errors import (
+    AccessDeniedError,
+    CapacityError,
     ConfigurationError,
     FencedError,
     IdempotencyConflictError,
@@ -19,6 +21,7 @@ from miniagent_store.errors import (
     SessionExistsError,
     SessionNotFoundError,
     SessionTooLargeError,
+    StoreClosedError,
     StoreError,
     TenantLimitError,
     VersionConflictError,
@@ -27,7 +30,7 @@ from miniagent_store.errors import (
 from miniagent_store.url import redact_text
 from miniagent_store.web.asked import rendering_of
 
-# The first that fits; any other says that the store cannot do it now.
+# The first that fits.
 _STATUS: tuple[tuple[type[StoreError], int], ...] = (
     (SessionNotFoundError, 404),
     (InvalidArgumentError, 400),
@@ -42,6 +45,9 @@ _STATUS: tuple[tuple[type[StoreError], int], ...] = (
     (LockLostError, 409),
     (RateLimitedError, 429),
     (TenantLimitError, 429),
+    (AccessDeniedError, 503),
+    (CapacityError, 503),
+    (StoreClosedError, 503),
 )
 # What starlette itself says is no more than the name of the status.
 _OTHERWISE = {
@@ -49,6 +55,7 @@ _OTHERWISE = {
     404: "There is no such page here. The address may be cut, or of another version.",
     405: "This page cannot be asked in this way; go back and use its buttons.",
 }
+_TITLES = {401: "Come in by the link", 421: "Not under this name", 500: "This went wrong"}
 BROKEN = (
     "The viewer itself failed at this, and its log says why. Loading the page again may help; if it does "
     "not, this is a mistake in the viewer that its makers want to know of."
@@ -81,7 +88,8 @@ def shown(request: Request, error: Exception) -> Response:
 
 def status_of(error: StoreError) -> int:
     """The status of HTTP that an error of the store is told with."""
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 503)
+    otherwise = 503 if error.retryable else 500
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), otherwise)
 
 
 def failure(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
@@ -97,7 +105,7 @@ def failure(request: Request, status: int, detail: str, headers: dict[str, str] 
         request,
         "failure.html",
         status=status,
-        title=HTTPStatus(status).phrase,
+        title=_TITLES.get(status, HTTPStatus(status).phrase),
         detail=redact_text(detail),
         again=False,
     )

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from miniagent_store.web.links import linking
 from miniagent_store.web.tenant import tenant_of
+from miniagent_store.web.visible import visible_value
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -34,6 +35,7 @@ class Rendering:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=visible_value,
         )
         self._templates.filters |= {"age": age, "size": size, "number": number}
 

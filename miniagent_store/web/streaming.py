@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 # Proxies close what is silent for a minute, most of them.
@@ -94,6 +94,9 @@ class EventStream(StreamingResponse):
         """As any response; an `HTTPException` where too many are open."""
         request = Request(scope)
         async with aclosing(self._events):
+            if request.method == "HEAD":
+                await Response(headers=self.headers, media_type=self.media_type)(scope, receive, send)
+                return
             with request.app.state.streams.one_more(request.app.state.entrance.visitor(request)) as ended:
                 self.body_iterator = _lines(self._events, ended)
                 await super().__call__(scope, receive, send)

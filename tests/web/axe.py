@@ -11,11 +11,19 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 BAD = {"serious", "critical"}
 
 
-async def findings(page: Page) -> list[str]:
-    """What is serious or critical, a line each: rule, where, why."""
+async def findings(page: Page, *rules: str) -> list[str]:
+    """What is serious or critical, a line each: rule, where, why.
+
+    Args:
+        page: as it is now.
+        rules: only these; all of them if none is named.
+    """
     # Evaluated by the browser's debugger: the Content-Security-Policy is not asked.
     await page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = await page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = rules
+    found: dict[str, Any] = await page.evaluate("(options) => axe.run(document, options)", options)
     return [
         f"{violation['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"
         for violation in found["violations"]

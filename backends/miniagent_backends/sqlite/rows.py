@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -387,9 +387,20 @@ def lease_row(transaction: Transaction, scope: str, name: str) -> LeaseRow | Non
         "WHERE namespace = ? AND scope = ? AND name = ?",
         (transaction.namespace, scope, name),
     ).fetchone()
-    if row is None:
-        return None
-    owner, fence, until_ms, holder, line = row
+    return None if row is None else _lease_row(*row)
+
+
+def standing_lease_rows(transaction: Transaction, now: int) -> Iterator[LeaseRow]:
+    """Turns and locks that somebody has, or may wait for."""
+    rows = transaction.execute(
+        "SELECT owner, fence, until_ms, holder, line FROM leases "
+        "WHERE namespace = ? AND (until_ms > ? OR line IS NOT NULL)",
+        (transaction.namespace, now),
+    )
+    return (_lease_row(*row) for row in rows)
+
+
+def _lease_row(owner: str, fence: int, until_ms: int, holder: str, line: bytes | None) -> LeaseRow:
     return LeaseRow(owner, fence, until_ms, holder, msgpack.unpackb(line, use_list=False) if line else ())
 
 
