@@ -68,6 +68,28 @@ async def test_a_raw_entry_and_its_envelope(tmp_path: Path, browser: Browser) ->
         assert look.complaints == []
 
 
+async def test_a_raw_entry_leads_to_what_can_be_done_with_it(one: SessionStore, browser: Browser) -> None:
+    await talk(one, 3, "s")
+    async with served(one, allow_write=True) as viewer, looking(browser, viewer) as look:
+        page = look.page
+        await look.go("/session-entry?id=s&seq=2")
+        for name, question in (
+            ("Fork up to here", "Fork"),
+            ("Rewind to here", "Rewind"),
+            ("Redact", "Redact"),
+        ):
+            await page.get_by_role("link", name=name).click()
+            await expect(page.get_by_role("dialog").get_by_role("heading", name=question)).to_be_visible()
+            await page.keyboard.press("Escape")
+        await page.get_by_role("link", name="Redact").click()
+        await page.get_by_role("textbox").last.fill("asked by ada")
+        await page.get_by_role("button", name="Redact").click()
+        await expect(page.get_by_text("Done: redact")).to_be_visible()
+        await look.go("/session?id=s")
+        await expect(page.locator("#m2")).to_contain_text("asked by ada")
+        assert look.complaints == []
+
+
 async def test_other_logs_state_and_record(store: SessionStore, browser: Browser) -> None:
     await furnish(store)
     await store.append(TALK, {"anything": [1, 2]}, log="audit")
