@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
@@ -12,6 +13,7 @@ from tests.web.browser import looking
 from tests.web.served import TOKEN, served
 from tests.web.test_session_live import is_live, sequences
 
+pytestmark = pytest.mark.slow
 COUNT = 2_000
 MOST = 500
 
