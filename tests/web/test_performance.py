@@ -23,7 +23,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks come faster than people need them."""
-    monkeypatch.setattr(gauge, "EVERY", 0.25)
+    monkeypatch.setattr(gauge, "EVERY", 0.1)
     monkeypatch.setattr(gauge, "LINGER", 0.5)
 
 
@@ -207,7 +207,7 @@ async def test_many_who_watch_cost_as_much_as_one_and_none_cost_nothing(one_url:
             await store.create()
         gauges = gauge.Gauges()
         calls.clear()
-        looks = 8
+        looks = 6
 
         async def watch() -> None:
             shared = gauges.of(store)

@@ -6,7 +6,7 @@ const KEPT = 300; // points, which are ten minutes
 const STATES = { open: "Live", lost: "Not reached, trying again", paused: "Paused" };
 
 const amount = (value) => (value < 10 && value % 1 ? value.toFixed(1) : Math.round(value).toLocaleString("en"));
-const ms = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+const ms = (value) => `${value && value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 
 function bytes(value) {
   let unit = 0;
