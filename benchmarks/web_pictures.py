@@ -69,7 +69,7 @@ async def _take(
             if only is None or name.startswith(only):
                 await look.go(path)
                 await look.page.wait_for_load_state("load")
-                await look.page.screenshot(path=folder / f"{name}-{width}-{scheme}.png")
+                await look.page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.async_api import Browser, Page, expect
+from starlette.routing import Route
 
-from miniagent_store import SessionStore
+from miniagent_store import SessionStore, open_store
+from miniagent_store.web import viewer
 from tests.web.axe import findings
 from tests.web.browser import looking
 from tests.web.served import served
@@ -17,7 +21,7 @@ EXPECTED = "Failed to load resource: the server responded with a status of 404"
 
 async def test_pages_are_for_everybody(one: SessionStore, browser: Browser) -> None:
     await furnish(one)
-    async with served(one, allow_write=True) as viewer, looking(browser, viewer) as look:
+    async with served(one, allow_write=True) as seen, looking(browser, seen) as look:
         for name, path in PAGES.items():
             await look.page.set_viewport_size({"width": 1440, "height": 900})
             await look.page.emulate_media(color_scheme="light")
@@ -45,8 +49,8 @@ async def test_pages_are_for_everybody_however_they_look(
 ) -> None:
     await furnish(one)
     async with (
-        served(one, **options) as viewer,
-        looking(browser, viewer, width=width, scheme=scheme) as look,
+        served(one, **options) as seen,
+        looking(browser, seen, width=width, scheme=scheme) as look,
     ):
         for name, path in PAGES.items():
             await look.go(path)
@@ -62,7 +66,7 @@ async def sideways(page: Page) -> int:
 
 async def test_keys(one: SessionStore, browser: Browser) -> None:
     await furnish(one)
-    async with served(one) as viewer, looking(browser, viewer) as look:
+    async with served(one) as seen, looking(browser, seen) as look:
         keyboard, dialog = look.page.keyboard, look.page.get_by_role("dialog", name="Keys")
         links = look.page.locator("tbody").get_by_role("link")
         await expect(look.page.get_by_role("button", name="Keyboard help")).to_be_visible()
@@ -90,9 +94,28 @@ async def test_keys(one: SessionStore, browser: Browser) -> None:
 
 
 async def test_skipping_to_the_content(one: SessionStore, browser: Browser) -> None:
-    async with served(one) as viewer, looking(browser, viewer) as look:
+    async with served(one) as seen, looking(browser, seen) as look:
         await look.page.keyboard.press("Tab")
         await expect(look.page.get_by_role("link", name="Skip to content")).to_be_focused()
         await expect(look.page.get_by_role("link", name="Skip to content")).to_be_in_viewport()
         await look.page.keyboard.press("Enter")
         await expect(look.page.get_by_role("main")).to_be_focused()
+
+
+def test_no_page_is_forgotten() -> None:
+    """Whoever adds a page has it looked at: `PAGES` names it."""
+    store = open_store("memory://")
+    routes = {
+        route.path: route for route in viewer(store, allow_write=True).routes if isinstance(route, Route)
+    }
+    no_pages = {
+        "/enter",
+        "/export",
+        "/session-entries",
+        *(path for path in routes if path.endswith("-live")),
+    }
+    # It asks about a copy that was kept; tests/web/test_acting.py has one.
+    no_pages.add("/act/undo")
+    looked_at = {urlsplit(path).path for path in PAGES.values()}
+
+    assert set(routes) - no_pages - looked_at == set()

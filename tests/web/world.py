@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import struct
+import zlib
+
 from miniagent_store import Message, SessionStore
 from miniagent_store.web.acting.audit import Act, note, record
 
@@ -17,6 +21,11 @@ PAGES = {
     "sessions-found": "/?q=support&tag=travel&since=30d&order=oldest",
     "tenants": "/tenants",
     "session": f"/session?id={TALK}",
+    "session-raw": f"/session-entry?id={TALK}&seq=6",
+    "session-replay": f"/session?id={TALK}&at=6",
+    "session-events": f"/session?id={TALK}&log=events",
+    "session-state": f"/session?id={TALK}&view=state",
+    "session-record": f"/session?id={TALK}&view=record",
     "performance": "/performance",
     "performance-deep": "/performance?deep=1",
     "compare": f"/compare?id={TALK}&with={FORK}",
@@ -30,14 +39,13 @@ PAGES = {
     "act-redact": f"/act/redact?id={TALK}",
     "act-clear": f"/act/clear?id={TALK}",
     "act-delete": f"/act/delete?id={TALK}",
+    "session-raw": f"/session-entry?id={TALK}&seq=6",
+    "session-replay": f"/session?id={TALK}&at=6",
+    "session-events": f"/session?id={TALK}&log=events",
+    "session-state": f"/session?id={TALK}&view=state",
+    "session-record": f"/session?id={TALK}&view=record",
     "failure": "/session?id=not-there",
 }
-
-# A red pixel and a blue one: images travel as data.
-PICTURE = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAADUlEQVR4nGP4z8AAQgAH/AH/"
-    "j0fYBgAAAABJRU5ErkJggg=="
-)
 
 ANSWER = """\
 Two days are enough for the old town. I would do it like this:
@@ -131,7 +139,7 @@ async def _talk(store: SessionStore) -> None:
         Message.user(
             [
                 {"type": "text", "text": "Which pattern is this?"},
-                {"type": "image_url", "image_url": {"url": PICTURE}},
+                {"type": "image_url", "image_url": {"url": tile()}},
             ]
         ),
         Message.assistant("A tile of two colours, from the 1960s."),
@@ -147,3 +155,20 @@ async def _talk(store: SessionStore) -> None:
     ):
         await record(store, act)
         await note(store, FORK, act)
+
+
+def tile() -> str:
+    """A picture of blue diamonds on white, as a data URL: images travel so in messages."""
+    side, blue, white = 96, b"\x2b\x5f\xa8", b"\xf4\xf1\xe8"
+    rows = (
+        b"\0"
+        + b"".join(blue if 8 < abs(x % 48 - 24) + abs(y % 48 - 24) < 20 else white for x in range(side))
+        for y in range(side)
+    )
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    return "data:image/png;base64," + base64.b64encode(png).decode()
