@@ -140,9 +140,10 @@ def main() -> None:
             if name == "SQLite":
                 folder = stack.enter_context(tempfile.TemporaryDirectory())
                 url = f"sqlite:///{Path(folder) / 'viewed.db'}"
+            elif name == "Redis":
+                url = stack.enter_context(Server()).url
             else:
-                servers = stack.enter_context(Server() if name == "Redis" else ClusterGroup())
-                url = servers.url
+                url = stack.enter_context(ClusterGroup()).url
             began = time.perf_counter()
             asyncio.run(fill(url, arguments.sessions))
             print(f"{name}: {arguments.sessions:,} sessions made in {time.perf_counter() - began:.0f} s")

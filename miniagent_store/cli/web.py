@@ -73,6 +73,8 @@ def command(
 
 def _root_path(value: str) -> str:
     path = value.rstrip("/")
-    if path and not re.fullmatch(r"(/[A-Za-z0-9_.~-]+)+", path):
-        raise click.BadParameter("a path begins with / and holds letters, digits and -_.~ only")
+    if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+", path):
+        raise click.BadParameter(
+            "it begins with /, and its parts hold letters, digits and _~-. only, none a dot first"
+        )
     return path

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.web.plain import json_of, said
+from miniagent_store.web.plain import json_of, reason_of, said
 from miniagent_store.web.reading import PAGE, Said, read
 
 # Words are compared in texts up to so many; beyond, the time it takes grows by the square.
 WORDS = 1500
+# Of texts that have less in common than this, all is said to differ: crumbs that are the same tell nothing.
+ALIKE = 0.4
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 
 
@@ -100,7 +102,7 @@ def paired(left: Sequence[Said], right: Sequence[Said]) -> Iterator[Pair]:
             yield from (Pair("same", one, other) for one, other in zip(ours, theirs, strict=True))
             continue
         while ours or theirs:
-            if ours and theirs and ours[0].role == theirs[0].role:
+            if ours and theirs and _go_together(ours[0], theirs[0]):
                 yield Pair("differs", ours.pop(0), theirs.pop(0))
             elif ours:
                 yield Pair("left", ours.pop(0), None)
@@ -108,20 +110,45 @@ def paired(left: Sequence[Said], right: Sequence[Said]) -> Iterator[Pair]:
                 yield Pair("right", None, theirs.pop(0))
 
 
+def _go_together(one: Said, other: Said) -> bool:
+    # The same entry, which was redacted on one side; or what somebody said instead.
+    return one.id == other.id != "" or one.role == other.role
+
+
 def _key(each: Said) -> str:
     return f"{each.redacted} {each.id}" if each.value is None else f"{each.redacted} {json_of(each.value)}"
 
 
+def text_of(each: Said) -> str:
+    """What an entry says, or why it says nothing."""
+    if each.value is None:
+        return each.problem
+    return reason_of(each.value) if each.redacted else said(each.value)
+
+
 def words(one: Said, other: Said) -> tuple[list[Piece], list[Piece]]:
     """What two entries say, in pieces that the other has or has not."""
-    texts = [said(each.value) if each.value is not None else each.problem for each in (one, other)]
+    texts = [text_of(each) for each in (one, other)]
     left, right = (_WORD.findall(text) for text in texts)
     if len(left) > WORDS or len(right) > WORDS:
         return [Piece(texts[0], False)], [Piece(texts[1], False)]
+    matcher = SequenceMatcher(None, left, right, autojunk=False)
+    if matcher.ratio() < ALIKE:
+        return [Piece(texts[0], False)], [Piece(texts[1], False)]
     ours: list[Piece] = []
     theirs: list[Piece] = []
-    for tag, low, high, first, last in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
-        same = tag == "equal"
-        ours += [Piece("".join(left[low:high]), same)] if high > low else []
-        theirs += [Piece("".join(right[first:last]), same)] if last > first else []
+    for _, low, high, first, last in matcher.get_opcodes():
+        mine, yours = "".join(left[low:high]), "".join(right[first:last])
+        # A comma between two changes is a part of them, not something that stayed.
+        between = bool(ours) and not ours[-1].same and low > 0 and high < len(left)
+        same = mine == yours and not (between and not re.search(r"\w", mine))
+        _add(ours, mine, same)
+        _add(theirs, yours, same)
     return ours, theirs
+
+
+def _add(pieces: list[Piece], text: str, same: bool) -> None:
+    if pieces and pieces[-1].same == same:
+        text = pieces.pop().text + text
+    if text:
+        pieces.append(Piece(text, same))

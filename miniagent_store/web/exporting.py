@@ -12,7 +12,7 @@ from miniagent_store.moving.plain_values import PlainValues
 from miniagent_store.moving.whole import core_of, read_whole
 from miniagent_store.store.inspection import InspectedValue, Inspection
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.web.plain import json_of, plain, said
+from miniagent_store.web.plain import json_of, plain, reason_of, said
 from miniagent_store.web.reading import Said, pages
 
 # Lines that go out at a time.
@@ -107,7 +107,7 @@ def _message(each: Said) -> str:
     if each.value is None:
         return f"{head}_cannot be read: {_inline(each.problem)}_\n"
     if each.redacted:
-        return f"{head}_redacted: {_inline(str(each.value.get('reason', '')))}_\n"
+        return f"{head}_redacted: {_inline(reason_of(each.value))}_\n"
     text = said(each.value)
     is_text = isinstance(each.value.get("content"), str) and not each.value.get("tool_calls")
     # A heading within a message would look like a message.

@@ -55,19 +55,7 @@ _OTHERWISE = {
     404: "There is no such page here. The address may be cut, or of another version.",
     405: "This page cannot be asked in this way; go back and use its buttons.",
 }
-_TITLES = {
-    400: "This cannot be read",
-    401: "Come in by the link",
-    403: "Not allowed",
-    405: "Not in this way",
-    408: "Too slow",
-    409: "Changed meanwhile",
-    413: "Too large",
-    421: "Not under this name",
-    429: "Too many at once",
-    500: "This went wrong",
-    503: "Not now",
-}
+_TITLES = {401: "Come in by the link", 421: "Not under this name", 500: "This went wrong"}
 BROKEN = (
     "The viewer itself failed at this, and its log says why. Loading the page again may help; if it does "
     "not, this is a mistake in the viewer that its makers want to know of."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,12 +20,16 @@ def linking(request: Request) -> Callable[..., str]:
     stands before this app may speak another protocol or have another name.
     """
 
+    tenant = tenant_of(request) or None
+    # A page holds hundreds of links to a few routes.
+    path_of = cache(lambda name: request.url_for(name).path)
+
     def link(name: str, /, **query: Any) -> str:
-        values: Mapping[str, Any] = {"tenant": tenant_of(request) or None, **query}
+        values: Mapping[str, Any] = {"tenant": tenant, **query}
         asked = urlencode(
             [(key, each) for key, value in values.items() for each in _each(value)], errors="replace"
         )
-        path = request.url_for(name).path
+        path = path_of(name)
         return f"{path}?{asked}" if asked else path
 
     return link

@@ -39,6 +39,12 @@ def said(value: Mapping[str, Any]) -> str:
     return "\n\n".join([*parts, *([json_of(calls, indent=2)] if calls else [])])
 
 
+def reason_of(tombstone: Mapping[str, Any]) -> str:
+    """Why an entry was redacted."""
+    about = tombstone.get("metadata")
+    return str(about.get("reason", "")) if isinstance(about, Mapping) else ""
+
+
 def _part(part: Any) -> str:
     if isinstance(part, Mapping) and isinstance(part.get("text"), str):
         return str(part["text"])

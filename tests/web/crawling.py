@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
-# Addresses of one path with the same names in their queries: after so many, more are alike.
-ALIKE = 2
+# Addresses of one path that links lead to: after so many, more are alike. Of streams, since they take long.
+ALIKE, ALIKE_STREAMS = 8, 2
 # Seconds that a stream is listened to.
 LISTENED = 0.7
 
@@ -84,19 +84,20 @@ class Crawl:
         self._client = client
         self.answers: dict[str, str] = {}
         self.paths: set[str] = set()
-        self._alike = Counter[tuple[str, frozenset[str]]]()
+        self._alike = Counter[str]()
 
     async def follow(self, address: str) -> None:
         """Ask for an address, and for all that its page leads to."""
         waiting = [address]
         while waiting:
-            address = waiting.pop()
-            parts = urlsplit(address)
-            kind = parts.path, frozenset(name for name, _ in parse_qsl(parts.query))
-            if address in self.answers or self._alike[kind] >= ALIKE or parts.path.startswith("/static/"):
+            here = waiting.pop()
+            path = urlsplit(here).path
+            most = ALIKE_STREAMS if path.endswith("-live") else ALIKE
+            is_alike = here != address and self._alike[path] >= most
+            if here in self.answers or is_alike or path.startswith("/static/"):
                 continue
-            self._alike[kind] += 1
-            text = await self._asked(address)
+            self._alike[path] += 1
+            text = await self._asked(here)
             if text.lstrip().startswith("<"):
                 page = _Page()
                 page.feed(text)

@@ -27,11 +27,18 @@ class Viewer:
     """Where a viewer answers."""
 
     origin: str
+    process: subprocess.Popen[str] | None = None
 
     @property
     def link(self) -> str:
         """The one that lets in."""
         return f"{self.origin}/enter?token={TOKEN}"
+
+    def kill(self) -> None:
+        """End its process at once, with nothing said to anybody."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
 
 
 @asynccontextmanager
@@ -73,7 +80,7 @@ def command(url: str, *arguments: str) -> Iterator[Viewer]:
         assert process.stdout is not None
         link = process.stdout.readline().strip()
         assert link.endswith(TOKEN), link
-        yield Viewer(link.partition("/enter")[0])
+        yield Viewer(link.partition("/enter")[0], process)
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)

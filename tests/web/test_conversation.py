@@ -91,7 +91,7 @@ def shown(value: dict[str, Any]) -> dict[str, Any]:
 
 
 CALLS = [("c1", "add", "a=1, b=2")]
-CALLED = {
+CALLED: dict[str, dict[str, Any]] = {
     "Chat API": {
         "role": "assistant",
         "content": None,
@@ -149,7 +149,7 @@ CALLED = {
         "additional_kwargs": {},
     },
 }
-ANSWERED = {
+ANSWERED: dict[str, dict[str, Any]] = {
     "Chat API": {"role": "tool", "tool_call_id": "c1", "content": "3"},
     "Anthropic": {
         "role": "user",

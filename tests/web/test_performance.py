@@ -257,3 +257,20 @@ async def test_sessions_are_counted_a_page_at_a_time(
     assert count.census is not None
     assert (count.census.sessions, count.census.expiring["never"]) == (25, 25)
     assert 10 in seen
+
+
+async def test_a_tenant_sees_its_own(one: SessionStore, browser: Browser) -> None:
+    acme = one.tenant("acme")
+    await one.create("of-nobody")
+    await acme.create("of-acme")
+    async with served(one) as viewer, looking(browser, viewer) as look:
+        await look.go("/performance?tenant=acme")
+        await expect(look.page.get_by_text("Live", exact=True)).to_be_visible()
+        await expect(tile(look, "Sessions")).to_have_text("1")
+        await acme.append("of-acme", Message.user("Hello"))
+        busiest = look.page.get_by_role("region", name="Busiest sessions").get_by_role("link")
+        await expect(busiest).to_have_text("of-acme")
+        assert await look.page.get_by_text("of-nobody").count() == 0
+
+        await busiest.click()
+        await expect(look.page.get_by_text("Hello", exact=True)).to_be_visible()

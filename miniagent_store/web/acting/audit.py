@@ -80,20 +80,29 @@ class Act:
         value = entry.value
         if entry.redacted or value.get("by") != BY:
             return None
-        until = value.get("until")
+        kept, failed = value.get("kept"), value.get("failed")
         return cls(
             str(value.get("what", "")),
             str(value.get("session", "")),
             str(value.get("who", "")),
             str(value.get("where", "")),
             str(value.get("told", "")),
-            kept=value.get("kept"),
-            until=None if until is None else datetime.fromisoformat(until),
-            failed=value.get("failed"),
+            kept=kept if isinstance(kept, str) else None,
+            until=_moment(value.get("until")),
+            failed=failed if isinstance(failed, str) else None,
             time=entry.time,
             seq=entry.seq,
             version=entry.version,
         )
+
+
+def _moment(text: object) -> datetime | None:
+    """A time in an entry; None for what is none: whoever writes to a session may have made it."""
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 async def record(store: SessionStore, act: Act) -> None:

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from starlette.exceptions import HTTPException
 
 from miniagent_store.errors import (
+    FencedError,
+    InvalidArgumentError,
     SerializationError,
     SessionDamagedError,
+    SessionExistsError,
     SessionNotFoundError,
+    SessionTooLargeError,
     StoreError,
+    VersionConflictError,
+    VetoedError,
 )
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Entry, Session
 from miniagent_store.web.acting import audit, keeping
 from miniagent_store.web.acting.audit import Act
+from miniagent_store.web.plain import reason_of, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,18 @@ class Told:
     said: tuple[tuple[str, str], ...] = ()
     hidden: Mapping[str, str] = field(default_factory=dict)
     ready: bool = True
+
+
+# After these nothing was changed for sure; after others it may have been, and its copy may be needed.
+NOTHING_DONE = (
+    FencedError,
+    InvalidArgumentError,
+    SessionExistsError,
+    SessionNotFoundError,
+    SessionTooLargeError,
+    VersionConflictError,
+    VetoedError,
+)
 
 
 class AskAgainError(Exception):
@@ -154,7 +174,13 @@ async def written_down(store: SessionStore, act: Act, work: Callable[[], Awaitab
     try:
         await work()
     except StoreError as error:
-        await audit.record(store, replace(act, kept=None, until=None, failed=str(error)))
+        why = taken(error) if isinstance(error, SessionExistsError) else str(error)
+        failed = replace(act, failed=why)
+        if isinstance(error, NOTHING_DONE):
+            failed = replace(failed, kept=None, until=None)
+        # Where the store is away it cannot be told either; the error itself matters more.
+        with suppress(StoreError):
+            await audit.record(store, failed)
         raise
 
 
@@ -165,6 +191,11 @@ async def noted(store: SessionStore, session_id: str, *acts: Act) -> None:
     except StoreError as error:
         if error.retryable:
             raise
+
+
+def taken(error: SessionExistsError) -> str:
+    """What it says, without advice for programs."""
+    return f"There is a session {error.session_id!r} already; choose another id."
 
 
 def counted(count: int, one: str, several: str = "") -> str:
@@ -179,8 +210,7 @@ SHOWN = 240
 def recognised(entry: Entry) -> tuple[str, str]:
     """Who said an entry, and how it begins."""
     if entry.redacted:
-        return "redacted", str(entry.value.get("reason", ""))
+        return f"redacted {entry.seq}", reason_of(entry.value)
     who = str(entry.value.get("role") or entry.value.get("type") or "entry")
-    what = entry.value.get("content", entry.value)
-    text = what if isinstance(what, str) else str(what)
+    text = said(entry.value)
     return f"{who} {entry.seq}", text[:SHOWN] + ("…" if len(text) > SHOWN else "")

@@ -19,6 +19,7 @@ from miniagent_store.web.acting import audit, keeping
 from miniagent_store.web.acting.audit import LOG, Act
 from miniagent_store.web.acting.forking import number_of
 from miniagent_store.web.acting.kind import (
+    NOTHING_DONE,
     AskAgainError,
     Asking,
     Kind,
@@ -73,7 +74,7 @@ class Removing(Kind):
         try:
             await written_down(store, act, work)
         except StoreError as error:
-            if act.kept is not None:
+            if act.kept is not None and isinstance(error, NOTHING_DONE):
                 await store.delete(act.kept)
             if isinstance(error, VersionConflictError) and session is not None:
                 raise _changed(session) from error

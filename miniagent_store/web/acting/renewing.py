@@ -17,7 +17,9 @@ class ChangeTTL(Kind):
 
     async def told(self, asking: Asking) -> Told:
         session = asking.there()
-        return Told(goes=(f"It lasts {lasting(session.ttl)} after it was used last, as of now.",))
+        return Told(
+            goes=(f"It lasts {lasting(session.ttl)} now. What you say counts from this moment on.",)
+        )
 
     async def do(self, asking: Asking) -> None:
         store, session = asking.store, asking.there()

@@ -8,8 +8,13 @@ from miniagent_store.errors import SessionNotFoundError, VersionConflictError
 from miniagent_store.ids import new_session_id
 from miniagent_store.values import Session
 from miniagent_store.web.acting import audit, keeping
+from miniagent_store.web.acting.forking import Fork
 from miniagent_store.web.acting.kind import AskAgainError, Asking, Kind, Told, counted, noted, written_down
 from miniagent_store.web.acting.removing import Delete
+from miniagent_store.web.acting.renewing import ChangeTTL, Touch
+
+# They leave what a session holds as it is; that they were done stands in its log all the same.
+HARMLESS = (Touch.name, ChangeTTL.name, Fork.name)
 
 
 class Undo(Kind):
@@ -79,8 +84,12 @@ async def _copy(asking: Asking) -> keeping.Kept:
 async def _check_untouched(asking: Asking, copy: keeping.Kept, there: Session) -> None:
     """Raise if something was written since the act: undoing it would lose that."""
     acts = await audit.acts_of(asking.store, there.id)
-    act = next((act for act in reversed(acts) if act.kept == copy.name), None)
-    if act is None or act.version != there.version:
+    # Of several acts only the last: what was written between them is in its copy, not in those before.
+    act = next((act for act in reversed(acts) if act.kept is not None), None)
+    if act is None or act.kept != copy.name:
+        raise _written_to()
+    harmless = {each.version for each in acts if each.version > act.version and each.what in HARMLESS}
+    if there.version - act.version != len(harmless):
         raise _written_to()
 
 

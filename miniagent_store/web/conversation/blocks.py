@@ -15,8 +15,8 @@ class Block:
     """A piece.
 
     Attributes:
-        kind: "prose" has `html`; "text" is shown as it is; "picture" has its data in `address`, "link" leads
-            there; "json" and "thought" are folded below `label`; a "note" says what cannot be shown.
+        kind: "prose" has `html`; "text" is shown as it is; "picture" has its data in `address`, "link"
+            leads there; "json" and "thought" are folded below `label`; a "note" says what cannot be shown.
         text: of all but prose; of a picture, what stands for it.
         label: what kind of piece it is, where that is not plain.
         brief: of "json", the text in one line.

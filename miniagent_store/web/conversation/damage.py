@@ -36,9 +36,7 @@ def damage_of(error: StoreError) -> Damage:
         error: whose text holds no secret and nothing that was said, as of all errors of the library.
     """
     if _DESTROYED in str(error):
-        return Damage(
-            "Shredded: the session's data key was destroyed, and nothing can read this again.", ""
-        )
+        return Damage("Shredded: the session's data key was destroyed; nothing can read this again.", "")
     if isinstance(error, KeyNotFoundError):
         has = ", ".join(error.known) or "no keys"
         return Damage(
@@ -56,8 +54,8 @@ def damage_of(error: StoreError) -> Damage:
         return Damage(
             f"The bytes cannot be read: {error.reason}{f' ({error.codec})' if error.codec else ''}."
             + (f" {error.detail[:1].upper()}{error.detail[1:]}." if error.detail else ""),
-            "See whether serializer= and accept= are those that it was written with; if they are, bring the "
-            "session back from a backup.",
+            "See whether serializer= and accept= are those that it was written with; if they are, bring "
+            "the session back from a backup.",
         )
     if isinstance(error, SessionDamagedError):
         return Damage(

@@ -46,9 +46,8 @@ def _source(part: Mapping[str, Any], name: str) -> Any:
         if isinstance(found, Mapping):
             found = found.get("url")
         if isinstance(found, str) and each in {"data", "bytes", "image"} and ":" not in found[:12]:
-            kind = (
-                holder.get("media_type") or holder.get("mime_type") or f"image/{part.get('format', 'png')}"
-            )
+            kind = holder.get("media_type") or holder.get("mime_type")
+            kind = kind or f"image/{part.get('format', 'png')}"
             return f"data:{kind};base64,{found}"
         if isinstance(found, str | bytes):
             return found
@@ -63,9 +62,8 @@ def _picture(part: Mapping[str, Any], source: Any) -> Block:
             kind = "webp"
         if kind is None or len(source) > LARGEST:
             return Block("note", f"A picture of {size(len(source))}, which is not shown here.")
-        return Block(
-            "picture", alt, address=f"data:image/{kind};base64,{base64.b64encode(source).decode()}"
-        )
+        data = base64.b64encode(source).decode()
+        return Block("picture", alt, address=f"data:image/{kind};base64,{data}")
     if not isinstance(source, str):
         return Block("note", "A picture that is kept elsewhere.")
     if source.startswith("data:"):
@@ -84,9 +82,8 @@ def _file(part: Mapping[str, Any], name: str) -> Block:
             return _link(holder[each], what or name)
     data = holder.get("data") or holder.get("file_data") or holder.get("bytes")
     long = f", {size(len(data) if isinstance(data, bytes) else len(data) * 3 // 4)}" if data else ""
-    return Block(
-        "note", f"{name.replace('_', ' ')}{f' {what!r}' if what else ''}{long}: see the raw entry."
-    )
+    named = f" {what!r}" if what else ""
+    return Block("note", f"{name.replace('_', ' ')}{named}{long}: see the raw entry.")
 
 
 def _link(address: str, text: str) -> Block:

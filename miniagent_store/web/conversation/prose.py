@@ -5,7 +5,7 @@ from __future__ import annotations
 from miniagent_store.web.conversation.blocks import Block
 from miniagent_store.web.conversation.markdown import html_of
 
-# Parsing takes 1.5 ms for each KiB: so many characters of a message, and of all messages of a page, are parsed.
+# Parsing takes 1.5 ms for each KiB: so many characters are parsed of a message, and of all those of a page.
 OF_MESSAGE, OF_PAGE = 8_000, 60_000
 # Longer texts are cut; the raw entry has all of it.
 SHOWN = 100_000
@@ -23,6 +23,5 @@ class Prose:
             self._left -= len(text)
             return Block("prose", html=html_of(text))
         more = len(text) - SHOWN
-        return Block(
-            "text", text[:SHOWN], label=f"{more:,} more characters: see the raw entry" if more > 0 else ""
-        )
+        label = f"{more:,} more characters: see the raw entry" if more > 0 else ""
+        return Block("text", text[:SHOWN], label=label)

@@ -1,8 +1,8 @@
 """What a message says, whichever framework wrote it.
 
 Known are the messages of chat APIs (OpenAI's two, Anthropic's, Bedrock's, Gemini's) and how LangChain,
-LlamaIndex, pydantic-ai, Strands and the Agents SDK keep theirs. Whatever is not known is shown as JSON: nothing
-is left out, and nothing of a message can make this fail.
+LlamaIndex, pydantic-ai, Strands and the Agents SDK keep theirs. Whatever is not known is shown as JSON:
+nothing is left out, and nothing of a message can make this fail.
 """
 
 from __future__ import annotations
@@ -29,13 +29,11 @@ ROLES = {
     "function": "tool",
 }
 # Of a message, what is shown elsewhere than in its pieces.
-_KNOWN = frozenset("role content name tool_calls tool_call_id metadata id time".split())
-_CALLS = frozenset("tool_use tool-call tool_call function_call toolUse functionCall".split())
-_ANSWERS = frozenset(
-    "tool_result tool-return function_call_output function_result toolResult functionResponse "
-    "function_response".split()
-)
-_THOUGHTS = frozenset("thinking reasoning redacted_thinking reasoningContent".split())
+_KNOWN = {"role", "content", "name", "tool_calls", "tool_call_id", "metadata", "id", "time"}
+_CALLS = {"tool_use", "tool-call", "tool_call", "function_call", "toolUse", "functionCall"}
+_ANSWERS = {"tool_result", "tool-return", "function_call_output", "function_result"}
+_ANSWERS |= {"toolResult", "functionResponse", "function_response"}
+_THOUGHTS = {"thinking", "reasoning", "redacted_thinking", "reasoningContent"}
 _TEXTS = ("text", "content", "refusal", "output_text")
 TEXT_LIMIT = 100_000
 

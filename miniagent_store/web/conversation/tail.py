@@ -1,4 +1,4 @@
-"""What is new in a log, for a page that shows it: nothing lost and nothing twice, over cuts and restarts."""
+"""What is new in a log, for a page that shows it: nothing lost and nothing twice, over cuts and all."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Render = Callable[[Range], str]
 class Tail:
     """Events of one page.
 
-    ``entries`` has the HTML of entries that follow the last ones told, ``behind`` says that there are too many
-    of them, ``reset`` from which sequence on a log is no longer what it was, ``log`` that another log has grown.
-    The id of each is the position after it.
+    ``entries`` has the HTML of entries that follow the last ones told, ``behind`` says that there are too
+    many of them, ``reset`` from which sequence on the log is another one, ``log`` that another log has
+    grown. The id of each is the position after it.
 
     Args:
         store: where the session is.

@@ -17,6 +17,9 @@ from miniagent_store.web.measuring.point import Point, point
 
 # Seconds between two looks; points that are kept, which are ten minutes; sessions that a look names.
 EVERY, KEPT, NAMED = 2.0, 300, 5
+# What that comes to, a second: stats, a listing and the sessions that are named; health and three counts of
+# what expires each 15 s; two pages of a count of all sessions.
+CALLS = 6
 # Nobody has asked for so many seconds: nobody watches any more.
 LINGER = 20.0
 # A count that failed is begun again after so many seconds.
@@ -26,8 +29,7 @@ AGAIN = 30.0
 class Gauge:
     """The looks at one store, shared by all who watch.
 
-    What it costs: at most 7 calls of the store each two seconds, four more each 15 s (one of them is the
-    health), and two pages of 250 sessions a second until all are counted. Nothing while nobody watches.
+    It costs at most `CALLS` calls of the store a second, and none while nobody watches.
 
     Attributes:
         life: another one each time.

@@ -8,11 +8,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from miniagent_store.errors import InvalidArgumentError, SessionExistsError
+from miniagent_store.errors import (
+    DurabilityError,
+    InvalidArgumentError,
+    OutcomeUnknownError,
+    SessionExistsError,
+)
 from miniagent_store.web.acting.keeping import LASTS
-from miniagent_store.web.acting.kind import AskAgainError, Asking, Kind, asking
+from miniagent_store.web.acting.kind import AskAgainError, Asking, Kind, asking, taken
 from miniagent_store.web.acting.kinds import KINDS
 from miniagent_store.web.asked import rendering_of, store_of
+from miniagent_store.web.links import linking
 
 
 def routes() -> list[Route]:
@@ -51,13 +57,15 @@ async def _done(request: Request, kind: Kind, fields: Mapping[str, str]) -> Resp
         # What goes is told anew, from the session as it is now.
         asked = await _asking(request, kind, fields)
         return await _asked(request, kind, asked, problem=str(error), allow=error.allow, status=409)
-    except (InvalidArgumentError, SessionExistsError) as error:
+    except InvalidArgumentError as error:
         return await _asked(request, kind, asked, problem=str(error), status=400)
+    except SessionExistsError as error:
+        return await _asked(request, kind, asked, problem=taken(error), status=409)
+    except (OutcomeUnknownError, DurabilityError):
+        # It may have been done. The log of acts says so, and has the way back.
+        pass
     # Seen by a GET, so that nobody acts twice by loading the page again.
-    where = request.url_for("audit").include_query_params(
-        id=asked.session_id, done=kind.name, **kept(request)
-    )
-    return RedirectResponse(where, 303)
+    return RedirectResponse(linking(request)("audit", id=asked.session_id, done=kind.name), 303)
 
 
 async def _asked(
@@ -79,13 +87,6 @@ async def _asked(
         problem=problem,
         allow=allow,
         minutes=int(LASTS.total_seconds() // 60),
-        kept=kept(request),
     )
     response.status_code = status
     return response
-
-
-def kept(request: Request) -> dict[str, str]:
-    """What an address keeps from page to page."""
-    tenant = request.query_params.get("tenant")
-    return {"tenant": tenant} if tenant else {}

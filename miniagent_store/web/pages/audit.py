@@ -10,13 +10,12 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.web.acting import audit
 from miniagent_store.web.acting.audit import Act
 from miniagent_store.web.acting.forking import number_of
-from miniagent_store.web.acting.keeping import kept as copy_of
+from miniagent_store.web.acting.keeping import kept
 from miniagent_store.web.asked import rendering_of, store_of
-from miniagent_store.web.pages.act import kept
 
 PAGE = 100
-# So far back it is looked for what was done to a session that is gone.
-LOOKED_THROUGH = 5000
+# So far back it is looked in the viewer's log for what was done to one session.
+LOOKED_THROUGH = 1000
 
 
 async def page(request: Request) -> Response:
@@ -38,23 +37,30 @@ async def page(request: Request) -> Response:
         is_there=is_there,
         done=acts[0] if asked.get("done") and acts else None,
         undoable=undoable,
-        older=acts[-1].seq if not session_id and len(acts) == PAGE else None,
-        kept=kept(request),
+        older=acts[-1].seq if not session_id and acts and acts[-1].seq > 1 else None,
     )
 
 
 async def _of(store: SessionStore, session_id: str) -> tuple[list[Act], bool]:
     """Acts of a session, and whether it is there."""
+    everyone = await audit.recorded(store, limit=LOOKED_THROUGH)
+    recorded = [act for act in everyone if act.session_id == session_id]
     try:
-        return (await audit.acts_of(store, session_id))[::-1], True
+        own = await audit.acts_of(store, session_id)
     except StoreError:
-        everyone = await audit.recorded(store, limit=LOOKED_THROUGH)
-        return [act for act in everyone if act.session_id == session_id][:PAGE], False
+        return recorded[:PAGE], False
+    # What failed, or may have, is written down in the viewer's log only.
+    own += [act for act in recorded if act.failed is not None]
+    return sorted(own, key=_when, reverse=True), True
+
+
+def _when(act: Act) -> tuple[float, int]:
+    return act.time.timestamp() if act.time else 0.0, act.seq
 
 
 async def _is_kept(store: SessionStore, act: Act) -> bool:
     try:
-        await copy_of(store, act.kept or "")
+        await kept(store, act.kept or "")
     except StoreError:
         return False
     return True

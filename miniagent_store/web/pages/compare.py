@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from miniagent_store.errors import InvalidArgumentError, SessionNotFoundError
 from miniagent_store.store.inspection import InspectedValue, Inspection
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import MESSAGES
 from miniagent_store.web.acting.forking import number_of
 from miniagent_store.web.asked import rendering_of, store_of
-from miniagent_store.web.comparing import Extent, Pair, Piece, common, paired, words
-from miniagent_store.web.pages.act import kept
-from miniagent_store.web.plain import json_of, said
-from miniagent_store.web.reading import Said, read
+from miniagent_store.web.comparing import Extent, Pair, Piece, common, paired, text_of, words
+from miniagent_store.web.plain import json_of
+from miniagent_store.web.reading import read
 
 # Entries of each side behind the common part, and of the common part to know it by.
 SHOWN, KNOWN_BY = 100, 2
 VALUES = 500
+# So many that are the same between two differences are shown.
+UNFOLDED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,14 @@ class Row:
     pair: Pair
     left: Sequence[Piece]
     right: Sequence[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Rows of which all are the same on both sides, or none is."""
+
+    rows: Sequence[Row]
+    folded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +58,24 @@ async def page(request: Request) -> Response:
     fields = {name: asked.get(name, "").strip() for name in ("id", "at", "with", "with_at", "log")}
     fields["log"] = fields["log"] or MESSAGES
     skip = number_of(asked.get("skip", ""), "skip") or 0
-    found = None
+    found, problem = None, ""
     if fields["id"] and (fields["at"] or fields["with"] or fields["with_at"]):
-        found = await _compared(store_of(request), fields, skip)
-    return rendering_of(request).page(
-        request, "compare.html", fields=fields, found=found, skip=skip, shown=SHOWN, kept=kept(request)
+        try:
+            found = await _compared(store_of(request), fields, skip)
+        except (InvalidArgumentError, SessionNotFoundError) as error:
+            # What was typed is still there to be mended.
+            problem = str(error)
+    response = rendering_of(request).page(
+        request,
+        "compare.html",
+        fields=fields,
+        found=found,
+        problem=problem,
+        skip=skip,
+        shown=SHOWN,
     )
+    response.status_code = 400 if problem else 200
+    return response
 
 
 async def _compared(store: SessionStore, fields: Mapping[str, str], skip: int) -> Mapping[str, object]:
@@ -72,8 +95,8 @@ async def _compared(store: SessionStore, fields: Mapping[str, str], skip: int) -
         "sides": (ours.session, theirs.session),
         "extents": (left, right),
         "same": same,
-        "known": [(each, _text(each)) for each in known] if not skip else [],
-        "rows": [_row(pair) for pair in paired(*rest)],
+        "known": [(each, text_of(each)) for each in known] if not skip else [],
+        "runs": [_run(list(run)) for _, run in groupby(paired(*rest), lambda pair: pair.mark == "same")],
         "more": max(left.count, right.count) - same - skip - SHOWN,
         "changes": [] if other == fields["id"] else _changes(ours.values, theirs.values),
     }
@@ -87,15 +110,15 @@ async def _side(store: SessionStore, session_id: str, log: str, at: str) -> tupl
     return seen, Extent(session_id, first, last if upto is None else min(last, upto))
 
 
+def _run(pairs: Sequence[Pair]) -> Run:
+    return Run([*map(_row, pairs)], folded=pairs[0].mark == "same" and len(pairs) > UNFOLDED)
+
+
 def _row(pair: Pair) -> Row:
     if pair.mark == "differs" and pair.left and pair.right:
         return Row(pair, *words(pair.left, pair.right))
-    left, right = ([Piece(_text(each), True)] if each else [] for each in (pair.left, pair.right))
+    left, right = ([Piece(text_of(each), True)] if each else [] for each in (pair.left, pair.right))
     return Row(pair, left, right)
-
-
-def _text(entry: Said) -> str:
-    return entry.problem if entry.value is None else said(entry.value)
 
 
 def _changes(left: Sequence[InspectedValue], right: Sequence[InspectedValue]) -> list[Change]:

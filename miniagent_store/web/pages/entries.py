@@ -1,4 +1,4 @@
-"""Parts of a session's logs: more of a conversation, one entry with all that is stored of it, what is new."""
+"""Parts of a session's logs: more of a conversation, one entry with all of it, what is new."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from miniagent_store.measuring.watcher import quantiles
 from miniagent_store.values import NO_CURE, Health
 from miniagent_store.web.asked import rendering_of, store_of
 from miniagent_store.web.measuring.counting import MOST, PAGE, PAUSE
-from miniagent_store.web.measuring.gauge import EVERY, Gauge
+from miniagent_store.web.measuring.gauge import CALLS, EVERY, Gauge
 from miniagent_store.web.measuring.point import NAMES, Point, columns, mean
 from miniagent_store.web.measuring.storage import bytes_used, files, leases, servers
 from miniagent_store.web.streaming import Sent, last_id, stream
@@ -81,6 +81,7 @@ def _values(gauge: Gauge, deep: Health | None) -> dict[str, Any]:
     health = deep or (frame.health if frame else None)
     return {
         "every": EVERY,
+        "calls": CALLS,
         "most": MOST,
         "pace": round(PAGE / PAUSE),
         "no_cure": NO_CURE,

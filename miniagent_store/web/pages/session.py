@@ -24,7 +24,7 @@ VALUES, LONGEST = 200, 20_000
 
 
 async def page(request: Request) -> Response:
-    """The session ``id=``, as ``view=`` says: a log (``log=``, messages by default), its state, its record."""
+    """The session ``id=``, as ``view=`` says: a log (``log=``; messages if not), its state, its record."""
     view = request.query_params.get("view") or "log"
     if view not in VIEWS:
         raise HTTPException(404, f"A session has no {view[:40]!r}; it has {', '.join(VIEWS)}.")
@@ -46,15 +46,9 @@ async def _state(request: Request) -> Response:
     found = await store_of(request).inspect(session_id, limit=0, values=VALUES + 1, values_from=start)
     more = found.values[VALUES].name if len(found.values) > VALUES else None
     values = [_value(each) for each in found.values[:VALUES]]
+    since = sequence(request, "since")
     return _page(
-        request,
-        "state",
-        found,
-        session=found.session,
-        values=values,
-        more=more,
-        start=start,
-        since=sequence(request, "since"),
+        request, "state", found, session=found.session, values=values, more=more, start=start, since=since
     )
 
 

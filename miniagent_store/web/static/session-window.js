@@ -118,8 +118,18 @@ export class Window {
     this.settle();
   }
 
+  /** Whether the end of the log is in sight, and so is to stay there. */
+  get isFollowed() {
+    return this.isAtEnd && innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
+  }
+
   /** What the reader looks at stays where it is while something above it changes. */
   keepPlace(change) {
+    if (this.isFollowed) {
+      change();
+      toBottom();
+      return;
+    }
     const anchor = [...this.list.children].find((each) => each.getBoundingClientRect().bottom > 0);
     const top = anchor && anchor.getBoundingClientRect().top;
     change();
@@ -140,6 +150,15 @@ export class Window {
     const first = document.getElementById("first"), last = document.getElementById("last");
     if (first) { first.textContent = this.first; last.textContent = this.last; }
   }
+}
+
+/** To the end of the page, which moves a few times: heights are known only of what has been in sight. */
+export function toBottom() {
+  let frames = 12;
+  (function down() {
+    scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+    if (--frames) requestAnimationFrame(down);
+  })();
 }
 
 /** The list in an answer of the server, which has escaped what people wrote. */

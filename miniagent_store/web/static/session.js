@@ -4,7 +4,7 @@ import { onKey } from "./keys.js";
 import { live } from "./live.js";
 import { join } from "./session-calls.js";
 import { replay } from "./session-replay.js";
-import { Window, entriesIn } from "./session-window.js";
+import { Window, entriesIn, toBottom } from "./session-window.js";
 
 const part = document.getElementById("part");
 const badge = document.getElementById("live");
@@ -22,7 +22,7 @@ if (isLog) {
   join(log.list);
   await toPlace();
   addEventListener("hashchange", toPlace);
-  addEventListener("scroll", () => { if (isAtBottom()) seen(); }, { passive: true });
+  addEventListener("scroll", () => { if (log.isFollowed) seen(); }, { passive: true });
   if (form) replay(form, log, tell);
   else controls();
   keys();
@@ -53,22 +53,10 @@ async function find(seq) {
   entry.focus({ preventScroll: true });
 }
 
-function isAtBottom() {
-  const { scrollHeight } = document.documentElement;
-  return log.isAtEnd && innerHeight + scrollY >= scrollHeight - 120;
-}
-
-function toBottom() {
-  // Twice: heights are known only once entries are in sight.
-  const down = () => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
-  down();
-  requestAnimationFrame(() => { down(); requestAnimationFrame(down); });
-  seen();
-}
-
 async function toNewest() {
   if (!log.isAtEnd) await log.go({});
   toBottom();
+  seen();
 }
 
 function seen() {
@@ -112,7 +100,7 @@ function watch() {
     entries: onEntries,
     behind: ({ last }) => {
       if (!isLog) return refresh();
-      const follow = isAtBottom();
+      const follow = log.isFollowed;
       log.high = last;
       if (follow) toNewest();
       else note(1);
@@ -139,7 +127,7 @@ function onEntries({ html, last, high }) {
   const found = entriesIn(html);
   const none = document.getElementById("none");
   if (none) { location.reload(); return; }
-  const follow = isAtBottom();
+  const follow = log.isFollowed;
   const follows = Number(found.dataset.first) <= log.last + 1;
   if (follows) log.addAfter(found);
   log.list.dataset.high = Math.max(high, last);

@@ -25,6 +25,13 @@ function put(row, name, value) {
   cell.replaceChildren(value);
 }
 
+function never() {
+  const shown = document.createElement("span");
+  shown.className = "soft";
+  shown.textContent = "never";
+  return shown;
+}
+
 function change(row, session) {
   if (row.dataset.version === String(session.version)) return;
   row.dataset.version = session.version;
@@ -33,7 +40,7 @@ function change(row, session) {
   put(row, "messages", session.messages);
   put(row, "size", session.size);
   put(row, "active", aged(session.active));
-  put(row, "expires", session.expires ? aged(session.expires) : "never");
+  put(row, "expires", session.expires ? aged(session.expires) : never());
 }
 
 live(table.dataset.live, {
