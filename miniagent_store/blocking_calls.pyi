@@ -568,6 +568,7 @@ class StoreCalls(BlockingFace):
         cursor: str | None = None,
         limit: int = 50,
         metadata: bool = True,
+        skip_damaged: bool = False,
     ) -> Page:
         """A page of sessions, newest activity first. Never renews a TTL.
 
@@ -580,6 +581,8 @@ class StoreCalls(BlockingFace):
             limit: at most so many, up to 1,000.
             metadata: without, it is empty in all of them and nothing is decoded: a session whose metadata
                 cannot be read, for want of its key, is listed like the others.
+            skip_damaged: leave out sessions whose record cannot be understood, and name them in
+                `Page.damaged`; otherwise one of them makes the page a `SessionDamagedError`.
         """
 
     def update(

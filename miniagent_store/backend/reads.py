@@ -91,6 +91,8 @@ class ListQuery:
         tags: all of them must be on the session.
         ascending: oldest activity first.
         cursor: (last activity, id) of the last record of the page before.
+        skip_damaged: name sessions whose record cannot be understood in `ListResult.damaged`, instead of
+            raising; a backend whose records stand or fall together may raise all the same.
     """
 
     kind: str = "session"
@@ -100,11 +102,13 @@ class ListQuery:
     ascending: bool = False
     cursor: tuple[int, str] | None = None
     limit: int = 50
+    skip_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ListResult:
-    """A page; `next_cursor` is None at the end."""
+    """A page; `next_cursor` is None at the end, `damaged` are ids of sessions that were skipped on it."""
 
     records: tuple[Record, ...]
     next_cursor: tuple[int, str] | None
+    damaged: tuple[str, ...] = ()

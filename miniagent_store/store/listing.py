@@ -32,6 +32,7 @@ async def list_sessions(
     cursor: str | None,
     limit: int,
     metadata: bool,
+    skip_damaged: bool,
 ) -> Page:
     """One page; see `SessionStore.list`."""
     if order not in ORDERS:
@@ -45,6 +46,7 @@ async def list_sessions(
         ascending=order == "last_activity",
         cursor=None if cursor is None else _parse_cursor(cursor, order),
         limit=min(limit, MAX_PAGE),
+        skip_damaged=skip_damaged,
     )
     await core.ready()
     result = await core.retrying.attempt("list", "", lambda _: core.backend.list(query))
@@ -54,7 +56,8 @@ async def list_sessions(
     else:
         records = tuple(replace(record, metadata=b"") if record.metadata else record for record in records)
     items = [core.coding.session(record) for record in records]
-    return Page(items, None if result.next_cursor is None else _cursor(result.next_cursor, order))
+    cursor_behind = None if result.next_cursor is None else _cursor(result.next_cursor, order)
+    return Page(items, cursor_behind, result.damaged)
 
 
 async def count_sessions(

@@ -221,6 +221,7 @@ class Store(SessionStore):
         cursor: str | None = None,
         limit: int = 50,
         metadata: bool = True,
+        skip_damaged: bool = False,
     ) -> Page:
         return await list_sessions(
             self._core,
@@ -232,6 +233,7 @@ class Store(SessionStore):
             cursor=cursor,
             limit=limit,
             metadata=metadata,
+            skip_damaged=skip_damaged,
         )
 
     async def update(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from miniagent_store.store.protocol import SessionStore
+from miniagent_store.web.finding import WHATEVER
 
 # Within which a session that expires does so soon.
 SOON = "1h"
@@ -63,7 +64,7 @@ async def count(store: SessionStore) -> Counters:
 async def _active(store: SessionStore) -> int:
     since = datetime.now(UTC) - NOW
     for limit in (FEW, MANY):
-        page = await store.list(limit=limit, metadata=False)
+        page = await store.list(limit=limit, **WHATEVER)
         # In order, and what a session holds is worked out when it is looked at: a few are enough.
         found = bisect_left(page.items, True, key=lambda session: session.last_activity < since)
         if found < limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Page, Session
@@ -13,6 +14,8 @@ from miniagent_store.web.filters import Filters
 PAGE = 50
 # Sessions that are looked at for one page where no index helps, and at once.
 MOST, CHUNK = 5_000, 1_000
+# Metadata are not shown, and nobody's page is to fail for want of one session's key or for its damage.
+WHATEVER: dict[str, Any] = {"metadata": False, "skip_damaged": True}
 # Times that a place is looked for which moves while it is looked for.
 TRIES = 5
 
@@ -25,11 +28,13 @@ class Found:
         sessions: what fits.
         next_cursor: where the next page begins; None at the end.
         looked: how many sessions were looked at one by one; 0 where an index answered.
+        damaged: ids of sessions that stand here and cannot be read, whether they would fit or not.
     """
 
     sessions: list[Session]
     next_cursor: str | None
-    looked: int = 0
+    looked: int
+    damaged: list[str]
 
 
 async def find(store: SessionStore, filters: Filters, cursor: str | None) -> Found:
@@ -44,23 +49,25 @@ async def find(store: SessionStore, filters: Filters, cursor: str | None) -> Fou
     fitting = filters.at(datetime.now(UTC))
     is_walk = filters.looks_at_each
     sessions: list[Session] = []
+    damaged: list[str] = []
     looked = 0
     while True:
         page = await _list(store, filters, cursor, min(CHUNK, MOST - looked) if is_walk else PAGE)
+        damaged += page.damaged
         for number, session in enumerate(page.items, 1):
             if not filters.oldest and fitting.is_past(session):
-                return Found(sessions, None, looked + number if is_walk else 0)
+                return Found(sessions, None, looked + number if is_walk else 0, damaged)
             if not fitting.fits(session):
                 continue
             sessions.append(session)
             if is_walk and len(sessions) == PAGE and number < len(page.items):
                 behind = await _cursor_behind(store, filters, cursor, number, session)
                 if behind is not None:
-                    return Found(sessions, behind, looked + number)
+                    return Found(sessions, behind, looked + number, damaged)
         looked += len(page.items)
         cursor = page.next_cursor
         if not is_walk or cursor is None or looked >= MOST or len(sessions) >= PAGE:
-            return Found(sessions, cursor, looked if is_walk else 0)
+            return Found(sessions, cursor, looked if is_walk else 0, damaged)
 
 
 async def _list(store: SessionStore, filters: Filters, cursor: str | None, limit: int) -> Page:
@@ -69,8 +76,7 @@ async def _list(store: SessionStore, filters: Filters, cursor: str | None, limit
         order="last_activity" if filters.oldest else "-last_activity",
         cursor=cursor,
         limit=limit,
-        # It is not shown, and where it cannot be read the session is shown all the same.
-        metadata=False,
+        **WHATEVER,
     )
 
 

@@ -101,6 +101,29 @@ async def test_every_act_on_every_store(store: SessionStore, browser: Browser) -
         assert look.elsewhere == []
 
 
+async def test_an_entry_has_its_acts(one: SessionStore, browser: Browser) -> None:
+    await talk(one)
+    async with served(one, allow_write=True) as viewer, looking(browser, viewer) as look:
+        page = look.page
+        await look.go("/session?id=talk")
+        await page.get_by_label("What can be done from 4 on").click()
+        await expect(page.get_by_role("link", name="Rewind to here")).to_be_visible()
+        assert await findings(page) == []
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("link", name="Rewind to here")).to_be_hidden()
+
+        await page.get_by_label("What can be done from 4 on").click()
+        await page.get_by_role("link", name="Rewind to here").click()
+        dialog = page.get_by_role("dialog", name="Rewind this session?")
+        await expect(dialog.get_by_text("4 messages")).to_be_visible()
+        await dialog.get_by_role("link", name="Cancel").click()
+
+        await look.go("/session-entry?id=talk&log=messages&seq=3")
+        await page.get_by_role("link", name="Redact").click()
+        await expect(page.get_by_role("dialog").get_by_text("question 2")).to_be_visible()
+        assert look.complaints == []
+
+
 async def test_a_wrong_entry_is_told_where_it_was_typed(one: SessionStore, browser: Browser) -> None:
     await talk(one)
     async with served(one, allow_write=True) as viewer, looking(browser, viewer, width=400) as look:

@@ -13,8 +13,11 @@ from miniagent_store.web.conversation.markdown import html_of
 from miniagent_store.web.conversation.prose import OF_MESSAGE, OF_PAGE, Prose
 from miniagent_store.web.conversation.ranges import Wanted, read_range
 from miniagent_store.web.conversation.shapes import said
-from tests.web.world import PICTURE
 
+PICTURE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAADUlEQVR4nGP4z8AAQgAH/AH/"
+    "j0fYBgAAAABJRU5ErkJggg=="
+)
 ATTACKS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",

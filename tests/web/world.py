@@ -39,11 +39,6 @@ PAGES = {
     "act-redact": f"/act/redact?id={TALK}",
     "act-clear": f"/act/clear?id={TALK}",
     "act-delete": f"/act/delete?id={TALK}",
-    "session-raw": f"/session-entry?id={TALK}&seq=6",
-    "session-replay": f"/session?id={TALK}&at=6",
-    "session-events": f"/session?id={TALK}&log=events",
-    "session-state": f"/session?id={TALK}&view=state",
-    "session-record": f"/session?id={TALK}&view=record",
     "failure": "/session?id=not-there",
 }
 

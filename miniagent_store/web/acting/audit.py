@@ -138,7 +138,7 @@ async def acts_of(store: SessionStore, session_id: str, last: int = STAY) -> lis
 
 
 async def recorded(store: SessionStore, *, before: int | None = None, limit: int = 100) -> list[Act]:
-    """Acts of the viewer's own log, newest first.
+    """Acts of the viewer's own log, newest first. One that failed stands there once.
 
     Args:
         store: whose sessions.
@@ -153,4 +153,15 @@ async def recorded(store: SessionStore, *, before: int | None = None, limit: int
             entries = await store.entries(VIEWER, log=LOG, after=low, before=before)
     except (SessionNotFoundError, SerializationError):
         return []
-    return [act for act in map(Act.of, reversed(entries)) if act is not None]
+    acts: list[Act] = []
+    failed: list[tuple[str, str, str]] = []
+    for act in filter(None, map(Act.of, reversed(entries))):
+        what = act.what, act.session_id, act.told
+        if act.failed is not None:
+            failed.append(what)
+        elif what in failed:
+            # It was written before it was tried.
+            failed.remove(what)
+            continue
+        acts.append(act)
+    return acts

@@ -14,7 +14,7 @@ from miniagent_store.web.asked import rendering_of, store_of
 from miniagent_store.web.counting import count
 from miniagent_store.web.exact import Named, named
 from miniagent_store.web.filters import Filters
-from miniagent_store.web.finding import MOST, Found, find
+from miniagent_store.web.finding import MOST, WHATEVER, Found, find
 from miniagent_store.web.paging import Place
 
 
@@ -62,7 +62,7 @@ async def _named(store: SessionStore, filters: Filters, place: Place) -> list[Na
 
 async def _latest(store: SessionStore, filters: Filters) -> list[Session]:
     """The session that was active last: what is live goes on from there."""
-    return (await store.list(**filters.listed, limit=1, metadata=False)).items
+    return (await store.list(**filters.listed, limit=1, **WHATEVER)).items
 
 
 def _newest(found: Found, latest: list[Session]) -> int:

@@ -17,6 +17,7 @@ from miniagent_store.values import Session, to_ms
 from miniagent_store.web.asked import store_of
 from miniagent_store.web.counting import Counters, count
 from miniagent_store.web.filters import Filters
+from miniagent_store.web.finding import WHATEVER
 from miniagent_store.web.rendering import number, size
 from miniagent_store.web.streaming import Sent, last_id, stream
 
@@ -102,7 +103,7 @@ class _Looking:
             self._counters = counters
             yield Sent("counters", counters.to_dict())
         self._fitting = self._filters.at(datetime.now(UTC))
-        page = await self._store.list(**self._filters.listed, limit=TOLD, metadata=False)
+        page = await self._store.list(**self._filters.listed, limit=TOLD, **WHATEVER)
         active = [each for each in page if to_ms(each.last_activity) >= self._since]
         news = [each for each in active if self._is_news(each)]
         self._versions = {each.id: each.version for each in active}

@@ -46,3 +46,17 @@ dialog.addEventListener("submit", (event) => {
   address.search = new URLSearchParams(new FormData(form)).toString();
   ask(address.href);
 });
+
+// A menu closes by a click beside it, by Escape, and when something of it was chosen.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target) || event.target.closest("a")) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+  if (menu) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
