@@ -14,6 +14,7 @@ from miniagent_store.web.conversation.prose import OF_MESSAGE, OF_PAGE, Prose
 from miniagent_store.web.conversation.ranges import Wanted, read_range
 from miniagent_store.web.conversation.shapes import said
 
+# A red pixel and a blue one.
 PICTURE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAADUlEQVR4nGP4z8AAQgAH/AH/"
     "j0fYBgAAAABJRU5ErkJggg=="

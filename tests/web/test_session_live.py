@@ -52,6 +52,7 @@ async def is_live(page: Page) -> None:
     await expect(page.locator("#live")).to_have_attribute("data-state", "open")
 
 
+@pytest.mark.slow
 async def test_an_append_of_another_process_is_there_soon(
     store: SessionStore, store_url: str, browser: Browser
 ) -> None:
@@ -76,6 +77,7 @@ async def test_an_append_of_another_process_is_there_soon(
         assert look.complaints == []
 
 
+@pytest.mark.slow
 async def test_a_tail_goes_on_after_the_server_was_killed(
     store: SessionStore, store_url: str, browser: Browser
 ) -> None:
@@ -129,6 +131,7 @@ CHANGES: list[tuple[Callable[[SessionStore], Awaitable[None]], dict[int, str]]] 
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "expected"), CHANGES, ids=[each.__name__ for each, _ in CHANGES])
 async def test_what_is_rewritten_is_shown_so(
     one: SessionStore,
@@ -165,6 +168,7 @@ async def test_answers_that_come_later_join_their_calls(one: SessionStore, brows
         await expect(look.page.locator("#m1").get_by_text("forty-two")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_many_at_once_are_not_all_sent(one: SessionStore, browser: Browser) -> None:
     await one.append("s", *[Message.user("x" * 200) for _ in range(80)], create=True)
     async with served(one) as viewer, looking(browser, viewer) as look:
@@ -179,6 +183,7 @@ async def test_many_at_once_are_not_all_sent(one: SessionStore, browser: Browser
         assert shown == [*range(shown[0], 1001)]
 
 
+@pytest.mark.slow
 async def test_who_reads_further_up_is_told_and_left_there(one: SessionStore, browser: Browser) -> None:
     await one.append("s", *[Message.user("x" * 200) for _ in range(300)], create=True)
     async with served(one) as viewer, looking(browser, viewer) as look:
@@ -192,6 +197,7 @@ async def test_who_reads_further_up_is_told_and_left_there(one: SessionStore, br
         await expect(look.page.get_by_role("button", name="new")).to_be_hidden()
 
 
+@pytest.mark.slow
 async def test_other_parts_and_the_counts_follow(one: SessionStore, browser: Browser) -> None:
     await one.append("s", Message.user("hello"), create=True)
     async with served(one) as viewer, looking(browser, viewer) as look:
@@ -206,6 +212,7 @@ async def test_other_parts_and_the_counts_follow(one: SessionStore, browser: Bro
         await expect(look.page.locator("#facts").get_by_text("later")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_a_log_that_was_empty_fills(one: SessionStore, browser: Browser) -> None:
     await one.create("s")
     async with served(one) as viewer, looking(browser, viewer) as look:
@@ -225,6 +232,7 @@ async def test_a_session_that_goes_says_so(one: SessionStore, browser: Browser) 
         await expect(look.page.get_by_text("hello")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_a_tenants_session_stays_the_tenants(one: SessionStore, browser: Browser) -> None:
     acme = one.tenant("acme")
     await acme.append("s", *[Message.user(f"acme {seq}") for seq in range(1, 101)], create=True)

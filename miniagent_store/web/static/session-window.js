@@ -61,15 +61,17 @@ export class Window {
 
   /** More on one side. */
   async more(isOlder) {
-    const number = this.asked;
+    const { first, last } = this;
     this.isLoading = true;
     try {
-      const found = await this.fetched(isOlder ? { before: this.first } : { after: this.last });
-      if (number !== this.asked) return;
-      if (isOlder) this.addBefore(found);
-      else this.addAfter(found);
-      this.list.dataset.high = Math.max(this.high, Number(found.dataset.high));
-      this.list.dataset.low = found.dataset.low;
+      const found = await this.fetched(isOlder ? { before: first } : { after: last });
+      // Else something else is shown by now, or what is live was first.
+      if (isOlder ? this.first === first : this.last === last) {
+        if (isOlder) this.addBefore(found);
+        else this.addAfter(found);
+        this.list.dataset.high = Math.max(this.high, Number(found.dataset.high));
+        this.list.dataset.low = found.dataset.low;
+      }
     } catch {
       return; // its link is still there, to be clicked
     } finally {
