@@ -113,6 +113,27 @@ async def test_keys(one: SessionStore, browser: Browser) -> None:
         await expect(look.page.get_by_role("heading", name="Sessions")).to_be_visible()
 
 
+async def test_keys_can_be_turned_off(one: SessionStore, browser: Browser) -> None:
+    async with served(one) as seen, looking(browser, seen) as look:
+        dialog, opener = (
+            look.page.get_by_role("dialog"),
+            look.page.get_by_role("button", name="Keyboard help"),
+        )
+        await opener.click()
+        await dialog.get_by_label("Single keys").uncheck()
+        await dialog.get_by_role("button", name="Close").click()
+
+        await look.page.reload()
+        await expect(opener).to_be_visible()
+        await look.page.keyboard.press("?")
+        await expect(dialog).to_be_hidden()
+        await opener.click()
+        await dialog.get_by_label("Single keys").check()
+        await dialog.get_by_role("button", name="Close").click()
+        await look.page.keyboard.press("?")
+        await expect(dialog).to_be_visible()
+
+
 async def test_skipping_to_the_content(one: SessionStore, browser: Browser) -> None:
     async with served(one) as seen, looking(browser, seen) as look:
         await look.page.keyboard.press("Tab")
