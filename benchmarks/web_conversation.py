@@ -2,10 +2,10 @@
 
     python -m benchmarks.web_conversation [--place SQLite|Redis|Cluster] [--messages 100000] [--rounds 15]
 
-Fills a session with messages as assistants write them (Markdown, calls of tools and their answers), serves it
-by the command in a process of its own, and asks for pages over HTTP as a browser does. Printed are
-milliseconds until the last byte, the median and the longest, the first of all apart; KiB of the page; and the
-resident memory of the serving process in MiB, before and after reading all of it part by part.
+Fills a session with messages as assistants write them (Markdown, calls of tools and their answers), serves
+it by the command in a process of its own, and asks for pages over HTTP as a browser does. Printed are
+milliseconds until the last byte, the median and the longest, the first of all apart; KiB of the page; and
+the resident memory of the serving process in MiB, before and after reading all of it part by part.
 """
 
 from __future__ import annotations
@@ -47,9 +47,13 @@ def message(number: int) -> Message:
         return Message.user(f"What do you know about number {number}? I need it for the report.")
     if turn == 1:
         call = {"id": f"call_{number}", "name": "look_up", "arguments": json.dumps({"number": number})}
-        return Message.assistant(None, tool_calls=[{"id": call["id"], "type": "function", "function": call}])
+        return Message.assistant(
+            None, tool_calls=[{"id": call["id"], "type": "function", "function": call}]
+        )
     if turn == 2:
-        return Message.tool(json.dumps({"number": number, "seen": [1, 2]}), tool_call_id=f"call_{number - 1}")
+        return Message.tool(
+            json.dumps({"number": number, "seen": [1, 2]}), tool_call_id=f"call_{number - 1}"
+        )
     return Message.assistant(ANSWER.format(number=number))
 
 

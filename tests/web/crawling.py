@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
 # Addresses of one path that links lead to: after so many, more are alike. Of streams, since they take long.
-ALIKE, ALIKE_STREAMS = 8, 2
+ALIKE, ALIKE_STREAMS = 5, 1
 # Seconds that a stream is listened to.
 LISTENED = 0.7
 

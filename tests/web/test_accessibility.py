@@ -64,6 +64,26 @@ async def sideways(page: Page) -> int:
     return wider
 
 
+async def test_what_opens_is_for_everybody(one: SessionStore, browser: Browser) -> None:
+    await furnish(one)
+    async with served(one, allow_write=True) as seen, looking(browser, seen) as look:
+        page = look.page
+        await look.go(PAGES["session"])
+        await expect(page.get_by_role("button", name="Keyboard help")).to_be_visible()
+        await page.get_by_text("Export").click()
+        await page.get_by_text("forecast").first.click()
+        assert await findings(page) == []
+
+        await page.get_by_role("link", name="Delete", exact=True).click()
+        dialog = page.get_by_role("dialog", name="Delete this session?")
+        await expect(dialog).to_be_visible()
+        assert await findings(page) == []
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_be_hidden()
+        await expect(page.get_by_role("link", name="Delete", exact=True)).to_be_focused()
+        assert look.complaints == []
+
+
 async def test_keys(one: SessionStore, browser: Browser) -> None:
     await furnish(one)
     async with served(one) as seen, looking(browser, seen) as look:
@@ -91,6 +111,27 @@ async def test_keys(one: SessionStore, browser: Browser) -> None:
         await keyboard.press("g")
         await keyboard.press("s")
         await expect(look.page.get_by_role("heading", name="Sessions")).to_be_visible()
+
+
+async def test_keys_can_be_turned_off(one: SessionStore, browser: Browser) -> None:
+    async with served(one) as seen, looking(browser, seen) as look:
+        dialog, opener = (
+            look.page.get_by_role("dialog"),
+            look.page.get_by_role("button", name="Keyboard help"),
+        )
+        await opener.click()
+        await dialog.get_by_label("Single keys").uncheck()
+        await dialog.get_by_role("button", name="Close").click()
+
+        await look.page.reload()
+        await expect(opener).to_be_visible()
+        await look.page.keyboard.press("?")
+        await expect(dialog).to_be_hidden()
+        await opener.click()
+        await dialog.get_by_label("Single keys").check()
+        await dialog.get_by_role("button", name="Close").click()
+        await look.page.keyboard.press("?")
+        await expect(dialog).to_be_visible()
 
 
 async def test_skipping_to_the_content(one: SessionStore, browser: Browser) -> None:

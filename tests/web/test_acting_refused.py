@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from miniagent_store import Message, SessionStore
 from miniagent_store.web.acting import audit
 from tests.web.acting import form_in, visiting
@@ -24,9 +22,7 @@ async def test_read_only_there_are_no_acts(one: SessionStore) -> None:
         for what in ACTS:
             assert (await visitor.see(f"/act/{what}", id="talk")).status_code == 404
         for action, fields in forms.values():
-            assert (
-                await visitor.client.post(action.partition("://")[2].partition("/")[1] + "act", data=fields)
-            ).status_code in (403, 404)
+            assert (await visitor.client.post(action, data=fields)).status_code == 403
         for path in (
             "/",
             "/session?id=talk",
@@ -40,8 +36,7 @@ async def test_read_only_there_are_no_acts(one: SessionStore) -> None:
     assert await one.get("talk") == before
 
 
-@pytest.mark.parametrize("what", ACTS)
-async def test_a_form_of_somebody_else_does_nothing(one: SessionStore, what: str) -> None:
+async def test_a_form_of_somebody_else_does_nothing(one: SessionStore) -> None:
     await talk(one)
     before = await one.get("talk")
     async with visiting(one) as visitor, visiting(one) as stranger:
@@ -55,12 +50,13 @@ async def test_a_form_of_somebody_else_does_nothing(one: SessionStore, what: str
             "reason": "x",
         }
         strange = form_in((await stranger.see("/act/touch", id="talk")).text)[1]["form"]
-        for token in (None, "", "0" * 64, strange, "ä"):
-            given = fields if token is None else {**fields, "form": token}
-            answer = await visitor.client.post(f"/act/{what}", data=given)
-            assert answer.status_code == 403
-        # Nor does a link.
-        await visitor.see(f"/act/{what}", **fields, keep="yes")
+        for what in ACTS:
+            for token in (None, "", "0" * 64, strange, "ä"):
+                given = fields if token is None else {**fields, "form": token}
+                answer = await visitor.client.post(f"/act/{what}", data=given)
+                assert answer.status_code == 403
+            # Nor does a link.
+            await visitor.see(f"/act/{what}", **fields, keep="yes")
     assert await one.get("talk") == before
     assert await audit.recorded(one) == []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from miniagent_store import Message, SessionNotFoundError, open_store
+from miniagent_store.store.tenant_limits import TenantLimits
 from miniagent_store.web.acting import audit, keeping
 from tests.web.acting import OTHER, SEALED, visiting
 from tests.web.test_acting import equal, talk, whole
@@ -74,3 +75,17 @@ async def test_tenants_are_acted_on_by_themselves(tmp_path: Path) -> None:
             assert (await visitor.see("/export", id="talk")).status_code == 404
 
         assert equal(await whole(acme, "talk"), before)
+
+
+async def test_a_tenant_that_is_full_can_be_relieved(tmp_path: Path) -> None:
+    async with open_store(f"sqlite:///{tmp_path}/tenants.db") as store:
+        acme = store.tenant("acme", limits=TenantLimits(sessions=1))
+        await talk(acme)
+        async with visiting(acme) as visitor:
+            asked = await visitor.see("/act/delete", id="talk")
+            done = await visitor.confirm(asked)
+            if done.status_code == 409:
+                assert "No copy can be kept" in done.text
+                done = await visitor.confirm(done)
+            assert "Done: delete" in done.text
+        assert await acme.count_sessions() == 0

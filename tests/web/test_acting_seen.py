@@ -101,6 +101,7 @@ async def test_every_act_on_every_store(store: SessionStore, browser: Browser) -
         assert look.elsewhere == []
 
 
+@pytest.mark.slow
 async def test_an_entry_has_its_acts(one: SessionStore, browser: Browser) -> None:
     await talk(one)
     async with served(one, allow_write=True) as viewer, looking(browser, viewer) as look:
@@ -124,6 +125,7 @@ async def test_an_entry_has_its_acts(one: SessionStore, browser: Browser) -> Non
         assert look.complaints == []
 
 
+@pytest.mark.slow
 async def test_a_wrong_entry_is_told_where_it_was_typed(one: SessionStore, browser: Browser) -> None:
     await talk(one)
     async with served(one, allow_write=True) as viewer, looking(browser, viewer, width=400) as look:
@@ -166,6 +168,7 @@ async def test_without_scripts(one: SessionStore, browser: Browser) -> None:
     assert (await one.get("talk")).message_count == 8
 
 
+@pytest.mark.slow
 async def test_two_forks_are_seen(one: SessionStore, browser: Browser) -> None:
     await forked(one)
     await one.append("talk", Message.user("<b>bold</b>"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -18,7 +19,7 @@ from tests.web.served import listening
 STRANGE = """() => {
     const addresses = ["href", "src", "action", "formaction", "data", "xlink:href", "poster"];
     const ours = /^(\\/(?!\\/)|#|\\?|data:image\\/)/, link = /^https?:\\/\\//;
-    const isStrange = (each, { name, value }) => /^on/i.test(name) || ["style", "srcdoc"].includes(name)
+    const isStrange = (each, { name, value }) => /^on/i.test(name) || name === "srcdoc"
         || (addresses.includes(name) && !ours.test(value) && !(each.tagName === "A" && link.test(value)));
     return [...document.querySelectorAll("*")].filter((each) =>
         [...each.attributes].some((attribute) => isStrange(each, attribute))
@@ -28,8 +29,9 @@ STRANGE = """() => {
 }"""
 QUERIES = (
     {"id": NAME},
-    {"id": NAME, "log": "events", "seq": "1"},
+    {"id": NAME, "log": "events", "seq": "1", "view": "state"},
     {"id": NAME, "log": NAME[:60], "seq": "1", "at": "3", "with": NAME, "with_at": "9"},
+    {"id": NAME, "view": "record"},
     {"id": TEXT, "user_id": TEXT, "user": TEXT, "agent": TEXT, "q": TEXT, "text": TEXT, "tag": NAME},
 )
 
@@ -73,6 +75,23 @@ async def _expect_nothing_ran(look: Look) -> None:
     said = [each for each in look.complaints if not each.startswith("Failed to load resource: the server")]
     assert said == [], look.page.url
     assert look.elsewhere == [], look.page.url
+
+
+@pytest.mark.parametrize("form", ["markdown", "json", "plain", "stored"])
+async def test_a_file_is_a_file(one: SessionStore, form: str) -> None:
+    await fill(one)
+    async with asking(app_of(one)) as client:
+        answer = await client.get("/export", params={"id": NAME, "format": form})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].partition(";")[0] not in ("text/html", "image/svg+xml")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    # One name, of which nothing ends it early or leads out of a folder.
+    told = re.fullmatch(
+        r"""attachment; filename="([\w.-]+)"; filename\*=UTF-8''([\w.%~-]+)""",
+        answer.headers["content-disposition"],
+    )
+    assert told is not None, answer.headers["content-disposition"]
+    assert not told[1].startswith(".")
 
 
 async def test_what_deceives_is_seen(one: SessionStore) -> None:

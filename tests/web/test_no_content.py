@@ -7,17 +7,19 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.routing import Route
 
 from miniagent_store import Message, SessionStore
 from miniagent_store.web import viewer
 from tests.web.crawling import Crawl, forms_of, pages_of
 from tests.web.served import TOKEN, listening
 
-# In all that was said, and in every name and value of state and metadata. Who and how much is no secret.
+# In all that was said, in metadata and in each value of the state. Who and how much, what logs and values
+# are called, and why something was redacted is for those who operate.
 CANARY = "canary"
 
 
-# What pages may be asked; others take no heed of it. Of those that stream or act the first are enough.
+# What pages may be asked; others take no heed of it.
 QUERIES = (
     "id=one",
     "id=one&log=notes&seq=1",
@@ -25,11 +27,17 @@ QUERIES = (
     "id=one&log=events&before=5",
     "id=one&seq=2&around=4&at=3",
     "id=one&at=3&with=two&with_at=5",
-    "id=one&format=json",
-    "id=one&format=plain",
+    "id=one&view=state&format=json",
+    "id=one&view=record&format=plain",
     "q=user&text=user",
 )
-FEW = 3
+
+
+def _few(path: str, route: Route) -> int | None:
+    """How many of these a page is asked: one that streams, one that acts, any other."""
+    if path.endswith("-live"):
+        return 1
+    return 2 if "POST" in (route.methods or ()) else None
 
 
 async def _fill(store: SessionStore, session_id: str) -> None:
@@ -43,9 +51,9 @@ async def _fill(store: SessionStore, session_id: str) -> None:
     )
     await _say(store, session_id, "first")
     async with store.batch(session_id) as batch:
-        batch.state.set("canary-state-name", "canary-state")
-        batch.state.set("canary-state-other", {"nested": ["canary-state-deep"]})
-    await store.redact(session_id, 2, reason="canary-reason")
+        batch.state.set("state-to-be-seen", "canary-state")
+        batch.state.set("other-to-be-seen", {"nested": ["canary-state-deep"]})
+    await store.redact(session_id, 2, reason="reason-to-be-seen")
 
 
 async def _say(store: SessionStore, session_id: str, when: str) -> None:
@@ -97,8 +105,7 @@ async def _look_everywhere(store: SessionStore) -> None:
         for path, route in pages.items():
             assert "{" not in path, "ids travel as query values"
             if "GET" in (route.methods or ()) and path != "/enter":
-                is_alike = path.endswith("-live") or "POST" in (route.methods or ())
-                for query in QUERIES[: FEW if is_alike else None]:
+                for query in QUERIES[: _few(path, route)]:
                     await crawl.follow(f"{path}?{query}")
         talking.cancel()
         for number, path in enumerate(pages):
@@ -118,8 +125,8 @@ async def _look_everywhere(store: SessionStore) -> None:
         assert {address: lines for address, lines in found.items() if lines} == {}
         assert crawl.paths >= {path for path in pages if path != "/enter"}
         answers = "\n".join(crawl.answers.values())
-        for seen in ("user-to-be-seen", "agent-to-be-seen"):
-            assert seen in answers
+        for seen in ("user", "agent", "tag", "state", "reason"):
+            assert f"{seen}-to-be-seen" in answers
         failed = [address for address, answer in crawl.answers.items() if answer.startswith("500")]
         assert failed == []
 
@@ -130,7 +137,7 @@ async def _talk_on(store: SessionStore) -> None:
     while True:
         await _say(store, "one", f"later-{number}")
         async with store.batch("one") as batch:
-            batch.state.set("canary-state-name", f"canary-state-{number}")
+            batch.state.set("state-to-be-seen", f"canary-state-{number}")
         await store.update("one", metadata={"canary-metadata-name": f"canary-{number}"})
         number += 1
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.3)

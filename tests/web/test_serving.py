@@ -137,8 +137,11 @@ async def test_it_ends_at_once_though_visitors_stay(one_url: str, by: signal.Sig
             with socket.create_connection(("127.0.0.1", int(origin.rpartition(":")[2]))) as waiting:
                 # One who never ends their request.
                 waiting.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nab")
-                await client.get("/")
-                code, said = await asyncio.to_thread(_ended, process, by)
+                async with client.stream("GET", "/sessions-live") as stream:
+                    assert stream.status_code == 200
+                    code, said = await asyncio.to_thread(_ended, process, by)
+                    async for _ in stream.aiter_bytes():
+                        pass
     assert "Traceback" not in said
     assert code == (130 if by is signal.SIGINT else -by)
 

@@ -49,7 +49,7 @@ async def test_a_damaged_session_is_named_and_the_others_are_listed(
     async with served(store) as viewer, looking(browser, viewer) as look:
         note = look.page.locator("#damaged")
         shown = []
-        for path in ("/", "/?q=r&order=oldest"):
+        for path in ("/", "/?q=ada&order=oldest"):
             await look.go(path)
             while True:
                 shown += await look.page.locator("tbody .id").all_inner_texts()

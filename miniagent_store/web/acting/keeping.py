@@ -1,6 +1,6 @@
 """Copies of sessions, kept aside for some minutes, by which an act is undone.
 
-A copy is a session of a kind of its own, which no listing and no limit sees; it expires by itself. It has
+A copy is a session of a kind of its own, which no listing of sessions shows; it expires by itself. It has
 all of the session's parts with their ids, sequences, versions and times: what comes back is what went.
 """
 

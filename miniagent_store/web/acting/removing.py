@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from miniagent_store.errors import (
+    CapacityError,
     InvalidArgumentError,
     SerializationError,
     SessionDamagedError,
@@ -30,7 +31,7 @@ from miniagent_store.web.acting.kind import (
 )
 
 # A copy cannot be made of these, nor where there is no room for it.
-NO_COPY = (SerializationError, SessionDamagedError, SessionTooLargeError)
+NO_COPY = (CapacityError, SerializationError, SessionDamagedError, SessionTooLargeError)
 # So many entries of other logs are looked at to say how many go.
 LOOKED_AT = 1000
 

@@ -16,6 +16,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
+from miniagent_store.web.visible import visible
+
 # Pictures that browsers take for pictures only; SVG may hold links and styles.
 DATA_PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+")
 # A text with none of these is a paragraph: most messages are, and parsing takes 1.5 ms for each KiB.
@@ -33,6 +35,7 @@ def html_of(text: str) -> Markup:
     Args:
         text: whoever wrote it, whatever they meant by it.
     """
+    text = visible(text)
     if not _MARKS.search(text):
         paragraphs = (each for each in re.split(r"\n\s*\n", text) if each.strip())
         return Markup("").join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, date, datetime, timedelta
 
 from miniagent_store.measuring.census import DAYS, Census
@@ -11,9 +12,11 @@ from miniagent_store.store.protocol import SessionStore
 from miniagent_store.usage_report import Usage
 
 # So many sessions at a time, which keep others of this process waiting for some ms, and seconds between; so
-# many in all; and seconds until they are counted again.
+# many in all.
 PAGE, PAUSE = 250, 0.5
-MOST, AGAIN = 100_000, 600.0
+MOST = 100_000
+# Counted again after ten times as long as it took, but after so many seconds at least and at most.
+SOON, LATE = 60.0, 600.0
 
 
 class Counting:
@@ -42,8 +45,9 @@ class Counting:
             StoreError: the store is away.
         """
         while True:
+            began = time.monotonic()
             await self._count()
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(min(max(10 * (time.monotonic() - began), SOON), LATE))
 
     async def _count(self) -> None:
         now = datetime.now(UTC)

@@ -36,17 +36,19 @@ class Gauge:
         number: of the last look, from 1; 0 before the first.
         frame: what it found; None before the first.
         counting: what is known of all sessions.
+        shown: what was made of the last look for one who watches, for the others; by what it depends on.
     """
 
     life: str
     number: int
     frame: Frame | None
     counting: Counting
+    shown: dict[tuple[str, str], str]
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
         self.life, self.number, self.frame = secrets.token_hex(4), 0, None
-        self.counting = Counting(store)
+        self.counting, self.shown = Counting(store), {}
         self._points: deque[Point] = deque(maxlen=KEPT)
         self._looked = asyncio.Event()
         self._waiting, self._asked_at, self._ended = 0, time.monotonic(), False
@@ -87,6 +89,7 @@ class Gauge:
         frame = await watcher.look()
         self._points.append(point(frame, self.frame, EVERY))
         self.frame, self.number = frame, self.number + 1
+        self.shown.clear()
         self._wake()
 
     def _wake(self) -> None:

@@ -57,9 +57,7 @@ async def _events(request: Request, gauge: Gauge, after: str | None) -> AsyncGen
         points, name = gauge.points(number), "more" if number else "all"
         number = gauge.number
         yield Sent(name, columns(points), f"{gauge.life}-{number}")
-        values = _values(gauge, None)
-        for part in PARTS:
-            html = _part(request, part, values)
+        for part, html in _parts(request, gauge).items():
             if shown.get(part) != html:
                 shown[part] = html
                 yield Sent("part", {"name": part, "html": html})
@@ -70,9 +68,15 @@ def _gauge_of(request: Request) -> Gauge:
     return gauge
 
 
-def _part(request: Request, part: str, values: dict[str, Any]) -> str:
-    page = rendering_of(request).page(request, f"performance/{part}.html", deep=False, **values)
-    return bytes(page.body).decode()
+def _parts(request: Request, gauge: Gauge) -> dict[str, str]:
+    """The parts as they are now; made once for all who watch, whose links begin alike."""
+    place = request.scope.get("root_path", "")
+    if (place, PARTS[0]) not in gauge.shown:
+        values, rendering = _values(gauge, None), rendering_of(request)
+        for part in PARTS:
+            page = rendering.page(request, f"performance/{part}.html", deep=False, **values)
+            gauge.shown[place, part] = bytes(page.body).decode()
+    return {part: gauge.shown[place, part] for part in PARTS}
 
 
 def _values(gauge: Gauge, deep: Health | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ const KEPT = 300; // points, which are ten minutes
 const STATES = { open: "Live", lost: "Not reached, trying again", paused: "Paused" };
 
 const amount = (value) => (value < 10 && value % 1 ? value.toFixed(1) : Math.round(value).toLocaleString("en"));
-const ms = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+const ms = (value) => `${value && value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 
 function bytes(value) {
   let unit = 0;
@@ -24,7 +24,7 @@ const KINDS = {
 const page = document.getElementById("performance");
 const badge = document.getElementById("live");
 const plots = [...page.querySelectorAll("[data-plot]")].map((figure) => new Plot(figure, ...KINDS[figure.dataset.plot]));
-const late = new Map(); // parts that somebody is busy with, as they are to be later
+const late = new Map(); // parts as they are to be, once nobody is busy with them
 let points = {};
 
 function more(columns, all) {
@@ -32,6 +32,7 @@ function more(columns, all) {
     points[name] = [...(all ? [] : points[name] || []), ...values].slice(-KEPT);
   }
   for (const plot of plots) plot.show(points);
+  show();
 }
 
 /** Whether somebody reads or uses what would be replaced under their hands. */
@@ -41,8 +42,7 @@ function isBusy(part) {
   return isSelected || part.contains(document.activeElement);
 }
 
-function show({ name, html }) {
-  late.set(name, html);
+function show() {
   for (const [each, newest] of late) {
     const part = document.querySelector(`[data-part="${each}"]`);
     if (part && isBusy(part)) continue;
@@ -55,10 +55,15 @@ function show({ name, html }) {
   }
 }
 
+function part({ name, html }) {
+  late.set(name, html);
+  show();
+}
+
 function state(now) {
   badge.hidden = false;
   badge.dataset.state = now;
   badge.textContent = STATES[now];
 }
 
-live(page.dataset.live, { all: (columns) => more(columns, true), more: (columns) => more(columns, false), part: show }, { state });
+live(page.dataset.live, { all: (columns) => more(columns, true), more: (columns) => more(columns, false), part }, { state });
