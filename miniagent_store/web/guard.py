@@ -113,6 +113,9 @@ class Guard:
             raise HTTPException(421, MISDIRECTED)
         if is_from_elsewhere(request):
             raise HTTPException(403, FROM_ELSEWHERE)
+        if "\0" in path:
+            # No page and no file has one, and not all that look for files can take it.
+            raise HTTPException(404)
         if path.startswith("/static/") or (path == "/enter" and self._entrance.auth is None):
             return request.receive
         who = await self._entrance.who(request)

@@ -99,7 +99,7 @@ class EventStream(StreamingResponse):
                 return
             with request.app.state.streams.one_more(request.app.state.entrance.visitor(request)) as ended:
                 self.body_iterator = _lines(self._events, ended)
-                await super().__call__(scope, receive, send)
+                await super().__call__(_listening(scope), receive, send)
 
 
 def stream(events: AsyncGenerator[Sent, None]) -> StreamingResponse:
@@ -114,6 +114,14 @@ def stream(events: AsyncGenerator[Sent, None]) -> StreamingResponse:
 def last_id(request: Request) -> str | None:
     """Where a stream that was cut goes on: what the browser says, or ``after=`` at first."""
     return request.headers.get("last-event-id") or request.query_params.get("after") or None
+
+
+def _listening(scope: Scope) -> Scope:
+    """So that it is seen at once that a visitor left.
+
+    Told of ASGI 2.4 or later, starlette does not listen, and fails only at what is sent next.
+    """
+    return {**scope, "asgi": {**scope.get("asgi", {}), "spec_version": "2.0"}}
 
 
 async def _nothing() -> AsyncIterator[bytes]:
