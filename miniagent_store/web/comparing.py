@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from difflib import SequenceMatcher
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.web.plain import json_of, reason_of, said
 from miniagent_store.web.reading import PAGE, Said, read
+from miniagent_store.web.rendering import size
 
 # Words are compared in texts up to so many; beyond, the time it takes grows by the square.
 WORDS = 1500
 # Of texts that have less in common than this, all is said to differ: crumbs that are the same tell nothing.
 ALIKE = 0.4
+# Nobody reads these, and they are long.
+_DATA = re.compile(r"data:([\w/+.-]+);base64,([A-Za-z0-9+/=]{64,})")
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 
 
@@ -123,7 +127,13 @@ def text_of(each: Said) -> str:
     """What an entry says, or why it says nothing."""
     if each.value is None:
         return each.problem
-    return reason_of(each.value) if each.redacted else said(each.value)
+    return reason_of(each.value) if each.redacted else _DATA.sub(_named, said(each.value))
+
+
+def _named(data: re.Match[str]) -> str:
+    """What stands for data of a picture or file: others have another digest."""
+    digest = hashlib.sha256(data[2].encode()).hexdigest()
+    return f"{data[1]}, {size(len(data[2]) * 3 // 4)}, SHA-256 {digest[:8]}…"
 
 
 def words(one: Said, other: Said) -> tuple[list[Piece], list[Piece]]:

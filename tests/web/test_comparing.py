@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from miniagent_store import Message, SessionStore, open_store
-from miniagent_store.web.comparing import Extent, are_same, common, paired, words
+from miniagent_store.web.comparing import Extent, are_same, common, paired, text_of, words
 from miniagent_store.web.reading import Said
 from tests.web.acting import OTHER, SEALED, visiting
 
@@ -133,3 +133,13 @@ def test_entries_that_cannot_be_read_are_never_the_same_by_chance() -> None:
 
     assert not are_same(broken, broken)
     assert not are_same(broken, say(1, "user", "a"))
+
+
+def test_data_of_pictures_is_named_and_told_apart() -> None:
+    images = [{"image": f"data:image/png;base64,{each * 100}"} for each in "AB"]
+    one, other = (
+        text_of(Said(1, "a", None, False, {"role": "user", "content": [each]})) for each in images
+    )
+    assert "image/png, 75 B, SHA-256 " in one
+    assert "AAAA" not in one
+    assert one != other

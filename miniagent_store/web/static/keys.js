@@ -10,6 +10,16 @@ const list = dialog.querySelector("dl");
 const actions = new Map();
 let going = 0;
 
+// WCAG 2.1.4: who speaks to their computer, or holds keys down, can turn them off.
+const KEPT = "miniagent-viewer-keys";
+const on = document.getElementById("keys-on");
+try {
+  on.checked = localStorage.getItem(KEPT) !== "off";
+  on.addEventListener("change", () => localStorage.setItem(KEPT, on.checked ? "on" : "off"));
+} catch {
+  // A browser that keeps nothing for pages: it is for this page only, then.
+}
+
 /**
  * A key of a page.
  * @param {string} key as KeyboardEvent.key gives it
@@ -61,7 +71,7 @@ document.addEventListener("keydown", (event) => {
     if (key === "Escape") target.blur();
     return;
   }
-  if (document.querySelector("dialog[open]")) return;
+  if (!on.checked || document.querySelector("dialog[open]")) return;
   if (going && event.timeStamp - going < SEQUENCE) {
     going = 0;
     const link = document.querySelector(`[data-go="${CSS.escape(key)}"]`);
