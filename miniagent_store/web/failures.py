@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -29,6 +30,7 @@ from miniagent_store.errors import (
 )
 from miniagent_store.url import redact_text
 from miniagent_store.web.asked import rendering_of
+from miniagent_store.web.origins import AGAIN, tells_origin
 
 # The first that fits.
 _STATUS: tuple[tuple[type[StoreError], int], ...] = (
@@ -107,7 +109,7 @@ def failure(request: Request, status: int, detail: str, headers: dict[str, str] 
         status=status,
         title=_TITLES.get(status, HTTPStatus(status).phrase),
         detail=redact_text(detail),
-        again=False,
+        again=None,
     )
     response.status_code = status
     response.headers.update(headers or {})
@@ -121,7 +123,18 @@ def knock(request: Request) -> Response:
     own page asks for comes with it. No other page can see or do anything by that.
     """
     response = rendering_of(request).page(
-        request, "failure.html", status=401, title="One moment", detail="Looking who you are …", again=True
+        request,
+        "failure.html",
+        status=401,
+        title="One moment",
+        detail="Looking who you are …",
+        again="" if tells_origin(request) else _address(request, AGAIN),
     )
     response.status_code = 401
     return response
+
+
+def _address(request: Request, mark: str) -> str:
+    """What was asked for, with a mark in its query, on this host whatever its path begins with."""
+    path, query = quote(request.url.path, safe="/%"), request.url.query
+    return f"/{path.lstrip('/')}?{query + '&' if query else ''}{mark}=1"

@@ -22,12 +22,27 @@ def is_from_elsewhere(request: Request) -> bool:
     if origin is not None and _netloc(origin) != request.headers.get("host", "").lower():
         return True
     # A form of ours says "same-origin". Without either header it is no browser, and still needs a token.
-    return "sec-fetch-site" in request.headers and site != "same-origin"
+    return tells_origin(request) and site != "same-origin"
+
+
+# In an address, that the page has loaded itself again.
+AGAIN = "again"
 
 
 def followed_a_link(request: Request) -> bool:
-    """Whether somebody came from another site's page by themselves, and so without a strict cookie."""
-    return request.headers.get("sec-fetch-site", "none") not in _OURS and _is_visit(request)
+    """Whether somebody came from another site's page by themselves, and so without a strict cookie.
+
+    Over plain HTTP from another machine browsers do not say; then they may have, once.
+    """
+    if tells_origin(request):
+        return request.headers["sec-fetch-site"] not in _OURS and _is_visit(request)
+    is_page = request.method in SAFE and "text/html" in request.headers.get("accept", "")
+    return is_page and AGAIN not in request.query_params
+
+
+def tells_origin(request: Request) -> bool:
+    """Whether the browser says where a request comes from."""
+    return "sec-fetch-site" in request.headers
 
 
 def _is_visit(request: Request) -> bool:

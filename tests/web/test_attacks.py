@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import html
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -91,6 +92,30 @@ async def test_a_missing_or_wrong_token_lets_nobody_in(one: SessionStore, given:
             assert "Open the link that was printed" in refused.text
             assert session.id not in refused.text
             assert one.url.partition("?")[0] not in refused.text
+
+
+@pytest.mark.parametrize(
+    ("path", "again"),
+    [
+        ("/", "/?again=1"),
+        ("/session?id=a%22b&x=%3Cb%3E", "/session?id=a%22b&amp;x=%3Cb%3E&amp;again=1"),
+        ("//evil.example/x", "/evil.example/x?again=1"),
+        ("/%5C%5Cevil.example", "/%5C%5Cevil.example?again=1"),
+    ],
+)
+async def test_a_browser_that_does_not_say_where_from_comes_again_once(
+    one: SessionStore, path: str, again: str
+) -> None:
+    browser = {"Accept": "text/html,*/*"}
+    async with asking(app_of(one), enter=None, headers=browser) as client:
+        url = httpx.URL(ORIGIN).copy_with(raw_path=path.encode())
+        answer = await client.get(url)
+        assert answer.status_code == 401
+        assert f'http-equiv="refresh" content="0; url={again}"' in answer.text
+        told = await client.get(html.unescape(again))
+        assert told.status_code == 401
+        assert "refresh" not in told.text
+        assert "Open the link that was printed" in told.text
 
 
 async def test_tokens_are_compared_in_constant_time(
