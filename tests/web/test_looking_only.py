@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import httpx
 import pytest
 
 from miniagent_store import SessionStore
 from miniagent_store.web import viewer
 from tests.web.crawling import Crawl, pages_of
+from tests.web.hostile import NAME, fill
 from tests.web.served import TOKEN, listening
-from tests.web.world import TALK, furnish
 
 
 async def _all(store: SessionStore) -> dict[str, object]:
@@ -24,7 +26,7 @@ async def _all(store: SessionStore) -> dict[str, object]:
 
 @pytest.mark.parametrize("allow_write", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_looking_changes_nothing(one: SessionStore, allow_write: bool) -> None:
-    await furnish(one)
+    await fill(one)
     before = await _all(one)
     app = viewer(one, token=TOKEN, allow_write=allow_write)
     async with listening(app) as at, httpx.AsyncClient(base_url=at.origin, timeout=60) as client:
@@ -32,6 +34,6 @@ async def test_looking_changes_nothing(one: SessionStore, allow_write: bool) -> 
         crawl = Crawl(client)
         for path in pages_of(app):
             if path != "/enter":
-                await crawl.follow(f"{path}?id={TALK}")
+                await crawl.follow(f"{path}?{urlencode({'id': NAME})}")
         assert len(crawl.answers) > len(pages_of(app))
     assert await _all(one) == before

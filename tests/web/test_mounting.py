@@ -148,7 +148,7 @@ async def test_an_auth_that_fails_lets_nobody_in(one: SessionStore) -> None:
         assert (answer.status_code, "sesame" in answer.text) == (500, False)
 
 
-@pytest.mark.parametrize("takes_it_off", [True, False])
+@pytest.mark.parametrize("takes_it_off", [True, pytest.param(False, marks=pytest.mark.slow)])
 async def test_a_proxy_shows_it_below_a_path(
     one: SessionStore, browser: Browser, takes_it_off: bool
 ) -> None:

@@ -95,10 +95,9 @@ PAIRS = tuple(itertools.product(NAMES, VALUES))
 Questions = Callable[[], Sequence[tuple[tuple[str, str], ...]]]
 
 
-@pytest.mark.parametrize("number", range(2))
-async def test_some(one: SessionStore, number: int) -> None:
-    chosen = random.Random(number)
-    await _ask(one, lambda: [tuple(chosen.sample(PAIRS, 3)) for _ in range(4)])
+async def test_some(one: SessionStore) -> None:
+    chosen = random.Random(17)
+    await _ask(one, lambda: [tuple(chosen.sample(PAIRS, 3)) for _ in range(3)])
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ def test_below_a_path_the_link_has_it(one_url: str) -> None:
         assert "Path=/ops/sessions" in answer.headers["set-cookie"]
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("by", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 async def test_it_ends_at_once_though_visitors_stay(one_url: str, by: signal.Signals) -> None:
     with running("--store", one_url, token=TOKEN) as (process, link):
         origin = link.partition("/enter")[0]

@@ -11,7 +11,7 @@ from tests.web.served import served
 from tests.web.stranger import stranger
 
 # Another port of the same name is of the same site: even a strict cookie goes along with what it asks.
-SITES = pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+SITES = pytest.mark.parametrize("name", ["127.0.0.1", pytest.param("localhost", marks=pytest.mark.slow)])
 
 ATTACKS = """<!doctype html><body>
 <form method="post" action="VIEWER/" target="hole"><input name="form" value="x"></form>
