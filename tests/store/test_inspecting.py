@@ -106,6 +106,22 @@ async def test_a_log_that_is_gone_is_one_gap(server: Server) -> None:
     assert [each.value for each in seen.values] == [1]
 
 
+async def test_entries_that_cannot_be_told_apart_are_gaps(server: Server) -> None:
+    async with open_store(f"{server.url}?namespace=garbled") as store:
+        await fill(store)
+        client = redis.asyncio.Redis.from_url(server.url)
+        (key,) = await client.keys("garbled*thread:*")
+        for index in (3, 4, 7):
+            await client.lset(key, index, b"short")
+        await client.aclose()
+
+        seen = await store.inspect("s", values=9)
+
+    assert [each.seq for each in seen.entries] == [1, 2, 3, 6, 7, 9, 10]
+    assert [(each.first, each.last) for each in seen.gaps] == [(4, 5), (8, 8)]
+    assert [each.value for each in seen.values] == [1]
+
+
 @pytest.mark.parametrize("per_session", ["", "&shred=true"])
 async def test_without_its_key_the_header_is_what_is_shown(tmp_path: Path, per_session: str) -> None:
     url = f"sqlite:///{tmp_path}/s.db?serializer=encrypted{per_session}"
