@@ -24,6 +24,8 @@ FORGOTTEN = "forgotten"
 _TEXTS, _SOURCES, _FOLLOWED = "m/", "s/", "u/"
 # Of two generations in turn: so whoever deletes a memory removes both, without asking which there are.
 _VECTORS = ("v/", "w/")
+# What all state values of memories start with, texts first: without one nothing is found of a memory.
+OF_MEMORIES = (_TEXTS, _SOURCES, *_VECTORS)
 
 
 def record_of(scope: str) -> str:

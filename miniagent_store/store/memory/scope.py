@@ -5,24 +5,25 @@ from __future__ import annotations
 import builtins
 import secrets
 import time as clock
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from miniagent_store.backend import Create, ReadPlan, StateScan
 from miniagent_store.embedder import Embedder
-from miniagent_store.errors import InvalidArgumentError, VersionConflictError
+from miniagent_store.errors import VersionConflictError
 from miniagent_store.ids import check_id
 from miniagent_store.memory_report import MemoryStats, Reindexing
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
-from miniagent_store.store.memory import layout
-from miniagent_store.store.memory.anchoring import anchor_sources, check_sources, sources_of
+from miniagent_store.store.memory import layout, limits
+from miniagent_store.store.memory.anchoring import CONFLICTS, anchor_sources, check_sources, sources_of
 from miniagent_store.store.memory.choosing import Choosing
 from miniagent_store.store.memory.describing import describe, place_of
 from miniagent_store.store.memory.embedding import Embedding, embedder_of
+from miniagent_store.store.memory.emptying import forget_all
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
 from miniagent_store.store.memory.generations import Model, model_in
@@ -31,14 +32,17 @@ from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.store.memory.reindexing import Progress, Reindex
 from miniagent_store.store.memory.remembering import Following, Remember, behind
+from miniagent_store.store.memory.replacing import read_replaced
 from miniagent_store.store.memory.searching import Mode, Searching
 from miniagent_store.store.memory.sources import standing
+from miniagent_store.store.memory.trimming import trim_changes
 from miniagent_store.store.memory.words.words import Words
+from miniagent_store.store.reading import check_count
 from miniagent_store.values import Memory, MemoryPage, MemorySource, Session, StateItem, from_ms, to_ms
 from miniagent_store.vector_index import IndexQuery
 
 # Of one commit: what is more is split, so that none holds up others for long.
-AT_ONCE = 200
+AT_ONCE, BYTES_AT_ONCE = 200, 2**21
 
 
 class MemoryScope:
@@ -105,8 +109,10 @@ class MemoryScope:
             As `add`; what comes after the failure is not stored.
         """
         new = [self._new(**({"said": each} if isinstance(each, str) else each)) for each in memories]
-        for start in range(0, len(new), AT_ONCE):
-            await self._commit(new[start : start + AT_ONCE])
+        sizes = [len(each.text) for each in new]
+        for page in limits.pages(sizes, count=AT_ONCE, size=BYTES_AT_ONCE):
+            # Of those with the same id the last one stays, as if they had come one after the other.
+            await self._commit(list({each.id: each for each in new[page]}.values()))
         now = self._core.backend.now_ms()
         return [
             Memory(
@@ -131,18 +137,13 @@ class MemoryScope:
         ttl: TTL | None = None,
         forget_on_expiry: bool = False,
     ) -> NewMemory:
-        text = said if isinstance(said, str) else said.get("content")
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidArgumentError("there is no text to remember")
-        if time is not None and time.tzinfo is None:
-            raise InvalidArgumentError("time must be an aware datetime, such as datetime.now(UTC)")
         now = from_ms(self._core.backend.now_ms())
         return NewMemory(
             new_memory_id() if id is None else layout.check_memory_id(id),
-            text,
-            dict(metadata or {}),
-            source,
-            time or now,
+            limits.text_of(said),
+            limits.check_metadata(metadata),
+            limits.check_source(source),
+            limits.check_time(time, what="time") or now,
             parse_ttl_ms(ttl),
             forget_on_expiry,
         )
@@ -150,15 +151,18 @@ class MemoryScope:
     async def _commit(self, new: Sequence[NewMemory]) -> None:
         for attempt in range(ATTEMPTS):
             anchored = await anchor_sources(self._core, self._scope, self._record_id, sources_of(new))
-            batch = self._batch()
+            replaced = await read_replaced(self._core, self._record_id, new)
+            batch = replaced.batch(self._core, self._record_id)
             await self._put(batch, new)
+            replaced.take_sources(batch)
             for each in anchored:
                 each.write(batch)
             try:
-                await batch.commit("memory.add")
-            except VersionConflictError:
+                result = await batch.commit("memory.add")
+            except CONFLICTS:
                 await pause(attempt)
                 continue
+            await trim_changes(self._core, self._record_id, result)
             await check_sources(self._core, self._record_id, anchored)
             return
         raise VersionConflictError(self._record_id, expected="as it was read", actual="others change it")
@@ -230,7 +234,7 @@ class MemoryScope:
                 if each.source is not None:
                     batch.state.delete(layout.source_name(each.source.session_id, each.id))
             batch.append({"ids": [each.id for each in some]}, log=layout.CHANGES, dedupe=False)
-            await batch.commit("memory.delete")
+            await trim_changes(self._core, self._record_id, await batch.commit("memory.delete"))
         return len(found)
 
     async def delete_of(self, session_id: str) -> int:
@@ -240,18 +244,18 @@ class MemoryScope:
         names = [each.name for scan in result.scans for each in scan]
         return await self.delete(*(each[len(prefix) :] for each in names))
 
-    async def forget(self) -> bool:
-        """Forget the whole scope; whether there was one."""
-        now_ms = self._core.backend.now_ms()
+    async def forget(self, *, progress: Callable[[int], object] | None = None) -> bool:
+        """Forget the whole scope; whether anything was there.
+
+        Where there is much, in commits that hold up nobody for long: who is stopped on the way has
+        forgotten a part, and goes on when he calls it again. What is added meanwhile may be forgotten too.
+
+        Args:
+            progress: is told how many memories are gone, after each commit.
+        """
         await self._indexed.drop()
         await self._words.drop()
-        was_there = await self._core.backend.delete(self._record_id, None)
-        if was_there:
-            # What was said until now, and those who follow sessions did not see yet, is forgotten too.
-            batch = self._batch()
-            batch.state.set(layout.FORGOTTEN, now_ms)
-            await batch.commit("memory.forget")
-        return was_there
+        return await forget_all(self._core, self._record_id, progress)
 
     async def reindex(
         self, embedder: str | Embedder, *, again: bool = False, progress: Progress | None = None
@@ -312,6 +316,11 @@ class MemoryScope:
             InvalidArgumentError: an argument is out of range, or the vector has a wrong dimension.
             EmbeddingError: no vector could be made of the query.
         """
+        if isinstance(query, str):
+            limits.check_text(query, what="a query")
+        limits.check_time(after, what="after")
+        limits.check_time(before, what="before")
+        limits.check_score(min_score)
         wanted = IndexQuery(
             b"",
             k,
@@ -330,8 +339,9 @@ class MemoryScope:
 
     async def get(self, id: str) -> Memory | None:
         """One memory; None if there is none of this id."""
-        found = await self._items([layout.text_name(layout.check_memory_id(id))])
-        return layout.memory_of(found[0]) if found else None
+        items = await self._items([layout.text_name(layout.check_memory_id(id))])
+        found = await standing(self._core, map(layout.memory_of, items))
+        return found[0] if found else None
 
     async def model(self) -> str | None:
         """Name of the embedder whose vectors are in use here; None where there are none."""
@@ -349,6 +359,9 @@ class MemoryScope:
             limit: at most so many.
             cursor: of the page before.
         """
+        check_count(limit, "limit", least=1)
+        if cursor is not None:
+            layout.check_memory_id(cursor)
         scan = StateScan(
             layout.text_name(), None if cursor is None else layout.text_name(cursor), limit + 1
         )
