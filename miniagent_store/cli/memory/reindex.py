@@ -72,7 +72,8 @@ class _Told:
 
     def __call__(self, so_far: Reindexing) -> None:
         done = so_far.removed if so_far.step == "removing" else so_far.looked
-        self._bar(done, doing=_STEPS[so_far.step], total=self._memories)
+        # What is added meanwhile is more.
+        self._bar(min(done, self._memories), doing=_STEPS[so_far.step], total=self._memories)
         if not sys.stderr.isatty() and so_far.looked + so_far.removed >= self._line_at:
             self._line_at += _LINE_EVERY
             click.echo(

@@ -89,11 +89,15 @@ class Reindex:
                 goes on from here.
         """
         dimensions = await self._embedding.dimensions()
-        for attempt in range(ATTEMPTS):
+        attempt = 0
+        while attempt < ATTEMPTS:
+            before = self._so_far
             try:
                 while await self._step(dimensions):
                     pass
             except (_Moved, *CONFLICTS):
+                # As long as it gets on, it comes to an end.
+                attempt = attempt + 1 if self._so_far == before else 0
                 await pause(attempt)
             else:
                 self._tell(step="done")
@@ -140,18 +144,12 @@ class Reindex:
 
     async def _make(self, marker: Marker) -> None:
         renewing = Renewing(self._core, self._record_id, self._embedding, marker.model)
-        last = await self._walk(renewing, marker)
-        marker = await self._note(marker, after=last)
-        for _ in range(ROUNDS):
-            upto, count = await self._follow(renewing, marker.upto, self._also(marker))
-            if count:
-                marker = await self._note(marker, upto=upto)
-            if count <= FEW:
-                break
-        await self._switch(marker)
+        marker = await self._walk(renewing, marker)
+        self._tell(step="following")
+        await self._switch(await self._catch_up(renewing, marker))
 
-    async def _walk(self, renewing: Renewing, marker: Marker) -> str | None:
-        """Past all memories, those that are done already aside; the last of them."""
+    async def _walk(self, renewing: Renewing, marker: Marker) -> Marker:
+        """Past all memories, those that are done already aside; how far it is then."""
         last = marker.after
         while True:
             # Begins with the last one, whatever may come after it in their order.
@@ -164,7 +162,19 @@ class Reindex:
             self._tell(step="reading", looked=self._so_far.looked + len(new))
             last = new[-1] if new else last
             if len(ids) < limit:
-                return last
+                return await self._note(marker, after=last)
+            # The log of changes is kept short: they are followed on the way.
+            marker = await self._catch_up(renewing, marker)
+
+    async def _catch_up(self, renewing: Renewing, marker: Marker) -> Marker:
+        """Past all changes but a few; how far it is then."""
+        for _ in range(ROUNDS):
+            upto, count = await self._follow(renewing, marker.upto, self._also(marker))
+            if count:
+                marker = await self._note(marker, upto=upto)
+            if count <= FEW:
+                break
+        return marker
 
     async def _follow(self, renewing: Renewing, after: int, also: Also) -> tuple[int, int]:
         """Past some changes: the last of them, and how many they were."""
@@ -178,7 +188,6 @@ class Reindex:
         entries = await self._core.coding.decode_entries(self._record_id, layout.CHANGES, result.entries[0])
         ids = list(dict.fromkeys(each for entry in entries for each in entry.value["ids"]))
         if ids:
-            self._tell(step="following")
             self._count(await renewing.renew(ids, also))
         return (entries[-1].seq, len(entries)) if entries else (after, 0)
 
@@ -261,9 +270,9 @@ class Reindex:
     async def _note(self, marker: Marker, **changes: Any) -> Marker:
         """Say how far it is, unless others are further."""
         look = await self._look()
-        if not same_work(look.marker, marker):
+        if look.marker is None or not same_work(look.marker, marker):
             raise _Moved
-        noted = replace(marker, **changes)
+        noted = replace(look.marker, **changes)
         await self._write(look, noted)
         return noted
 
