@@ -8,6 +8,7 @@ import click
 
 from miniagent_store.cli.memory.scopes import find_scope, scope_argument
 from miniagent_store.cli.output import counted, emit_json
+from miniagent_store.cli.progress_bar import progress_bar
 from miniagent_store.cli.sessions.confirm import confirmed
 from miniagent_store.cli.settings import json_option, opened_store, store_options
 
@@ -85,7 +86,16 @@ async def _forget(
         return await memory.delete_of(session_id)
     if ids:
         return await memory.delete(*dict.fromkeys(ids))
-    return (count or 0) if await memory.forget() else 0
+    gone = 0
+    with progress_bar("forgetting", count, "memories") as tell:
+
+        def told(so_far: int) -> None:
+            nonlocal gone
+            gone = so_far
+            tell(so_far)
+
+        await memory.forget(progress=told)
+    return gone
 
 
 def _memories(count: int) -> str:
