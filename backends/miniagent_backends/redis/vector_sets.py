@@ -68,7 +68,10 @@ class Look:
     def of(cls, reply: list[Any], model: str) -> Look:
         """What `vectors_look` told; `model` is the one that is wanted."""
         at, its_model, wait_ms, count, expire, born = reply
-        return cls(at.decode() if its_model.decode() == model else "", wait_ms, count, expire > 0, born)
+        whose = its_model.decode()
+        # What is another model's is not lost.
+        count = count if whose in ("", model) else 0
+        return cls(at.decode() if whose == model else "", wait_ms, count, expire > 0, born)
 
     @property
     def incarnation(self) -> str:
