@@ -131,7 +131,8 @@ def _compared(sign: str, value: float) -> str:
     """A comparison that holds for all numbers for which it should, and for as few others as can be said."""
     number = _clamped(value)
     if abs(value) >= EXACT:
-        # What is greater may look equal, as the next whole number does. The server's numbers have no plus in their exponents.
+        # What is greater may look equal, as the next whole number does. The server's numbers have no plus
+        # in their exponents.
         return f"{sign.removesuffix('=')}={number!r}".replace("e+", "e")
     if 0 < abs(number) < LEAST:
         # They have no negative exponents either.
