@@ -10,11 +10,13 @@ from typing import Any, ParamSpec, Self, TypeVar
 from miniagent_store.backend import RateAlgorithm
 from miniagent_store.blocking import BlockingFace
 from miniagent_store.codec.types import TypeRegistry
+from miniagent_store.embedder import Embedder
 from miniagent_store.keys.keyring import Keyring
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL
 from miniagent_store.reencryption import Reencryption
 from miniagent_store.repair_report import RepairReport
+from miniagent_store.store.memory.scope import MemoryScope
 from miniagent_store.store.tenant_limits import TenantLimits
 from miniagent_store.store.tenants import TenantDeletion
 from miniagent_store.usage_report import UsageReport
@@ -815,6 +817,28 @@ class StoreCalls(BlockingFace):
 
     def user(self, user_id: str) -> BlockingKeyValue:
         """Keys and values of a user."""
+
+    def memory(
+        self,
+        scope: str,
+        *,
+        embedder: str | Embedder = "hash",
+        index: str = "auto",
+        plain_vectors: bool = False,
+    ) -> MemoryScope:
+        """What is remembered apart from any conversation, and found by meaning.
+
+        Args:
+            scope: whose or what: a user's id, or several parts by `join_id`.
+            embedder: makes vectors of texts: a name such as "hash" or "openai:text-embedding-3-small", or
+                an object.
+            index: how vectors are looked for: "auto", or a name such as "exact" or "vector-set".
+            plain_vectors: of a store that encrypts, allow an index on the server, which keeps vectors as
+                they are; whoever reads those can tell what the texts say.
+
+        Raises:
+            ConfigurationError: no plugin brings one of these, or the index needs `plain_vectors`.
+        """
 
     def watch(
         self,

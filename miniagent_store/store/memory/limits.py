@@ -160,8 +160,8 @@ def check_time(time: Any, *, what: str) -> datetime | None:
     return time
 
 
-def check_score(score: Any) -> None:
-    """See that a least score is a number, or None.
+def check_score(score: Any) -> float | None:
+    """Return `score` if it is a number.
 
     Raises:
         InvalidArgumentError: it is not.
@@ -169,6 +169,7 @@ def check_score(score: Any) -> None:
     is_number = isinstance(score, int | float) and not isinstance(score, bool)
     if score is not None and not (is_number and score == score):
         raise InvalidArgumentError(f"min_score must be a number, not {score!r}")
+    return None if score is None else float(score)
 
 
 def pages(sizes: Sequence[int], *, count: int, size: int) -> Iterable[slice]:

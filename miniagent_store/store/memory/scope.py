@@ -13,19 +13,24 @@ from miniagent_store.backend import Create, ReadPlan, StateScan
 from miniagent_store.embedder import Embedder
 from miniagent_store.errors import VersionConflictError
 from miniagent_store.ids import check_id
+from miniagent_store.memory_report import MemoryStats, Reindexing
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout, limits
 from miniagent_store.store.memory.anchoring import CONFLICTS, anchor_sources, check_sources, sources_of
-from miniagent_store.store.memory.embedding import Embedding
+from miniagent_store.store.memory.choosing import Choosing
+from miniagent_store.store.memory.describing import describe, place_of
+from miniagent_store.store.memory.embedding import Embedding, embedder_of
 from miniagent_store.store.memory.emptying import forget_all
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
-from miniagent_store.store.memory.indexed import Indexed, Make
+from miniagent_store.store.memory.generations import Model
+from miniagent_store.store.memory.indexed import Indexed
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
+from miniagent_store.store.memory.reindexing import Progress, Reindex
 from miniagent_store.store.memory.remembering import Following, Remember, behind
 from miniagent_store.store.memory.replacing import read_replaced, session_of
 from miniagent_store.store.memory.searching import Mode, Searching
@@ -50,13 +55,16 @@ class MemoryScope:
         scope: its name.
         embedder: makes vectors of texts.
         cache: where vectors of an embedder that costs are kept.
-        make: makes an index of them, at a place.
+        choosing: chooses an index of them.
     """
 
-    def __init__(self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, make: Make) -> None:
+    def __init__(
+        self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, choosing: Choosing
+    ) -> None:
         self._core, self._scope, self._record_id = core, scope, layout.record_of(scope)
         self._embedding = Embedding(embedder, cache)
-        self._indexed = Indexed(core, self._record_id, self._embedding, make)
+        self._cache, self._choosing = cache, choosing
+        self._indexed = Indexed(core, self._record_id, self._embedding, choosing.make)
         self._words = Words(core, self._record_id)
         self._searching = Searching(self._embedding, self._indexed, self._words, self._load)
 
@@ -162,13 +170,16 @@ class MemoryScope:
     async def _put(self, batch: Batch, new: Sequence[NewMemory]) -> None:
         """Have a commit remember."""
         vectors = await self._embedding.embed([each.text for each in new])
-        await self._indexed.claim(batch, len(vectors[0]) // 4)
+        model = await self._indexed.claim(batch, len(vectors[0]) // 4)
         for each, vector in zip(new, vectors, strict=True):
-            batch.state.set(layout.text_name(each.id), each.value(), ttl=_seconds(each.ttl_ms))
-            batch.state.set(layout.vector_name(each.id), vector, ttl=_seconds(each.ttl_ms))
+            ttl = _seconds(each.ttl_ms)
+            batch.state.set(layout.text_name(each.id), each.value(), ttl=ttl)
+            batch.state.set(model.vector_name(each.id), model.stamped(vector, each.text), ttl=ttl)
+            # Of the text that stood here another model may have made one too.
+            batch.state.delete(model.other_vector_name(each.id))
             if each.source is not None:
                 name = layout.source_name(each.source.session_id, each.id)
-                batch.state.set(name, each.source.seq, ttl=_seconds(each.ttl_ms))
+                batch.state.set(name, each.source.seq, ttl=ttl)
         batch.append({"ids": [each.id for each in new]}, log=layout.CHANGES, dedupe=False)
 
     async def follow(
@@ -219,7 +230,8 @@ class MemoryScope:
             for each in some:
                 memory_id = layout.id_of(each.name)
                 batch.state.delete(each.name)
-                batch.state.delete(layout.vector_name(memory_id))
+                for name in layout.vector_names(memory_id):
+                    batch.state.delete(name)
                 session_id = session_of(self._core, self._record_id, each)
                 if session_id is not None:
                     batch.state.delete(layout.source_name(session_id, memory_id))
@@ -247,6 +259,32 @@ class MemoryScope:
         await self._indexed.drop()
         await self._words.drop()
         return await forget_all(self._core, self._record_id, progress)
+
+    async def reindex(
+        self, embedder: str | Embedder, *, again: bool = False, progress: Progress | None = None
+    ) -> Reindexing:
+        """Make vectors of another model for all that is remembered, without a gap in service.
+
+        Whoever uses the old model goes on with it until all is done; from then on it is refused to him, and
+        the error says which model is in use. Cut short, call it again: it goes on from where it was.
+
+        Args:
+            embedder: a name such as "openai:text-embedding-3-small", or an object.
+            again: make them anew also where they are of this model already.
+            progress: a function that is told again and again how far it is.
+
+        Raises:
+            ConfigurationError: somebody began to make vectors of yet another model meanwhile.
+            EmbeddingError: no vectors could be made; the old ones stay in use.
+        """
+        embedding = Embedding(embedder_of(self._core, embedder), self._cache)
+
+        async def drop_old(old: Model, in_use: Model) -> None:
+            places = (place_of(self._core, self._record_id, each) for each in (old, in_use))
+            await self._choosing.drop_old(*places)
+
+        work = Reindex(self._core, self._record_id, embedding, drop_old, again=again, progress=progress)
+        return await work.run()
 
     def _batch(self) -> Batch:
         return Batch(self._core, self._record_id, create=Create(kind=layout.KIND, keep_existing=True))
@@ -304,8 +342,13 @@ class MemoryScope:
 
     async def get(self, id: str) -> Memory | None:
         """One memory; None if there is none of this id."""
-        found = await self._items([layout.text_name(layout.check_memory_id(id))])
-        return layout.memory_of(found[0]) if found else None
+        items = await self._items([layout.text_name(layout.check_memory_id(id))])
+        found = await standing(self._core, map(layout.memory_of, items))
+        return found[0] if found else None
+
+    async def stats(self) -> MemoryStats:
+        """How much is remembered, and with which vectors; all texts are read to count them."""
+        return await describe(self._core, self._record_id, self._choosing)
 
     async def list(self, *, limit: int = 50, cursor: str | None = None) -> MemoryPage:
         """Memories by id: those with random ids in order of time.
