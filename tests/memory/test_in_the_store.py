@@ -15,6 +15,7 @@ from miniagent_store import DecodeError, Key, Keyring, SessionStore, open_store
 from miniagent_store.errors import KeyNotFoundError
 from miniagent_store.moving.archive import ArchiveReader
 from miniagent_store.moving.exporting import Export
+from miniagent_store.moving.frames import read_lines
 from miniagent_store.moving.importing import Import, archived
 from miniagent_store.moving.walking import Filters
 from tests.memory.plain_reference import Letters, ids_of
@@ -101,10 +102,8 @@ async def test_archives_bring_memories_along(store: SessionStore, tmp_path: Path
         await theirs.add("h", id="in the way")
         assert ids_of(await theirs.search("h", mode="vector")) == ["in the way"]
         with open(tmp_path / "all.jsonl", "rb") as file:
-            reader = ArchiveReader(file)
-            job = Import(
-                other, reader.namespace if hasattr(reader, "namespace") else "", on_conflict="replace"
-            )
+            reader = ArchiveReader(read_lines(file))
+            job = Import(other, reader.header.namespace, on_conflict="replace")
             await job.run(archived(reader), Filters(), quietly)
         for mode in MODES:
             assert ids_of(await theirs.search("abc", mode=mode)) == ["1", "3"]
