@@ -26,7 +26,7 @@ from miniagent_store.store.memory.embedding import Embedding, embedder_of
 from miniagent_store.store.memory.emptying import forget_all
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
-from miniagent_store.store.memory.generations import Model
+from miniagent_store.store.memory.generations import Model, model_in
 from miniagent_store.store.memory.indexed import Indexed
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
@@ -345,6 +345,11 @@ class MemoryScope:
         items = await self._items([layout.text_name(layout.check_memory_id(id))])
         found = await standing(self._core, map(layout.memory_of, items))
         return found[0] if found else None
+
+    async def model(self) -> str | None:
+        """Name of the embedder whose vectors are in use here; None where there are none."""
+        found = model_in(await self._items([layout.MODEL]))
+        return None if found is None else found.name
 
     async def stats(self) -> MemoryStats:
         """How much is remembered, and with which vectors; all texts are read to count them."""
