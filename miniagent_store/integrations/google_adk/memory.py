@@ -28,11 +28,11 @@ with requires("google-adk", extra="google-adk"):
 
 
 class MiniAgentMemoryService(BaseMemoryService):
-    """Memories of the users of apps, in any store: ``Runner(…, memory_service=MiniAgentMemoryService(url))``.
+    """Memories of the users of apps, in any store: ``Runner(…, memory_service=…)``.
 
     The text of each event is a memory. A session that is added again, or an event, is there once; what
-    `delete_memory` removed does not come back with it. Where `MiniAgentSessionService` keeps the sessions in
-    the same store, deleting one removes its memories. May be called from any event loop and thread.
+    `delete_memory` removed does not come back with it. Where `MiniAgentSessionService` keeps the sessions
+    in the same store, deleting one removes its memories. May be called from any event loop and thread.
 
     Args:
         store: a URL, a `SessionStore` or a `StoreHandle`.
@@ -103,9 +103,7 @@ class MiniAgentMemoryService(BaseMemoryService):
         ]
         scope = scope_of(app, user)
         ids = [each["id"] for each in new if each["said"]]
-        gone = (
-            await self._scopes.handle.run(lambda store: _deleted(store, scope).get_many(ids)) if ids else {}
-        )
+        gone = await self._scopes.handle.run(lambda store: _deleted(store, scope).get_many(ids))
         await self._scopes.add(scope, [each for each in new if each["id"] not in gone])
 
     async def add_memory(
@@ -180,10 +178,9 @@ def _memory(
     ttl = kept.pop("ttl", None)
     # A memory's own metadata are plain values; what is nested would not be among them.
     metadata = {"author": author, "role": content.role, "custom": json.dumps(kept) if kept else None}
+    said = (each.text for each in content.parts or () if each.text and not each.thought)
     return {
-        "said": " ".join(
-            each.text for each in content.parts or () if each.text and not each.thought
-        ).strip(),
+        "said": " ".join(said).strip(),
         "metadata": {name: value for name, value in metadata.items() if value is not None},
         "ttl": ttl,
     }

@@ -48,10 +48,12 @@ async def test_a_session_is_found_by_its_user_only(memory: MiniAgentMemoryServic
     for service in (memory, theirs):
         await service.add_session_to_memory(session)
         await service.add_session_to_memory(session)
-        assert await _texts(service, "dog") == ["My dog is called Rex."]
+        # Ours goes by meaning: all is more or less like a query.
+        assert (await _texts(service, "dog"))[0] == "My dog is called Rex."
         assert await _texts(service, "dog", user_id="bob") == []
         assert await _texts(service, "dog", app_name="other") == []
-    [ours] = (await memory.search_memory(**ADA, query="dog")).memories
+    ours, other = (await memory.search_memory(**ADA, query="dog")).memories
+    assert (other.author, other.content.role) == ("model", "model")
     assert (ours.author, ours.content.role) == ("user", "user")
     assert ours.timestamp == "2023-11-14T22:13:20.500000+00:00"
     assert await _texts(memory, " ") == []
@@ -94,9 +96,8 @@ async def test_what_is_deleted_does_not_come_back(memory: MiniAgentMemoryService
 
 async def test_memories_that_are_no_events(memory: MiniAgentMemoryService) -> None:
     content = types.Content(parts=[types.Part(text="Ada eats no meat.")])
-    entry = MemoryEntry(
-        content=content, custom_metadata={"sure": True}, timestamp="2026-01-02T03:04:05+00:00"
-    )
+    said = "2026-01-02T03:04:05+00:00"
+    entry = MemoryEntry(content=content, custom_metadata={"sure": True}, timestamp=said)
     for _ in range(2):
         await memory.add_memory(**ADA, memories=[entry], custom_metadata={"by": "hand"})
     [found] = (await memory.search_memory(**ADA, query="meat")).memories
@@ -110,7 +111,7 @@ class Seeing(BaseLlm):
     async def generate_content_async(
         self, llm_request: LlmRequest, stream: bool = False
     ) -> AsyncIterator[LlmResponse]:
-        shown = str(llm_request.config.system_instruction)
+        shown = f"{llm_request.config.system_instruction} {llm_request.contents}"
         yield LlmResponse(content=types.Content(role="model", parts=[types.Part(text=shown)]))
 
 
