@@ -24,7 +24,10 @@ SAID_BY = ("user", "assistant")
 
 
 class MiniAgentMemoryProvider(ContextProvider):
-    """Recalls before a run, and remembers after it: ``Agent(…, context_providers=[history, memory])``.
+    """Recalls before a run, and remembers after it: ``Agent(…, context_providers=[memory, history])``.
+
+    It stands before the history: what providers do after a run they do from the last to the first, and the
+    session must be stored when it is remembered, or deleting it later would not find what to forget.
 
     What users and assistants say is remembered, and nothing of tools; the same words in the same session
     once. A run sees what fits its question from other sessions of the scope; its own is the history's. Where

@@ -34,7 +34,7 @@ async def _shown(url: str, session_id: str, *said: str, user: str | None = "ada"
     """What a model is shown at the last of some runs."""
     client = Client()
     memory = MiniAgentMemoryProvider(url, lambda session: session.state.get("user_id"), **options)
-    agent: Any = Agent(client, context_providers=[MiniAgentHistoryProvider(url), memory])
+    agent: Any = Agent(client, context_providers=[memory, MiniAgentHistoryProvider(url)])
     session = AgentSession(session_id=session_id)
     session.state["user_id"] = user
     for each in said:
