@@ -26,7 +26,8 @@ async def _called(url: str, user: str, tool: str, **arguments: str) -> str:
     tools: Any = memory_tools(url, lambda run: run.context.id)
     agent = Agent(name="a", model=model, tools=tools)
     result = await Runner.run(agent, "Hello", context=User(user))
-    [output] = [each for each in result.to_input_list() if each.get("type") == "function_call_output"]
+    items: list[Any] = list(result.to_input_list())
+    [output] = [each for each in items if each.get("type") == "function_call_output"]
     return str(output["output"])
 
 
