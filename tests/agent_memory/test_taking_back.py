@@ -12,6 +12,7 @@ import pytest
 from miniagent_store import Message, SessionNotFoundError, SessionStore, open_store
 from miniagent_store.agent.memory.agent_memory import what_was_said
 from miniagent_store.store.memory.scope import MemoryScope
+from miniagent_store.store.memory.searching import Mode
 from miniagent_store.values import MemorySource
 
 SAID = ["My dog is called Rex", "I live in Berlin", "I like green tea", "My sister is called Eve"]
@@ -29,7 +30,13 @@ async def _told(store: SessionStore, **create: Any) -> tuple[str, MemoryScope]:
 
 async def _found(memory: MemoryScope) -> list[str]:
     """What any query finds, which must be what is stored."""
-    found = {each.text for query in SAID for each in await memory.search(query, k=100)}
+    modes: tuple[Mode, ...] = ("hybrid", "vector", "words")
+    found = {
+        each.text
+        for query in SAID
+        for mode in modes
+        for each in await memory.search(query, k=100, mode=mode)
+    }
     assert found == {each.text for each in await memory.list()}
     return [each for each in SAID if each in found]
 
@@ -220,14 +227,17 @@ async def test_who_dies_between_taking_back_and_forgetting_leaves_nothing_shown(
     store: SessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_id, memory = await _told(store)
+    known = [each.id for each in await memory.list()]
     with monkeypatch.context() as dying:
 
         async def die(*_: Any) -> None: ...
 
         dying.setattr("miniagent_store.store.memory.forgetting.forget_taken_back", die)
         await store.rewind(session_id, to=2)
+    ids = [each.id for each in await memory.list()]
     assert await _found(memory) == SAID[:2]
     assert await _is_stored(memory) == set(SAID)
+    assert [await memory.get(each) is not None for each in known] == [each in ids for each in known]
     assert await memory.behind([await store.get(session_id)]) == [session_id]
     await memory.follow(session_id, what_was_said)
     assert await _is_stored(memory) == set(SAID[:2])

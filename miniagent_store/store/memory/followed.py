@@ -19,6 +19,7 @@ class Followed:
 
     Attributes:
         incarnation: of the session.
+        created_ms: when it was made; one that was moved to another store has another incarnation there.
         epoch: of the session, when memories of what was taken back had last been removed.
         after: messages after this sequence have to be looked at.
         version, upto: of those, the ones committed later than this version, or with it and after this
@@ -27,6 +28,7 @@ class Followed:
     """
 
     incarnation: str
+    created_ms: int = 0
     epoch: int = 0
     after: int = 0
     version: int = 0
@@ -36,12 +38,13 @@ class Followed:
     @classmethod
     def of(cls, record: Record) -> Self:
         """Of a session of which nothing was looked at."""
-        return cls(record.incarnation, record.epoch)
+        return cls(record.incarnation, record.created_ms, record.epoch)
 
     def to_dict(self) -> dict[str, Any]:
         """As its state value holds it."""
         return {
             "incarnation": self.incarnation,
+            "created_ms": self.created_ms,
             "epoch": self.epoch,
             "after": self.after,
             "version": self.version,
@@ -73,8 +76,8 @@ class Followed:
 
     def tidied(self, record: Record) -> Self:
         """When memories of what was taken back have been removed."""
-        if self.incarnation != record.incarnation:
+        if self.incarnation != record.incarnation and self.created_ms != record.created_ms:
             return self.of(record)
         first = self.first_change(record)
         after = self.after if first is None else min(self.after, first - 1)
-        return replace(self, epoch=record.epoch, after=after)
+        return replace(self, incarnation=record.incarnation, epoch=record.epoch, after=after, gone=False)

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from miniagent_store.backend import (
     Clear,
@@ -36,6 +37,7 @@ from miniagent_store.store.memory.expiring import forget_note
 from miniagent_store.store.memory.followed import Followed
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.store.memory.sources import gone_of
+from miniagent_store.store.memory.trimming import trim_changes
 from miniagent_store.values import MESSAGES, StateItem
 
 logger: logging.Logger = logging.getLogger("miniagent_store")
@@ -171,7 +173,7 @@ async def forget_in_scope(core: StoreCore, record_id: str, session_id: str, inca
     for attempt in range(ATTEMPTS):
         read = await _read(core, record_id, session_id)
         ids = [layout.id_of_source(each.name) for scan in read.scans for each in scan]
-        _, version = _followed(core, record_id, read)
+        version = next((each.version for each in read.values), 0)
         try:
             if not is_told:
                 batch = Batch(core, record_id, create=Create(kind=layout.KIND, keep_existing=True))
@@ -182,7 +184,7 @@ async def forget_in_scope(core: StoreCore, record_id: str, session_id: str, inca
                 is_told = True
                 continue
             for some in _pages(ids):
-                items = await _memories(core, record_id, session_id, some)
+                items = await _memories(core, record_id, session_id, some, blindly=True)
                 await _remove(core, record_id, session_id, items, some)
         except CONFLICTS:
             await pause(attempt)
@@ -231,16 +233,28 @@ def _pages(ids: Sequence[str]) -> Iterable[Sequence[str]]:
 
 
 async def _memories(
-    core: StoreCore, record_id: str, session_id: str, ids: Sequence[str]
+    core: StoreCore, record_id: str, session_id: str, ids: Sequence[str], *, blindly: bool = False
 ) -> list[StateItem]:
-    """Those that are of the session still; one that was replaced may be of another."""
+    """Those that are of the session still; one that was replaced may be of another.
+
+    Args:
+        core: of the store.
+        record_id, session_id: of the scope, and the session.
+        ids: those that have been of the session.
+        blindly: also those that cannot be read.
+    """
     names = tuple(map(layout.text_name, ids))
-    values = (await core.read(ReadPlan(record_id, names=names))).values
-    items = [
-        StateItem(each.name, core.coding.decode_value(record_id, each), each.version, None)
-        for each in values
-    ]
-    return [each for each in items if (each.value["source"] or {}).get("session_id") == session_id]
+    items = []
+    for each in (await core.read(ReadPlan(record_id, names=names))).values:
+        value: dict[str, Any] = {"source": {"session_id": session_id}}
+        try:
+            value = core.coding.decode_value(record_id, each)
+        except (SerializationError, KeyProviderError):
+            if not blindly:
+                raise
+        if (value["source"] or {}).get("session_id") == session_id:
+            items.append(StateItem(each.name, value, each.version, None))
+    return items
 
 
 def _those_in(gone: set[str], items: Sequence[StateItem]) -> list[StateItem]:
@@ -259,10 +273,13 @@ async def _remove(
     removed = [layout.id_of(each.name) for each in items]
     for memory_id, item in zip(removed, items, strict=True):
         batch.state.delete(item.name, if_version=item.version)
-        batch.state.delete(layout.vector_name(memory_id))
+        for name in layout.vector_names(memory_id):
+            batch.state.delete(name)
     for memory_id in dict.fromkeys([*removed, *ids]):
         batch.state.delete(layout.source_name(session_id, memory_id))
     if removed:
         batch.append({"ids": removed}, log=layout.CHANGES, dedupe=False)
     if removed or ids:
-        await batch.commit("memory.forget")
+        result = await batch.commit("memory.forget")
+        if removed:
+            await trim_changes(core, record_id, result)

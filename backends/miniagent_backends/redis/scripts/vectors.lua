@@ -3,7 +3,8 @@
 --
 -- KEYS   1 the record · 2 the set · 3 how far it is (HASH: at, model, born, fill, until, count) · 4 when which
 --        elements expire (ZSET); all of one slot
--- ARGV   1 msgpack {at: where it was seen; born: of which filling; fill: of this writer, or false; begin: whether to begin anew;
+-- ARGV   1 msgpack {from, to: numbers of the last change that is in it, and of the last of these; born: of
+--          which filling it was seen; fill: of this writer, or false; begin: whether to begin anew;
 --          upto: where it is then, or false; model; incarnation: of the record, or false; patience: ms that a
 --          writer who fills it is waited for; removed: elements; due: at most so many expired ones go}
 --        then element, vector, attributes and the time of expiry in ms, or '', in turn
@@ -33,8 +34,16 @@ if c.begin then
   redis.call('HSET', far, 'model', c.model, 'born', c.fill, 'fill', c.fill)
 elseif c.fill then
   if fill ~= c.fill then return 'GONE' end
-elseif at ~= c.at or fill ~= '' or seen[2] ~= c.model then
-  return 'GONE'
+else
+  local its_incarnation, its_number = string.match(at, '^(.*):(%d+)$')
+  if its_incarnation ~= c.incarnation or fill ~= '' or seen[2] ~= c.model or seen[6] ~= c.born then
+    return 'GONE'
+  end
+  its_number = tonumber(its_number)
+  -- It was taken back, as by a master that did not know all.
+  if its_number < c.from then return 'GONE' end
+  -- Others may have brought it further already: then what they wrote is newer.
+  if its_number >= c.to then return 'OK' end
 end
 if not c.begin and tonumber(seen[5]) ~= redis.call('VCARD', set) then return 'GONE' end
 
