@@ -21,6 +21,7 @@ from miniagent_store.store.memory.followed import Followed
 from miniagent_store.store.memory.forgetting import forget_in_scope, tidy
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
+from miniagent_store.store.memory.sources import until
 from miniagent_store.values import MESSAGES, Entry, MemorySource, Message, Session, to_ms
 
 Remember = Callable[[Message], str | Awaitable[str | None] | None]
@@ -146,7 +147,7 @@ class Following:
             layout.id_of_entry(session_id, entry.id),
             text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…",
             {"role": message.role, "session_id": session_id},
-            MemorySource(session_id, entry.seq, entry.id, record.incarnation),
+            MemorySource(session_id, entry.seq, entry.id, record.incarnation, until(self.core, record)),
             entry.time,
             ttl_ms,
             self.forget_on_expiry,

@@ -18,7 +18,7 @@ from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
-from miniagent_store.store.memory.anchoring import anchor_sources, check_sources, sources_of
+from miniagent_store.store.memory.anchoring import alive, anchor_sources, check_sources, sources_of
 from miniagent_store.store.memory.embedding import Embedding
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
@@ -143,7 +143,7 @@ class MemoryScope:
         for attempt in range(ATTEMPTS):
             anchored = await anchor_sources(self._core, self._scope, self._record_id, sources_of(new))
             batch = self._batch()
-            await self._put(batch, new)
+            await self._put(batch, alive(self._core, new, anchored))
             for each in anchored:
                 each.write(batch)
             try:
