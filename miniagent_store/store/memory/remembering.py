@@ -25,8 +25,8 @@ from miniagent_store.store.memory.sources import until
 from miniagent_store.values import MESSAGES, Entry, MemorySource, Message, Session, to_ms
 
 Remember = Callable[[Message], str | Awaitable[str | None] | None]
-# Messages that are looked at, and remembered, together.
-PAGE = 64
+# Messages that are looked at, and remembered, together: with more, to encode them would hold up others.
+PAGE = 16
 # Characters; no embedder is asked for more, and none should fail for ever at one message.
 LONGEST = 8000
 
