@@ -8,7 +8,7 @@ through the store: a search reads the texts of what it finds. For each index and
 - adding one memory, and the search after it, which brings the index up to date
 - bytes a memory in the index, and seconds until it was filled
 
-Run: ``python benchmarks/memory_search.py [--json FILE] [--sizes 10000,50000,100000] [--only exact,usearch]``.
+Run: ``python benchmarks/memory_search.py [--json FILE] [--sizes 10000,50000] [--only exact,usearch]``.
 Vector sets need a Redis that has them (`miniagent_store.testing.servers`): a server is started, or `--url`
 names one, whose memories are used again if they are there (``?namespace=`` keeps them apart).
 """

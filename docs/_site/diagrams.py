@@ -1,4 +1,4 @@
-"""The diagrams of docs/how-it-works.md, drawn as SVG: python docs/_site/diagrams.py"""
+"""The diagrams of docs/how-it-works.md and docs/memory.md, drawn as SVG: python docs/_site/diagrams.py"""
 
 from __future__ import annotations
 
@@ -161,6 +161,26 @@ DIAGRAMS = {
             Step(1, 2, "“something changed”"),
             Step(2, 1, "read the log after position 6"),
             Step(1, 2, "entries 7 and 8", reply=True),
+        ],
+    ),
+    "recall.svg": sequence(
+        ["agent", "memory of a scope", "embedder", "indexes", "store"],
+        [
+            Step(0, 1, "add: “I eat no meat”"),
+            Step(1, 2, "the text"),
+            Step(2, 1, "its vector", reply=True),
+            Step(1, 4, "text, vector, and that it changed: one commit"),
+            Step(0, 1, "search: “what does she eat?”"),
+            Step(1, 2, "the query"),
+            Step(2, 1, "its vector", reply=True),
+            Step(1, 4, "what changed since last time?"),
+            Step(1, 3, "brought up to date"),
+            Step(1, 3, "vector, words, filter"),
+            Step(3, 1, "two rankings", reply=True),
+            Step(1, 1, "fused by rank"),
+            Step(1, 4, "texts, and the messages they are of"),
+            Step(1, 1, "taken back: left out"),
+            Step(1, 0, "memories, the best first", reply=True),
         ],
     ),
 }

@@ -57,7 +57,8 @@ class ExactIndex:
 
     def __init__(self, place: IndexPlace, precision: Precision = "float32") -> None:
         self.capabilities: IndexCapabilities = CAPABILITIES[precision]
-        self._dimensions, self._precision = place.dimensions, precision
+        self._dimensions = place.dimensions
+        self._precision: Precision = precision
         self._turn = asyncio.Lock()
         self._held: Held | None = None
 

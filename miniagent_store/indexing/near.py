@@ -33,8 +33,9 @@ NEIGHBOURS, EFFORT_TO_ADD, EFFORT = 16, 128, 128
 BYTES_OF_NUMBER, BYTES_OF_NEIGHBOURS = 2, 300
 # Candidates beside those that are asked for.
 MORE = 10
-# As few as pass a filter are compared one by one.
-FEW = 5_000
+# As few as pass a filter are compared one by one; so are all that pass, where even so many candidates lack
+# those that do.
+FEW, MANY = 1_000, 10_000
 MOST_DEAD = 4096
 
 
@@ -169,7 +170,7 @@ def _found(held: Held, query: IndexQuery) -> list[tuple[str, float]]:
             if within.sum() >= min(k, passing) or asked >= len(held.graph):
                 found = [rows.ids[key] for key in keys[within]]
                 return best(scores[within], found, k)
-            if asked > FEW:
+            if asked > MANY:
                 return _compared(held.graph, wanted, numpy.flatnonzero(allowed), rows.ids, k)
             k *= 4
 
@@ -183,4 +184,4 @@ def _compared(
         return []
     vectors = numpy.asarray(graph.get(there, "f32"), numpy.float64)
     scores = (vectors * wanted.astype(numpy.float64)).sum(axis=1)
-    return best(scores, [ids[row] for row in there], k)
+    return best(scores, [ids[int(row)] for row in there], k)

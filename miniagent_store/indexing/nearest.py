@@ -38,7 +38,7 @@ def nearest(
         quick = vectors.scores(query, count)[rows]
         least = numpy.partition(quick, len(quick) - k)[len(quick) - k]
         rows = rows[quick >= least - 2 * vectors.doubt]
-    return best(vectors.scores_of(query, rows), [ids[row] for row in rows], k)
+    return best(vectors.scores_of(query, rows), [ids[int(row)] for row in rows], k)
 
 
 def best(scores: NDArray[numpy.float64], ids: Sequence[str], k: int) -> list[tuple[str, float]]:

@@ -23,6 +23,13 @@ def redis_server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def vectors_server() -> Iterator[Server]:
+    """A server with vector sets."""
+    with Server(find_servers()["falkordb"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[ClusterGroup]:
     with ClusterGroup() as group:
         yield group

@@ -24,15 +24,23 @@ from miniagent_store import (
 )
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.kv import KeyValue
+from miniagent_store.store.memory.scope import MemoryScope
 from miniagent_store.store.state import StateHandle
 from miniagent_store.store.usage import KIND as USAGE
 from miniagent_store.store.usage import record_id
 from miniagent_store.testing import eventually
 from miniagent_store.testing.conformance.base import soon
 from miniagent_store.testing.conformance.tenants import nudged
+from miniagent_store.values import MemorySource
 
 SECRET = "belongs to the other one"
-HANDLES: dict[str, type] = {"state": StateHandle, "kv": KeyValue, "user": KeyValue, "cache": Cache}
+HANDLES: dict[str, type] = {
+    "state": StateHandle,
+    "kv": KeyValue,
+    "user": KeyValue,
+    "cache": Cache,
+    "memory": MemoryScope,
+}
 NOT_DATA = {
     "open": "connects",
     "close": "ends a view, see test_views.py",
@@ -75,6 +83,8 @@ class World:
             await values.set("value", SECRET)
             await values.add("counter", 41)
         await theirs.cache.set_many({name: SECRET, f"{name}-2": SECRET}, namespace=name)
+        source = MemorySource(name, 1)
+        await theirs.memory(name).add(SECRET, id=name, metadata={"m": SECRET, "n": 1}, source=source)
         self.session = await theirs.get(name)
 
     async def theirs_now(self) -> Any:
@@ -88,6 +98,8 @@ class World:
             await theirs.kv(name).scan(),
             await theirs.user(name).scan(),
             await theirs.cache.get_many([name, f"{name}-2"], namespace=name),
+            await theirs.memory(name).list(),
+            [each.id for each in await theirs.memory(name).search(SECRET)],
         )
 
     async def make_mine(self) -> Session:
@@ -230,16 +242,18 @@ async def snapshot(w: World) -> None:
     assert SECRET not in repr(snapshot)
 
 
-@tries("history", "entries", "count", "replay")
+@tries("history", "entries", "inspect", "count", "replay")
 async def reading(w: World) -> None:
     await not_found(w.mine.history(w.id))
     await not_found(w.mine.entries(w.id))
+    await not_found(w.mine.inspect(w.id, values=9))
     await not_found(w.mine.count(w.id))
     await not_found(anext(w.mine.replay(w.id)))
     await w.make_mine()
     assert [each.content for each in await w.mine.history(w.id)] == ["mine"]
     assert [each.content async for each in w.mine.replay(w.id)] == ["mine"]
     assert await w.mine.count(w.id) == len(await w.mine.entries(w.id)) == 1
+    assert len((await w.mine.inspect(w.id)).entries) == 1
 
 
 @tries("pop", "replace", "redact", "trim", "clear", "rewind")

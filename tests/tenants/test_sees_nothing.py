@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from miniagent_store import SessionStore
+from tests.tenants import memory_attempts  # noqa: F401 - adds its attempts
 from tests.tenants.attempts import ATTEMPTS, HANDLES, NOT_DATA, World, all_attempts, public_names
 from tests.tenants.conftest import KEYRING, Place
 

@@ -39,8 +39,9 @@ AT_ONCE = 8
 PATIENCE_MS = 5_000
 # Expired elements that a change takes along.
 DUE = 32
-# Of a search: candidates beside those asked for, how many nodes are looked at (EF), and with a filter.
-MORE, EFFORT, FILTER_EFFORT = 20, 300, 20_000
+# Of a search (benchmarks/memory_search.py): candidates beside those asked for, and how many nodes are kept
+# in view (EF); with a filter only those that pass are counted, and at most so many are looked at.
+MORE, EFFORT, FILTER_EFFORT = 20, 150, 20_000
 # Where filters leave fewer than one in so many, the server does better to compare with each.
 FEW = 50
 
@@ -67,7 +68,10 @@ class Look:
     def of(cls, reply: list[Any], model: str) -> Look:
         """What `vectors_look` told; `model` is the one that is wanted."""
         at, its_model, wait_ms, count, expire, born = reply
-        return cls(at.decode() if its_model.decode() == model else "", wait_ms, count, expire > 0, born)
+        whose = its_model.decode()
+        # What is another model's is not lost.
+        count = count if whose in ("", model) else 0
+        return cls(at.decode() if whose == model else "", wait_ms, count, expire > 0, born)
 
     @property
     def incarnation(self) -> str:
@@ -184,7 +188,7 @@ class VectorSet:
 
     def _asked(self, query: IndexQuery, count: int, condition: str, *more: Arg) -> Command:
         filters: tuple[Arg, ...] = ("FILTER", condition, "FILTER-EF", FILTER_EFFORT) if condition else ()
-        efforts: tuple[Arg, ...] = ("EF", max(EFFORT, count))
+        efforts: tuple[Arg, ...] = ("EF", count if condition else max(EFFORT, count))
         return (
             "VSIM",
             self._keys[0],

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from miniagent_store.agent.context_window import ContextWindow
 from miniagent_store.agent.memory.agent_memory import AgentMemory
@@ -149,10 +150,10 @@ class Recalling:
             if tried is not None:
                 said.add(plain)
                 chosen.append(tried)
-        return sorted(chosen, key=lambda each: (each.time, each.id))
+        return sorted(chosen, key=_as_said)
 
     def _fits(self, memories: Sequence[Memory], tokens: int) -> bool:
-        ordered = sorted(memories, key=lambda each: (each.time, each.id))
+        ordered = sorted(memories, key=_as_said)
         return self._memory.counter(self._memory.message(ordered)) <= tokens
 
     def _cut(self, memory: Memory, tokens: int) -> Memory | None:
@@ -161,3 +162,9 @@ class Recalling:
         text = cut_text(memory.text, tokens - around, self._memory.counter)
         cut = replace(memory, text=text)
         return cut if text and self._fits([cut], tokens) else None
+
+
+def _as_said(memory: Memory) -> tuple[datetime, int, str]:
+    """The order in which things were said: a question and its answer are of one commit, and of one time."""
+    source = memory.source
+    return memory.time, 0 if source is None or source.seq is None else source.seq, memory.id

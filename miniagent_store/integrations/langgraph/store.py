@@ -22,7 +22,7 @@ from miniagent_store.integrations.langgraph.places import (
     name_of,
     namespaces_below,
 )
-from miniagent_store.integrations.langgraph.vectors import Embedded, VectorIndex, likeness, packed
+from miniagent_store.integrations.langgraph.vectors import Embedded, VectorIndex, likenesses, packed
 from miniagent_store.store.kv import KeyValue
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
@@ -161,7 +161,8 @@ class _Batch:
         if query is None:
             chosen: list[tuple[StoredItem, float | None]] = [(item, None) for item in found]
         else:
-            scored = [(item, likeness(query, item.vectors)) for item in found]
+            scores = likenesses(query, [item.vectors for item in found])
+            scored = list(zip(found, scores, strict=True))
             alike = [(item, score) for item, score in scored if score is not None]
             alike.sort(key=lambda each: each[1], reverse=True)
             # Those that were not embedded come last, as in LangGraph's own stores.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from miniagent_store.errors import ConfigurationError, MissingExtraError
+from miniagent_store.errors import AccessDeniedError, ConfigurationError, MissingExtraError
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory.meanwhile import Meanwhile, Quick
 from miniagent_store.vector_index import IndexFactory, IndexPlace, VectorIndex
@@ -52,20 +52,51 @@ class Choosing:
         Raises:
             ConfigurationError: it was asked for by name, and cannot stand there.
         """
+        _, factory, least = await self._choice(place)
+        return self._made(factory, place, least)
+
+    async def name(self, place: IndexPlace, memories: int) -> str:
+        """Of the index that is asked, once it is filled, where there are so many memories.
+
+        Raises:
+            As `make`.
+        """
+        name, _, least = await self._choice(place)
+        return name if memories >= least else QUICK
+
+    async def _choice(self, place: IndexPlace) -> tuple[str, IndexFactory, int]:
+        """An index, by name, and how many memories are worth to have it filled."""
         if self._wanted != AUTO:
             await self._factory.check(place)
-            return self._made(self._factory, place)
+            return self._wanted, self._factory, 0
         for provider in reversed(self._plugins.providers(KIND)):
             if provider.package is not None:
                 # Needs a package that may not be installed; whoever wants it asks for it.
                 continue
             factory = self._load(provider.name)
             if (self._may_be_plain or not factory.capabilities.plain) and await factory.suits(place):
-                return self._made(factory, place)
+                return provider.name, factory, 0
         try:
-            return self._made(self._load(FOR_LARGE), place, least=LARGE)
+            return FOR_LARGE, self._load(FOR_LARGE), LARGE
         except MissingExtraError:
-            return self._factory.make(place)
+            return QUICK, self._factory, 0
+
+    async def drop_old(self, place: IndexPlace, in_use: IndexPlace) -> None:
+        """Remove indexes of a model that is not in use any more, where these outlive their processes.
+
+        Those of the model that is in use may have taken their place already, and stay.
+        """
+        for provider in self._plugins.providers(KIND):
+            try:
+                factory = self._load(provider.name)
+                if not factory.capabilities.shared:
+                    continue
+                await factory.check(place)
+            except (MissingExtraError, ConfigurationError, AccessDeniedError):
+                # None can stand there.
+                continue
+            if await factory.make(in_use).applied() is None:
+                await factory.make(place).drop()
 
     def _made(self, factory: IndexFactory, place: IndexPlace, least: int = 0) -> VectorIndex:
         if not factory.capabilities.gradual:

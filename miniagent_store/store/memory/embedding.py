@@ -15,6 +15,7 @@ from miniagent_store.errors import (
     StoreError,
 )
 from miniagent_store.store.cache import Cache
+from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory.layout import packed
 
 # Seconds for one call of an embedder, its own retries included.
@@ -23,6 +24,19 @@ NAMESPACE = "embeddings"
 KEPT = "1d"
 # Vectors that are checked and packed before others have their turn.
 PACKED_AT_ONCE = 16
+
+
+def embedder_of(core: StoreCore, embedder: str | Embedder) -> Embedder:
+    """An embedder, by its name or as it is given.
+
+    Raises:
+        ConfigurationError: no plugin brings it.
+    """
+    if not isinstance(embedder, str):
+        return embedder
+    kind, _, rest = embedder.partition(":")
+    made: Embedder = core.plugins.load("embedder", kind)(rest)
+    return made
 
 
 class Embedding:

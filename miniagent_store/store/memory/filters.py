@@ -13,6 +13,7 @@ Filter = Mapping[str, Any]
 OPERATORS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in")
 MAX_CONDITIONS = 64
 MAX_CHOICES = 1000
+MAX_VALUE_BYTES = 4096
 _ORDERED: dict[str, Callable[[Any, Any], bool]] = {
     "$gt": operator.gt,
     "$gte": operator.ge,
@@ -52,7 +53,7 @@ def checked(given: Filter | None) -> dict[str, dict[str, Any]]:
 
 
 def _check(name: str, wanted: Any, value: Any) -> None:
-    if wanted not in OPERATORS:
+    if not isinstance(wanted, str) or wanted not in OPERATORS:
         raise InvalidArgumentError(
             f"field {shorten(name)!r}: there is no operator {shorten(str(wanted))!r}; "
             f"there are {', '.join(OPERATORS)}"
@@ -73,8 +74,24 @@ def _check(name: str, wanted: Any, value: Any) -> None:
                 f"field {shorten(name)!r}: {wanted} compares texts, numbers, true, false and null, "
                 f"not {type(each).__name__}"
             )
+        if isinstance(each, str) and _size(each) > MAX_VALUE_BYTES:
+            raise InvalidArgumentError(
+                f"field {shorten(name)!r}: a text to compare with may have {MAX_VALUE_BYTES} bytes"
+            )
     if wanted in _ORDERED and not _is_ordered(value):
         raise InvalidArgumentError(f"field {shorten(name)!r}: {wanted} compares texts or numbers")
+
+
+def _size(text: str) -> int:
+    """Bytes of UTF-8.
+
+    Raises:
+        InvalidArgumentError: it is no Unicode.
+    """
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidArgumentError("a filter holds half a surrogate pair, which is no Unicode") from None
 
 
 def holds(conditions: Mapping[str, Mapping[str, Any]], metadata: Mapping[str, Any]) -> bool:

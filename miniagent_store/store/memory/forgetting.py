@@ -37,6 +37,7 @@ from miniagent_store.store.memory.expiring import forget_note
 from miniagent_store.store.memory.followed import Followed
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.store.memory.sources import gone_of
+from miniagent_store.store.memory.trimming import trim_changes
 from miniagent_store.values import MESSAGES, StateItem
 
 logger: logging.Logger = logging.getLogger("miniagent_store")
@@ -272,10 +273,13 @@ async def _remove(
     removed = [layout.id_of(each.name) for each in items]
     for memory_id, item in zip(removed, items, strict=True):
         batch.state.delete(item.name, if_version=item.version)
-        batch.state.delete(layout.vector_name(memory_id))
+        for name in layout.vector_names(memory_id):
+            batch.state.delete(name)
     for memory_id in dict.fromkeys([*removed, *ids]):
         batch.state.delete(layout.source_name(session_id, memory_id))
     if removed:
         batch.append({"ids": removed}, log=layout.CHANGES, dedupe=False)
     if removed or ids:
-        await batch.commit("memory.forget")
+        result = await batch.commit("memory.forget")
+        if removed:
+            await trim_changes(core, record_id, result)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import logging
+import shlex
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
-from miniagent_store.errors import BackendUnavailableError, ConfigurationError
+from miniagent_store.errors import (
+    BackendUnavailableError,
+    ConfigurationError,
+    EmbedderUnavailableError,
+    EmbeddingError,
+)
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import candidates, layout
 from miniagent_store.store.memory.embedding import Embedding
-from miniagent_store.store.memory.following import changes_since, read_items
-from miniagent_store.values import StateItem, to_ms
+from miniagent_store.store.memory.following import IN_A_THREAD, changes_since, read_items
+from miniagent_store.store.memory.generations import Model, model_in
+from miniagent_store.store.memory.renewing import Renewing
+from miniagent_store.values import StateItem
 from miniagent_store.vector_index import (
     IndexedVector,
     IndexGone,
@@ -20,6 +31,8 @@ from miniagent_store.vector_index import (
     VectorIndex,
 )
 
+logger: logging.Logger = logging.getLogger("miniagent_store")
+T = TypeVar("T")
 Make = Callable[[IndexPlace], Awaitable[VectorIndex]]
 # How often an index that is lost while it is asked is brought up to date again.
 TRIES = 5
@@ -40,31 +53,35 @@ class Indexed:
     def __init__(self, core: StoreCore, record_id: str, embedding: Embedding, make: Make) -> None:
         self._core, self._record_id, self._embedding, self._make = core, record_id, embedding, make
         self._index: VectorIndex | None = None
+        self._model: Model | None = None
         self._turn = asyncio.Lock()
 
-    async def claim(self, batch: Batch, dimensions: int) -> None:
-        """Have a commit say whose vectors stand here, where nothing says so yet.
+    async def claim(self, batch: Batch, dimensions: int) -> Model:
+        """Have a commit say whose vectors stand here, where nothing says so yet; returns whose they are.
 
         Raises:
             ConfigurationError: they are of another model.
         """
-        if await self._dimensions(dimensions) is None:
-            batch.state.set_if_absent(
-                layout.MODEL, {"name": self._embedding.name, "dimensions": dimensions}, required=True
-            )
+        model = await self._in_use(dimensions)
+        if model is None:
+            model = Model(self._embedding.name, dimensions)
+            batch.state.set_if_absent(layout.MODEL, model.to_dict(), required=True)
+        return model
 
-    async def _dimensions(self, given: int | None) -> int | None:
-        """Of the vectors that stand here; None if there are none."""
-        for item in await read_items(self._core, self._record_id, [layout.MODEL]):
-            name, dimensions = item.value["name"], int(item.value["dimensions"])
-            if name != self._embedding.name or given not in (None, dimensions):
-                ours = f"{self._embedding.name} ({given} dimensions)" if given else self._embedding.name
-                raise ConfigurationError(
-                    f"the memories here have vectors of {name} ({dimensions} dimensions), not of {ours}; "
-                    "use that, or make them anew: miniagent-store memory reindex"
-                )
-            return dimensions
-        return None
+    async def _in_use(self, dimensions: int) -> Model | None:
+        """Whose vectors stand here; None if there are none."""
+        model = model_in(await read_items(self._core, self._record_id, [layout.MODEL]))
+        if model is not None and not model.is_of(self._embedding.name, dimensions):
+            # Nobody asks it any more.
+            self._index = None
+            scope = layout.scope_of(self._record_id)
+            raise ConfigurationError(
+                f"the memories of {scope!r} have vectors of {model.name} ({model.dimensions} dimensions), "
+                f"not of {self._embedding.name} ({dimensions}); use that, or make them anew: "
+                f"miniagent-store memory reindex {shlex.quote(scope)} "
+                f"--embedder {shlex.quote(self._embedding.name)}"
+            )
+        return model
 
     # The index
 
@@ -74,17 +91,19 @@ class Indexed:
         Raises:
             ConfigurationError: it holds vectors of another model, or the index that was asked for by name
                 cannot stand here.
+            EmbeddingError: what a process with another model added cannot be embedded now.
             BackendUnavailableError: it is lost again and again.
         """
         for _ in range(TRIES):
             try:
                 async with self._turn:
-                    index = await self._current(len(query.vector) // 4)
-                if index is None:
+                    model = await self._in_use(len(query.vector) // 4)
+                    index = await self._current(model)
+                if index is None or model is None:
                     return ()
                 if index.capabilities.exact:
                     return await index.search(query)
-                return await candidates.best(self._core, self._record_id, index, query)
+                return await candidates.best(self._core, self._record_id, index, query, model)
             except IndexGone:
                 continue
         raise BackendUnavailableError(
@@ -99,35 +118,51 @@ class Indexed:
                 await self._index.drop()
             self._index = None
 
-    async def _current(self, dimensions: int) -> VectorIndex | None:
-        if await self._dimensions(dimensions) is None:
-            self._index = None
+    async def _current(self, model: Model | None) -> VectorIndex | None:
+        if model != self._model:
+            self._index, self._model = None, model
+        if model is None:
             return None
         if self._index is None:
-            place = IndexPlace(self._core.backend, self._record_id, self._embedding.name, dimensions)
+            place = IndexPlace(self._core.backend, self._record_id, model.place, model.dimensions)
             self._index = await self._make(place)
         index = self._index
         applied = await index.applied()
-        async for changes in changes_since(self._core, self._record_id, applied, _names):
-            vectors = _vectors(changes.items)
+        async for changes in changes_since(self._core, self._record_id, applied, model.names):
+            vectors = await self._vectors(model, changes.items)
             there = {each.id for each in vectors}
             gone = [each for each in changes.changed if each not in there]
             await index.apply(vectors, gone, changes.upto, anew=changes.anew)
         return index
 
+    async def _vectors(self, model: Model, items: Sequence[StateItem]) -> list[IndexedVector]:
+        """Of memories that were read; those that lack one get it, and are left out if they are no more."""
+        for is_renewed in (False, True):
+            if model_in(items) not in (None, model):
+                raise IndexGone
+            work = partial(model.vectors, items)
+            found, lacking = await (asyncio.to_thread(work) if len(items) > IN_A_THREAD else _now(work))
+            if not lacking or is_renewed:
+                break
+            # Added by a process that did not see yet that another model is in use.
+            renewing = Renewing(self._core, self._record_id, self._embedding, model)
+            try:
+                await renewing.renew(lacking, partial(_see_in_use, model))
+            except EmbedderUnavailableError:
+                raise
+            except EmbeddingError as error:
+                logger.warning("memories of %r cannot be found by meaning: %s", self._record_id, error)
+                break
+            ids = [layout.id_of(each.name) for each in items if each.name != layout.MODEL]
+            names = model.names(list(dict.fromkeys(ids)))
+            items = await read_items(self._core, self._record_id, names)
+        return found
 
-def _names(ids: Sequence[str]) -> list[str]:
-    return [name for each in ids for name in (layout.text_name(each), layout.vector_name(each))]
+
+def _see_in_use(model: Model, batch: Batch, items: Sequence[StateItem], last: str) -> None:
+    if model_in(items) != model:
+        raise IndexGone
 
 
-def _vectors(items: Iterable[StateItem]) -> list[IndexedVector]:
-    by_name = {each.name: each for each in items}
-    made = []
-    for name, item in by_name.items():
-        id = layout.id_of(name)
-        vector = by_name.get(layout.vector_name(id)) if name == layout.text_name(id) else None
-        if vector is not None:
-            expires = None if item.expires_at is None else to_ms(item.expires_at)
-            value = item.value
-            made.append(IndexedVector(id, vector.value, value["metadata"], value["time"], expires))
-    return made
+async def _now(work: Callable[[], T]) -> T:
+    return work()

@@ -9,23 +9,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from miniagent_store.ids import check_id, check_name, join_id
 from miniagent_store.values import Memory, MemorySource, StateItem, from_ms, to_ms
 
 KIND = "memory"
 CHANGES = "changes"
-MODEL = "model"
+# Whose vectors are in use, and how far those of the next model are.
+MODEL, REINDEX = "model", "reindex"
 # Longer ones would not fit into the name of a state value with what stands before them.
 MAX_ID_BYTES = 512
 # Until when what was said is forgotten for good, milliseconds since 1970.
 FORGOTTEN = "forgotten"
-_TEXTS, _VECTORS, _SOURCES, _FOLLOWED = "m/", "v/", "s/", "u/"
+_TEXTS, _SOURCES, _FOLLOWED = "m/", "s/", "u/"
+# Of two generations in turn: so whoever deletes a memory removes both, without asking which there are.
+_VECTORS = ("v/", "w/")
+# What all state values of memories start with, texts first: without one nothing is found of a memory.
+OF_MEMORIES = (_TEXTS, _SOURCES, *_VECTORS)
 
 
 def record_of(scope: str) -> str:
     """The record of a scope."""
     return join_id(KIND, check_id(scope, what="scope"))
+
+
+def scope_of(record_id: str) -> str:
+    """The scope of a record."""
+    return unquote(record_id.removeprefix(f"{KIND}/"))
 
 
 def check_memory_id(memory_id: str) -> str:
@@ -38,9 +49,14 @@ def text_name(memory_id: str = "") -> str:
     return _TEXTS + memory_id
 
 
-def vector_name(memory_id: str = "") -> str:
-    """The state value that holds a vector."""
-    return _VECTORS + memory_id
+def vector_name(memory_id: str = "", generation: int = 0) -> str:
+    """The state value that holds a vector; without an id, what all of a generation start with."""
+    return _VECTORS[generation % 2] + memory_id
+
+
+def vector_names(memory_id: str) -> tuple[str, ...]:
+    """The state values that may hold a vector, of whichever generation."""
+    return tuple(each + memory_id for each in _VECTORS)
 
 
 def source_name(session_id: str, memory_id: str = "") -> str:

@@ -6,6 +6,7 @@ from miniagent_store.embedder import Embedder
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory.choosing import Choosing, Later
+from miniagent_store.store.memory.embedding import embedder_of
 from miniagent_store.store.memory.scope import MemoryScope
 
 # Those used last; an index that falls out is filled anew when it is asked again.
@@ -29,18 +30,13 @@ class Memories:
         self, scope: str, embedder: str | Embedder, index: str, *, plain_vectors: bool
     ) -> MemoryScope:
         """As `SessionStore.memory`."""
-        made = self._embedder(embedder) if isinstance(embedder, str) else embedder
+        made = embedder_of(self._core, embedder)
         key = (scope, made.name, index, plain_vectors)
         known = self._known.pop(key, None)
         if known is None:
             choosing = Choosing(self._core, self._later, index, plain_vectors=plain_vectors)
-            known = MemoryScope(self._core, scope, made, self._cache, choosing.make)
+            known = MemoryScope(self._core, scope, made, self._cache, choosing)
         self._known[key] = known
         if len(self._known) > KNOWN:
             self._known.pop(next(iter(self._known)))
         return known
-
-    def _embedder(self, name: str) -> Embedder:
-        kind, _, rest = name.partition(":")
-        made: Embedder = self._core.plugins.load("embedder", kind)(rest)
-        return made

@@ -22,6 +22,7 @@ from miniagent_store.store.memory.forgetting import forget_in_scope, tidy
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.store.memory.sources import until
+from miniagent_store.store.memory.trimming import trim_changes
 from miniagent_store.values import MESSAGES, Entry, MemorySource, Message, Session, to_ms
 
 Remember = Callable[[Message], str | Awaitable[str | None] | None]
@@ -108,9 +109,11 @@ class Following:
         anchored = Anchored(read.record, followed, version, is_new)
         anchored.write(batch, followed.past(entries[-1]))
         try:
-            await batch.commit("memory.follow")
+            result = await batch.commit("memory.follow")
         except CONFLICTS:
             return _Step(is_late=True)
+        if new:
+            await trim_changes(core, self.record_id, result)
         forget = self.forget_on_expiry
         if (version == 0 or forget) and await anchored.is_gone(core, expired=forget):
             await forget_in_scope(core, self.record_id, session_id, record.incarnation)

@@ -5,35 +5,50 @@ from __future__ import annotations
 import builtins
 import secrets
 import time as clock
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from miniagent_store.backend import Create, ReadPlan, StateScan
 from miniagent_store.embedder import Embedder
-from miniagent_store.errors import InvalidArgumentError, VersionConflictError
+from miniagent_store.errors import VersionConflictError
 from miniagent_store.ids import check_id
+from miniagent_store.memory_report import MemoryStats, Reindexing
 from miniagent_store.options import TTL, parse_ttl_ms
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
-from miniagent_store.store.memory import layout
-from miniagent_store.store.memory.anchoring import alive, anchor_sources, check_sources, sources_of
-from miniagent_store.store.memory.embedding import Embedding
+from miniagent_store.store.memory import layout, limits
+from miniagent_store.store.memory.anchoring import (
+    CONFLICTS,
+    alive,
+    anchor_sources,
+    check_sources,
+    sources_of,
+)
+from miniagent_store.store.memory.choosing import Choosing
+from miniagent_store.store.memory.describing import describe, place_of
+from miniagent_store.store.memory.embedding import Embedding, embedder_of
+from miniagent_store.store.memory.emptying import forget_all
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
-from miniagent_store.store.memory.indexed import Indexed, Make
+from miniagent_store.store.memory.generations import Model
+from miniagent_store.store.memory.indexed import Indexed
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
+from miniagent_store.store.memory.reindexing import Progress, Reindex
 from miniagent_store.store.memory.remembering import Following, Remember, behind
+from miniagent_store.store.memory.replacing import read_replaced
 from miniagent_store.store.memory.searching import Mode, Searching
 from miniagent_store.store.memory.sources import standing
+from miniagent_store.store.memory.trimming import trim_changes
 from miniagent_store.store.memory.words.words import Words
+from miniagent_store.store.reading import check_count
 from miniagent_store.values import Memory, MemoryPage, MemorySource, Session, StateItem, from_ms, to_ms
 from miniagent_store.vector_index import IndexQuery
 
 # Of one commit: what is more is split, so that none holds up others for long.
-AT_ONCE = 200
+AT_ONCE, BYTES_AT_ONCE = 200, 2**21
 
 
 class MemoryScope:
@@ -46,13 +61,16 @@ class MemoryScope:
         scope: its name.
         embedder: makes vectors of texts.
         cache: where vectors of an embedder that costs are kept.
-        make: makes an index of them, at a place.
+        choosing: chooses an index of them.
     """
 
-    def __init__(self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, make: Make) -> None:
+    def __init__(
+        self, core: StoreCore, scope: str, embedder: Embedder, cache: Cache, choosing: Choosing
+    ) -> None:
         self._core, self._scope, self._record_id = core, scope, layout.record_of(scope)
         self._embedding = Embedding(embedder, cache)
-        self._indexed = Indexed(core, self._record_id, self._embedding, make)
+        self._cache, self._choosing = cache, choosing
+        self._indexed = Indexed(core, self._record_id, self._embedding, choosing.make)
         self._words = Words(core, self._record_id)
         self._searching = Searching(self._embedding, self._indexed, self._words, self._load)
 
@@ -97,8 +115,10 @@ class MemoryScope:
             As `add`; what comes after the failure is not stored.
         """
         new = [self._new(**({"said": each} if isinstance(each, str) else each)) for each in memories]
-        for start in range(0, len(new), AT_ONCE):
-            await self._commit(new[start : start + AT_ONCE])
+        sizes = [len(each.text) for each in new]
+        for page in limits.pages(sizes, count=AT_ONCE, size=BYTES_AT_ONCE):
+            # Of those with the same id the last one stays, as if they had come one after the other.
+            await self._commit(list({each.id: each for each in new[page]}.values()))
         now = self._core.backend.now_ms()
         return [
             Memory(
@@ -123,18 +143,13 @@ class MemoryScope:
         ttl: TTL | None = None,
         forget_on_expiry: bool = False,
     ) -> NewMemory:
-        text = said if isinstance(said, str) else said.get("content")
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidArgumentError("there is no text to remember")
-        if time is not None and time.tzinfo is None:
-            raise InvalidArgumentError("time must be an aware datetime, such as datetime.now(UTC)")
         now = from_ms(self._core.backend.now_ms())
         return NewMemory(
             new_memory_id() if id is None else layout.check_memory_id(id),
-            text,
-            dict(metadata or {}),
-            source,
-            time or now,
+            limits.text_of(said),
+            limits.check_metadata(metadata),
+            limits.check_source(source),
+            limits.check_time(time, what="time") or now,
             parse_ttl_ms(ttl),
             forget_on_expiry,
         )
@@ -142,15 +157,18 @@ class MemoryScope:
     async def _commit(self, new: Sequence[NewMemory]) -> None:
         for attempt in range(ATTEMPTS):
             anchored = await anchor_sources(self._core, self._scope, self._record_id, sources_of(new))
-            batch = self._batch()
+            replaced = await read_replaced(self._core, self._record_id, new)
+            batch = replaced.batch(self._core, self._record_id)
             await self._put(batch, alive(self._core, new, anchored))
+            replaced.take_sources(batch)
             for each in anchored:
                 each.write(batch)
             try:
-                await batch.commit("memory.add")
-            except VersionConflictError:
+                result = await batch.commit("memory.add")
+            except CONFLICTS:
                 await pause(attempt)
                 continue
+            await trim_changes(self._core, self._record_id, result)
             await check_sources(self._core, self._record_id, anchored)
             return
         raise VersionConflictError(self._record_id, expected="as it was read", actual="others change it")
@@ -158,13 +176,16 @@ class MemoryScope:
     async def _put(self, batch: Batch, new: Sequence[NewMemory]) -> None:
         """Have a commit remember."""
         vectors = await self._embedding.embed([each.text for each in new])
-        await self._indexed.claim(batch, len(vectors[0]) // 4)
+        model = await self._indexed.claim(batch, len(vectors[0]) // 4)
         for each, vector in zip(new, vectors, strict=True):
-            batch.state.set(layout.text_name(each.id), each.value(), ttl=_seconds(each.ttl_ms))
-            batch.state.set(layout.vector_name(each.id), vector, ttl=_seconds(each.ttl_ms))
+            ttl = _seconds(each.ttl_ms)
+            batch.state.set(layout.text_name(each.id), each.value(), ttl=ttl)
+            batch.state.set(model.vector_name(each.id), model.stamped(vector, each.text), ttl=ttl)
+            # Of the text that stood here another model may have made one too.
+            batch.state.delete(model.other_vector_name(each.id))
             if each.source is not None:
                 name = layout.source_name(each.source.session_id, each.id)
-                batch.state.set(name, each.source.seq, ttl=_seconds(each.ttl_ms))
+                batch.state.set(name, each.source.seq, ttl=ttl)
         batch.append({"ids": [each.id for each in new]}, log=layout.CHANGES, dedupe=False)
 
     async def follow(
@@ -214,11 +235,12 @@ class MemoryScope:
             some = found[start : start + AT_ONCE]
             for each in some:
                 batch.state.delete(layout.text_name(each.id))
-                batch.state.delete(layout.vector_name(each.id))
+                for name in layout.vector_names(each.id):
+                    batch.state.delete(name)
                 if each.source is not None:
                     batch.state.delete(layout.source_name(each.source.session_id, each.id))
             batch.append({"ids": [each.id for each in some]}, log=layout.CHANGES, dedupe=False)
-            await batch.commit("memory.delete")
+            await trim_changes(self._core, self._record_id, await batch.commit("memory.delete"))
         return len(found)
 
     async def delete_of(self, session_id: str) -> int:
@@ -228,18 +250,44 @@ class MemoryScope:
         names = [each.name for scan in result.scans for each in scan]
         return await self.delete(*(each[len(prefix) :] for each in names))
 
-    async def forget(self) -> bool:
-        """Forget the whole scope; whether there was one."""
-        now_ms = self._core.backend.now_ms()
+    async def forget(self, *, progress: Callable[[int], object] | None = None) -> bool:
+        """Forget the whole scope; whether anything was there.
+
+        Where there is much, in commits that hold up nobody for long: who is stopped on the way has
+        forgotten a part, and goes on when he calls it again. What is added meanwhile may be forgotten too.
+
+        Args:
+            progress: is told how many memories are gone, after each commit.
+        """
         await self._indexed.drop()
         await self._words.drop()
-        was_there = await self._core.backend.delete(self._record_id, None)
-        if was_there:
-            # What was said until now, and those who follow sessions did not see yet, is forgotten too.
-            batch = self._batch()
-            batch.state.set(layout.FORGOTTEN, now_ms)
-            await batch.commit("memory.forget")
-        return was_there
+        return await forget_all(self._core, self._record_id, progress)
+
+    async def reindex(
+        self, embedder: str | Embedder, *, again: bool = False, progress: Progress | None = None
+    ) -> Reindexing:
+        """Make vectors of another model for all that is remembered, without a gap in service.
+
+        Whoever uses the old model goes on with it until all is done; from then on it is refused to him, and
+        the error says which model is in use. Cut short, call it again: it goes on from where it was.
+
+        Args:
+            embedder: a name such as "openai:text-embedding-3-small", or an object.
+            again: make them anew also where they are of this model already.
+            progress: a function that is told again and again how far it is.
+
+        Raises:
+            ConfigurationError: somebody began to make vectors of yet another model meanwhile.
+            EmbeddingError: no vectors could be made; the old ones stay in use.
+        """
+        embedding = Embedding(embedder_of(self._core, embedder), self._cache)
+
+        async def drop_old(old: Model, in_use: Model) -> None:
+            places = (place_of(self._core, self._record_id, each) for each in (old, in_use))
+            await self._choosing.drop_old(*places)
+
+        work = Reindex(self._core, self._record_id, embedding, drop_old, again=again, progress=progress)
+        return await work.run()
 
     def _batch(self) -> Batch:
         return Batch(self._core, self._record_id, create=Create(kind=layout.KIND, keep_existing=True))
@@ -274,6 +322,11 @@ class MemoryScope:
             InvalidArgumentError: an argument is out of range, or the vector has a wrong dimension.
             EmbeddingError: no vector could be made of the query.
         """
+        if isinstance(query, str):
+            limits.check_text(query, what="a query")
+        limits.check_time(after, what="after")
+        limits.check_time(before, what="before")
+        limits.check_score(min_score)
         wanted = IndexQuery(
             b"",
             k,
@@ -296,6 +349,10 @@ class MemoryScope:
         found = await standing(self._core, map(layout.memory_of, items))
         return found[0] if found else None
 
+    async def stats(self) -> MemoryStats:
+        """How much is remembered, and with which vectors; all texts are read to count them."""
+        return await describe(self._core, self._record_id, self._choosing)
+
     async def list(self, *, limit: int = 50, cursor: str | None = None) -> MemoryPage:
         """Memories by id: those with random ids in order of time.
 
@@ -303,6 +360,9 @@ class MemoryScope:
             limit: at most so many.
             cursor: of the page before.
         """
+        check_count(limit, "limit", least=1)
+        if cursor is not None:
+            layout.check_memory_id(cursor)
         scan = StateScan(
             layout.text_name(), None if cursor is None else layout.text_name(cursor), limit + 1
         )

@@ -9,6 +9,7 @@ import pytest
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 
+from miniagent_store.integrations.langgraph import vectors
 from miniagent_store.integrations.langgraph.store import MiniAgentStore
 
 NAMESPACES = [("a",), ("a", "b"), ("a", "b", "c"), ("ab",), ("b", "a"), ("b", "c", "a"), ("a", "c")]
@@ -56,6 +57,33 @@ def test_random_program(url: str, steps: int) -> None:
     for number in range(steps):
         assert step(ours, number) == step(theirs, number), f"seed {number}"
     ours.handle.close()
+
+
+def test_searches_without_numpy(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "numpy", None)
+    test_searches_with_a_query(url)
+
+
+def test_likeness_of_many_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(0)
+
+    def vector() -> list[float]:
+        return [chance.gauss(0, 1) for _ in range(16)]
+
+    stored = [[vectors.packed(vector()) for _ in range(number % 4)] for number in range(1000)]
+    stored[1] = [bytes(64)]
+    query = vector()
+    quick = vectors.likenesses(query, stored)
+    monkeypatch.setattr(vectors, "numpy", None)
+    assert quick[:2] == [None, 0.0]
+    assert quick == [
+        None if each is None else pytest.approx(each) for each in vectors.likenesses(query, stored)
+    ]
+
+
+def test_a_query_of_another_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="has 2 dimensions"):
+        vectors.likenesses([1.0, 0.0], [[vectors.packed([1.0, 0.0, 0.0])]])
 
 
 def test_searches_with_a_query(url: str) -> None:

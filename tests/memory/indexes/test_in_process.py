@@ -133,7 +133,7 @@ async def test_a_search_finds_all_of_a_moment_while_changes_come(make: Make) -> 
         return asked
 
     _, *asked = await asyncio.gather(change(), *(ask() for _ in range(3)))
-    assert min(asked) > 0
+    assert all(asked)
 
 
 async def test_the_dead_are_cleared_away() -> None:
