@@ -19,7 +19,13 @@ from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout, limits
-from miniagent_store.store.memory.anchoring import CONFLICTS, anchor_sources, check_sources, sources_of
+from miniagent_store.store.memory.anchoring import (
+    CONFLICTS,
+    alive,
+    anchor_sources,
+    check_sources,
+    sources_of,
+)
 from miniagent_store.store.memory.choosing import Choosing
 from miniagent_store.store.memory.describing import describe, place_of
 from miniagent_store.store.memory.embedding import Embedding, embedder_of
@@ -153,7 +159,7 @@ class MemoryScope:
             anchored = await anchor_sources(self._core, self._scope, self._record_id, sources_of(new))
             replaced = await read_replaced(self._core, self._record_id, new)
             batch = replaced.batch(self._core, self._record_id)
-            await self._put(batch, new)
+            await self._put(batch, alive(self._core, new, anchored))
             replaced.take_sources(batch)
             for each in anchored:
                 each.write(batch)
