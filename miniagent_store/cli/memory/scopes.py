@@ -42,7 +42,7 @@ def embedder_option(command: Command) -> Command:
 
 async def every_scope(store: SessionStore) -> AsyncIterator[tuple[str, Session]]:
     """All scopes with their records, the last changed first."""
-    from miniagent_store.cli.resolve import every_session
+    from miniagent_store.measuring.walking import every_session
     from miniagent_store.store.memory import layout
 
     async for record in every_session(store, kind=layout.KIND):
