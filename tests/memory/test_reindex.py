@@ -10,6 +10,7 @@ import pytest
 
 from miniagent_store import ConfigurationError, EmbeddingError, SessionStore, open_store
 from miniagent_store.memory_report import Reindexing
+from miniagent_store.store.memory.renewing import AT_ONCE
 from tests.memory.reindexing import PLACES, Short, check_vectors
 
 pytestmark = PLACES
@@ -33,7 +34,7 @@ async def test_all_get_new_vectors_and_the_old_is_refused(store: SessionStore, s
     done = await old.reindex(Short(), progress=steps.append)
 
     assert (done.model, done.step, done.looked, done.made, done.removed) == ("short", "done", 250, 250, 250)
-    assert [each.step for each in steps if each.looked == 100] == ["reading"]
+    assert [each.step for each in steps if each.looked == AT_ONCE] == ["reading"]
     assert len(await check_vectors(new, Short())) == 250
     assert {each.text.split()[-1] for each in await new.search("tea", mode="vector")} == {"tea"}
     for call in (old.search("tea"), old.add("I like tea")):
@@ -149,7 +150,7 @@ async def test_of_two_models_the_later_one_wins(store: SessionStore, store_url: 
     async with open_store(store_url) as other:
 
         async def before(texts: Sequence[str]) -> None:
-            if "Fact 249 is about dogs" in texts or len(texts) < 100:
+            if "Fact 249 is about dogs" in texts or len(texts) < AT_ONCE:
                 await other.memory("ada").reindex(Short("later", dimensions=64))
 
         with pytest.raises(ConfigurationError, match="another model"):
@@ -185,7 +186,7 @@ async def test_a_message_that_is_taken_back_meanwhile_leaves_no_vector(store: Se
     await memory.follow(session.id, lambda message: str(message.content))
 
     async def before(texts: Sequence[str]) -> None:
-        if len(texts) < 100:
+        if len(texts) < AT_ONCE:
             # Some have their new vector by now, some get one just now.
             await store.rewind(session.id, to=20)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
@@ -88,7 +89,8 @@ class Choosing:
         """
         for provider in self._plugins.providers(KIND):
             try:
-                factory = self._load(provider.name)
+                # Some import much.
+                factory = await asyncio.to_thread(self._load, provider.name)
                 if not factory.capabilities.shared:
                     continue
                 await factory.check(place)

@@ -22,7 +22,7 @@ from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.values import StateItem, to_ms
 
 # Of one commit, as long as nobody comes between; also what an embedder is asked for at once.
-AT_ONCE = 100
+AT_ONCE = 64
 
 # What else a commit is to do, of what was read together, and the last id that it gives a vector. It raises
 # where the vectors are not wanted any more.
