@@ -19,14 +19,20 @@ from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout, limits
-from miniagent_store.store.memory.anchoring import CONFLICTS, anchor_sources, check_sources, sources_of
+from miniagent_store.store.memory.anchoring import (
+    CONFLICTS,
+    alive,
+    anchor_sources,
+    check_sources,
+    sources_of,
+)
 from miniagent_store.store.memory.choosing import Choosing
 from miniagent_store.store.memory.describing import describe, place_of
 from miniagent_store.store.memory.embedding import Embedding, embedder_of
 from miniagent_store.store.memory.emptying import forget_all
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
-from miniagent_store.store.memory.generations import Model
+from miniagent_store.store.memory.generations import Model, model_in
 from miniagent_store.store.memory.indexed import Indexed
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
@@ -153,7 +159,7 @@ class MemoryScope:
             anchored = await anchor_sources(self._core, self._scope, self._record_id, sources_of(new))
             replaced = await read_replaced(self._core, self._record_id, new)
             batch = replaced.batch(self._core, self._record_id)
-            await self._put(batch, new)
+            await self._put(batch, alive(self._core, new, anchored))
             replaced.take_sources(batch)
             for each in anchored:
                 each.write(batch)
@@ -345,6 +351,11 @@ class MemoryScope:
         items = await self._items([layout.text_name(layout.check_memory_id(id))])
         found = await standing(self._core, map(layout.memory_of, items))
         return found[0] if found else None
+
+    async def model(self) -> str | None:
+        """Name of the embedder whose vectors are in use here; None where there are none."""
+        found = model_in(await self._items([layout.MODEL]))
+        return None if found is None else found.name
 
     async def stats(self) -> MemoryStats:
         """How much is remembered, and with which vectors; all texts are read to count them."""
