@@ -8,6 +8,7 @@ from typing import Any
 
 from miniagent_store.embedder import Embedder
 from miniagent_store.handle import StoreHandle, handle_of
+from miniagent_store.store.memory.limits import cut
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
 from miniagent_store.values import Memory
@@ -39,11 +40,12 @@ class Scopes:
         """As `MemoryScope.search`; nothing for a query without text."""
         if not query.strip():
             return []
-        return await self.handle.run(lambda store: store.memory(scope, **self._how).search(query, **wanted))
+        text = cut(query)
+        return await self.handle.run(lambda store: store.memory(scope, **self._how).search(text, **wanted))
 
     async def add(self, scope: str, memories: Iterable[Mapping[str, Any]]) -> None:
-        """As `MemoryScope.add_many`; those without text are left out."""
-        new = [each for each in memories if each["said"].strip()]
+        """As `MemoryScope.add_many`; those without text are left out, what is too long is cut."""
+        new = [{**each, "said": cut(each["said"])} for each in memories if each["said"].strip()]
         if new:
             await self.handle.run_to_end(lambda store: store.memory(scope, **self._how).add_many(new))
 
