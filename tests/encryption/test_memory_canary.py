@@ -42,7 +42,7 @@ def place(request: pytest.FixtureRequest, tmp_path: object, redis_server: Server
 
 
 async def remember(store: SessionStore) -> None:
-    """Add, replace, delete, search and forget, with the canary everywhere."""
+    """Add, replace, delete, reindex, search and forget, with the canary everywhere."""
     memory = store.memory("ada")
     session = await store.append("s", Message.user(TEXTS[0]), create=True)
     source = MemorySource("s", 1, None, session.incarnation)
@@ -51,6 +51,7 @@ async def remember(store: SessionStore) -> None:
     await memory.add(TEXTS[1], id="1", metadata={"note": CANARY})
     await memory.delete("two")
     await memory.follow("s", lambda message: message.content)
+    assert (await memory.reindex("hash", again=True)).made >= 3
     for mode in ("vector", "words", "hybrid"):
         assert CANARY in str(await memory.search(CANARY, filter={"note": CANARY}, mode=mode))
     with pytest.raises(StoreError) as caught:

@@ -98,6 +98,19 @@ async def forget_memories(w: World) -> None:
     assert await memory.forget()
 
 
+@tries("memory.model", "memory.stats", "memory.reindex")
+async def other_vectors(w: World) -> None:
+    memory = w.mine.memory(w.id)
+    assert await memory.model() is None
+    assert (await memory.stats()).memories == 0
+    assert (await memory.reindex("hash", again=True)).looked == 0
+    await memory.add("mine")
+    done = await memory.reindex("hash", again=True)
+    assert (done.looked, done.made, done.removed) == (1, 1, 1)
+    assert (await memory.stats()).generation == 1
+    await memory.forget()
+
+
 async def scopes_that_could_be_patterns(w: World) -> None:
     """Scopes and ids that would be patterns, or places, if anything took them for that."""
     of_theirs = w.theirs.url.partition("namespace=")[2]
