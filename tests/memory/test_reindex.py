@@ -20,9 +20,7 @@ async def _fill(store: SessionStore, count: int = 250) -> None:
     )
 
 
-async def test_all_get_new_vectors_and_the_old_is_refused(
-    store: SessionStore, store_url: str
-) -> None:
+async def test_all_get_new_vectors_and_the_old_is_refused(store: SessionStore, store_url: str) -> None:
     await _fill(store)
     old, new = store.memory("ada"), store.memory("ada", embedder=Short())
     assert len(await old.search("tea", mode="vector")) == 10
