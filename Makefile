@@ -30,6 +30,8 @@ bench:
 	$(PYTHON) benchmarks/large_reads.py
 	$(PYTHON) benchmarks/observing.py
 	$(PYTHON) benchmarks/tenants.py
+	$(PYTHON) benchmarks/web_pages.py
+	$(PYTHON) -m benchmarks.web_conversation
 
 # All faults on all servers, with the full counts; writes docs/faults.md.
 faults:

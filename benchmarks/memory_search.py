@@ -246,7 +246,7 @@ def row(figures: dict[str, Any]) -> list[str]:
         f"{figures['recall']:.3f}",
         *(number(each, 2) for each in times),
         "–" if each is None else number(each),
-        number(figures["filled"], 1),
+        "–" if figures["filled"] is None else number(figures["filled"], 1),
     ]
 
 

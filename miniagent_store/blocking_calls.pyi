@@ -16,6 +16,7 @@ from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL
 from miniagent_store.reencryption import Reencryption
 from miniagent_store.repair_report import RepairReport
+from miniagent_store.store.inspection import Inspection
 from miniagent_store.store.memory.scope import MemoryScope
 from miniagent_store.store.tenant_limits import TenantLimits
 from miniagent_store.store.tenants import TenantDeletion
@@ -568,6 +569,8 @@ class StoreCalls(BlockingFace):
         order: str = "-last_activity",
         cursor: str | None = None,
         limit: int = 50,
+        metadata: bool = True,
+        skip_damaged: bool = False,
     ) -> Page:
         """A page of sessions, newest activity first. Never renews a TTL.
 
@@ -578,6 +581,10 @@ class StoreCalls(BlockingFace):
             order: "-last_activity", or "last_activity" for the oldest first.
             cursor: `Page.next_cursor` of the page before.
             limit: at most so many, up to 1,000.
+            metadata: without, it is empty in all of them and nothing is decoded: a session whose metadata
+                cannot be read, for want of its key, is listed like the others.
+            skip_damaged: leave out sessions whose record cannot be understood, and name them in
+                `Page.damaged`; otherwise one of them makes the page a `SessionDamagedError`.
         """
 
     def update(
@@ -746,6 +753,33 @@ class StoreCalls(BlockingFace):
         limit: int | None = None,
     ) -> builtins.list[Entry]:
         """Entries of any log, with sequence, id, time and version; arguments as `history`."""
+
+    def inspect(
+        self,
+        session_id: str,
+        *,
+        log: str = MESSAGES,
+        last: int | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        values: int = 0,
+        values_from: str | None = None,
+    ) -> Inspection:
+        """How a session is stored, and what of it cannot be read: for people who look after it.
+
+        Entries and values that are damaged, or whose key is missing, stand there with their errors; all
+        other calls raise these.
+
+        Args:
+            session_id: the session.
+            log, last, after, before, limit: which entries, as `entries` takes them.
+            values: at most so many values of its state, in order of their names.
+            values_from: the name of the first value.
+
+        Raises:
+            SessionDamagedError: nothing of it can be read.
+        """
 
     def count(self, session_id: str, *, log: str = MESSAGES, after: int = 0) -> int:
         """How many entries stand in a log after a sequence."""

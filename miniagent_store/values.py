@@ -189,10 +189,12 @@ class Page:
     Attributes:
         items: the sessions.
         next_cursor: pass it as `cursor=` for the next page; None at the end.
+        damaged: ids of the sessions that were left out, with `skip_damaged`.
     """
 
     items: list[Session]
     next_cursor: str | None = None
+    damaged: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Session]:
         return iter(self.items)

@@ -53,6 +53,7 @@ class ReadPlan:
             first changed sequence instead of its `after`, where that is lower.
         expired: read the session only if it has expired and is still kept; for a sweep, which is the last
             to see it.
+        damaged: give what is there of a session that lacks a part, instead of refusing it.
     """
 
     session_id: str
@@ -61,6 +62,7 @@ class ReadPlan:
     scans: tuple[StateScan, ...] = ()
     since: tuple[str, int] | None = None
     expired: bool = False
+    damaged: bool = False
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -89,6 +91,8 @@ class ListQuery:
         tags: all of them must be on the session.
         ascending: oldest activity first.
         cursor: (last activity, id) of the last record of the page before.
+        skip_damaged: name sessions whose record cannot be understood in `ListResult.damaged`, instead of
+            raising; a backend whose records stand or fall together may raise all the same.
     """
 
     kind: str = "session"
@@ -98,11 +102,13 @@ class ListQuery:
     ascending: bool = False
     cursor: tuple[int, str] | None = None
     limit: int = 50
+    skip_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ListResult:
-    """A page; `next_cursor` is None at the end."""
+    """A page; `next_cursor` is None at the end, `damaged` are ids of sessions that were skipped on it."""
 
     records: tuple[Record, ...]
     next_cursor: tuple[int, str] | None
+    damaged: tuple[str, ...] = ()

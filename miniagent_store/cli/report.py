@@ -12,7 +12,7 @@ from miniagent_store.cli.output import age, bytes_text, emit_json, printable, sh
 from miniagent_store.cli.settings import json_option, store_options, with_store
 
 if TYPE_CHECKING:
-    from miniagent_store.cli.census import Census
+    from miniagent_store.measuring.census import Census
     from miniagent_store.store.protocol import SessionStore
     from miniagent_store.values import Health, Stats
 
@@ -55,9 +55,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 async def _take(store: SessionStore) -> Census:
-    from miniagent_store.cli.census import Census
     from miniagent_store.cli.progress_bar import progress_bar
-    from miniagent_store.cli.resolve import every_session
+    from miniagent_store.measuring.census import Census
+    from miniagent_store.measuring.walking import every_session
 
     census = Census(datetime.now(UTC))
     with progress_bar("looking", await store.count_sessions()) as tell:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from miniagent_store.errors import InvalidArgumentError, SessionNotFoundError, StoreError
+from miniagent_store.measuring.walking import every_session
 
 if TYPE_CHECKING:
     from miniagent_store.store.protocol import SessionStore
     from miniagent_store.values import Session
 
-PAGE = 500
 SHOWN = 5
 
 
@@ -47,22 +47,6 @@ async def find_session(store: SessionStore, text: str) -> Session:
     raise SessionNotFoundError(
         text, hint="no id is, or starts with, this; see `miniagent-store sessions list`"
     )
-
-
-async def every_session(store: SessionStore, **filters: Any) -> AsyncIterator[Session]:
-    """All sessions that `SessionStore.list` finds with `filters`, page by page."""
-    cursor: str | None = None
-    # What is active while we turn pages moves to the front: never tell it twice.
-    seen: set[str] = set()
-    while True:
-        page = await store.list(**filters, cursor=cursor, limit=PAGE)
-        for session in page:
-            if session.id not in seen:
-                seen.add(session.id)
-                yield session
-        cursor = page.next_cursor
-        if cursor is None:
-            return
 
 
 async def last_session(store: SessionStore, *, user_id: str | None = None) -> Session | None:

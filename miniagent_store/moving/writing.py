@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from miniagent_store.backend import CommitResult, Create, Kept, Record, StagePublish, StageWrite
 from miniagent_store.cancellation import to_the_end
@@ -37,10 +37,16 @@ class SessionWriter:
         self._core, self._namespace, self._sealed = core, namespace, sealed
         self.values: PlainValues = PlainValues(core)
 
-    async def write(self, session: WholeSession) -> Record:
+    async def write(
+        self, session: WholeSession, *, once_staged: Callable[[], Awaitable[None]] | None = None
+    ) -> Record:
         """Make a session what `session` is, with its ids, sequences, versions, times and expiry.
 
         Its incarnation is a new one.
+
+        Args:
+            session: what is to be there.
+            once_staged: called when all is ready, just before it is shown, once each try: makes room.
 
         Raises:
             SessionExistsError: its id is taken; nothing was changed.
@@ -58,7 +64,7 @@ class SessionWriter:
         while True:
             stage = secrets.token_hex(8)
             try:
-                result = await self._try(session, sealing, stage)
+                result = await self._try(session, sealing, stage, once_staged)
             except BackendUnavailableError:
                 # The stage is left to its TTL: a part may or may not be there.
                 if time.monotonic() > deadline:
@@ -72,7 +78,13 @@ class SessionWriter:
             self._core.keys.remember(sealing, result.record)
             return result.record
 
-    async def _try(self, session: WholeSession, sealing: Sealing, stage: str) -> CommitResult:
+    async def _try(
+        self,
+        session: WholeSession,
+        sealing: Sealing,
+        stage: str,
+        once_staged: Callable[[], Awaitable[None]] | None,
+    ) -> CommitResult:
         core, record = self._core, session.record
         for part in _parts(session, stage):
             try:
@@ -80,6 +92,8 @@ class SessionWriter:
             except OutcomeUnknownError as error:
                 # Of a part of a stage: nothing is lost with it.
                 raise BackendUnavailableError(str(error)) from error
+        if once_staged is not None:
+            await once_staged()
         create = Create(
             kind=record.kind,
             user_id=record.user_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 
 from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest, ReadResult
@@ -102,6 +103,16 @@ def next_in_line(row: LeaseRow | None, now_ms: int) -> str | None:
     if row is None or row.is_held(now_ms):
         return None
     return next((owner for owner, _ in _standing(row, now_ms)), None)
+
+
+def count_leases(rows: Iterable[LeaseRow], now_ms: int) -> dict[str, int]:
+    """How many are held, how many of all are waited for, and by how many; for `Health.details`."""
+    lines = [(row.is_held(now_ms), len(_standing(row, now_ms))) for row in rows]
+    return {
+        "held": sum(is_held for is_held, _ in lines),
+        "waited_for": sum(waiting > 0 for _, waiting in lines),
+        "waiting": sum(waiting for _, waiting in lines),
+    }
 
 
 def _standing(row: LeaseRow, now_ms: int) -> Line:

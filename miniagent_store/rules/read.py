@@ -19,7 +19,10 @@ def read_plan(rows: SessionRows, plan: ReadPlan, now_ms: int) -> ReadResult:
     values = (rows.value(name) for name in plan.names)
     return ReadResult(
         record,
-        tuple(_read_range(rows, record, each, resets.get(each.log)) for each in plan.ranges),
+        tuple(
+            _read_range(rows, record, each, resets.get(each.log), damaged=plan.damaged)
+            for each in plan.ranges
+        ),
         tuple(value for value in values if value and not is_expired(value.expires_ms, now_ms)),
         tuple(tuple(rows.scan_values(scan, now_ms)) for scan in plan.scans),
         resets,
@@ -27,7 +30,7 @@ def read_plan(rows: SessionRows, plan: ReadPlan, now_ms: int) -> ReadResult:
 
 
 def _read_range(
-    rows: SessionRows, record: Record, wanted: LogRange, reset_from: int | None
+    rows: SessionRows, record: Record, wanted: LogRange, reset_from: int | None, *, damaged: bool
 ) -> Sequence[StoredEntry]:
     after = wanted.after if reset_from is None else min(wanted.after, reset_from - 1)
     tail = record.tail(wanted.log)
@@ -38,10 +41,10 @@ def _read_range(
             low = max(low, high - wanted.last + 1)
         if wanted.limit is not None:
             high = min(high, low + wanted.limit - 1)
-        return _entries(rows, record, wanted.log, low, high)
+        return _entries(rows, record, wanted.log, low, high, damaged=damaged)
     entries = tuple(
         entry
-        for entry in _entries(rows, record, wanted.log, low, high)
+        for entry in _entries(rows, record, wanted.log, low, high, damaged=damaged)
         if entry.time_ms >= wanted.not_before_ms
     )
     if wanted.last is not None:
@@ -49,11 +52,13 @@ def _read_range(
     return entries if wanted.limit is None else entries[: wanted.limit]
 
 
-def _entries(rows: SessionRows, record: Record, log: str, low: int, high: int) -> Sequence[StoredEntry]:
+def _entries(
+    rows: SessionRows, record: Record, log: str, low: int, high: int, *, damaged: bool
+) -> Sequence[StoredEntry]:
     if high < low:
         return ()
     entries = rows.entries(log, low, high)
-    if len(entries) != high - low + 1:
+    if len(entries) != high - low + 1 and not damaged:
         raise SessionDamagedError(
             record.session_id,
             part=f"log {log!r}",

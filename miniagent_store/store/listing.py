@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from miniagent_store.backend import ListQuery
 from miniagent_store.errors import InvalidArgumentError
@@ -15,6 +16,8 @@ from miniagent_store.store.reading import check_count
 from miniagent_store.values import Page
 
 MAX_PAGE = 1000
+# What the longest id makes, and some more; a cursor may have been made by anybody.
+MAX_CURSOR = 4096
 ORDERS = ("-last_activity", "last_activity")
 
 
@@ -28,6 +31,8 @@ async def list_sessions(
     order: str,
     cursor: str | None,
     limit: int,
+    metadata: bool,
+    skip_damaged: bool,
 ) -> Page:
     """One page; see `SessionStore.list`."""
     if order not in ORDERS:
@@ -41,12 +46,18 @@ async def list_sessions(
         ascending=order == "last_activity",
         cursor=None if cursor is None else _parse_cursor(cursor, order),
         limit=min(limit, MAX_PAGE),
+        skip_damaged=skip_damaged,
     )
     await core.ready()
     result = await core.retrying.attempt("list", "", lambda _: core.backend.list(query))
-    await core.keys.learn(*result.records)
-    items = [core.coding.session(record) for record in result.records]
-    return Page(items, None if result.next_cursor is None else _cursor(result.next_cursor, order))
+    records = result.records
+    if metadata:
+        await core.keys.learn(*records)
+    else:
+        records = tuple(replace(record, metadata=b"") if record.metadata else record for record in records)
+    items = [core.coding.session(record) for record in records]
+    cursor_behind = None if result.next_cursor is None else _cursor(result.next_cursor, order)
+    return Page(items, cursor_behind, result.damaged)
 
 
 async def count_sessions(
@@ -74,9 +85,10 @@ def _cursor(place: tuple[int, str], order: str) -> str:
 
 def _parse_cursor(text: str, order: str) -> tuple[int, str]:
     try:
-        given_order, last_activity_ms, session_id = json.loads(base64.urlsafe_b64decode(text))
-        if given_order == order:
-            return int(last_activity_ms), check_id(session_id)
-    except (ValueError, TypeError):
+        if len(text) <= MAX_CURSOR:
+            given_order, last_activity_ms, session_id = json.loads(base64.urlsafe_b64decode(text))
+            if given_order == order and type(last_activity_ms) is int and abs(last_activity_ms) < 2**63:
+                return last_activity_ms, check_id(session_id)
+    except (ValueError, TypeError, RecursionError):
         pass
     raise InvalidArgumentError("not a cursor of this listing: pass Page.next_cursor, with the same order")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from miniagent_store.keys.provider import KeyProvider
     from miniagent_store.store.batch import Batch
     from miniagent_store.store.cache import Cache
+    from miniagent_store.store.inspection import Inspection
     from miniagent_store.store.kv import KeyValue
     from miniagent_store.store.leases import Lease, Lock
     from miniagent_store.store.memory.scope import MemoryScope
@@ -139,6 +140,8 @@ class SessionStore(ABC):
         order: str = "-last_activity",
         cursor: str | None = None,
         limit: int = 50,
+        metadata: bool = True,
+        skip_damaged: bool = False,
     ) -> Page:
         """A page of sessions, newest activity first. Never renews a TTL.
 
@@ -149,6 +152,10 @@ class SessionStore(ABC):
             order: "-last_activity", or "last_activity" for the oldest first.
             cursor: `Page.next_cursor` of the page before.
             limit: at most so many, up to 1,000.
+            metadata: without, it is empty in all of them and nothing is decoded: a session whose metadata
+                cannot be read, for want of its key, is listed like the others.
+            skip_damaged: leave out sessions whose record cannot be understood, and name them in
+                `Page.damaged`; otherwise one of them makes the page a `SessionDamagedError`.
         """
 
     @abstractmethod
@@ -329,6 +336,34 @@ class SessionStore(ABC):
         limit: int | None = None,
     ) -> builtins.list[Entry]:
         """Entries of any log, with sequence, id, time and version; arguments as `history`."""
+
+    @abstractmethod
+    async def inspect(
+        self,
+        session_id: str,
+        *,
+        log: str = MESSAGES,
+        last: int | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        values: int = 0,
+        values_from: str | None = None,
+    ) -> Inspection:
+        """How a session is stored, and what of it cannot be read: for people who look after it.
+
+        Entries and values that are damaged, or whose key is missing, stand there with their errors; all
+        other calls raise these.
+
+        Args:
+            session_id: the session.
+            log, last, after, before, limit: which entries, as `entries` takes them.
+            values: at most so many values of its state, in order of their names.
+            values_from: the name of the first value.
+
+        Raises:
+            SessionDamagedError: nothing of it can be read.
+        """
 
     @abstractmethod
     async def count(self, session_id: str, *, log: str = MESSAGES, after: int = 0) -> int:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack
 from datetime import date, datetime
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from miniagent_store.backend import (
     Backend,
@@ -17,6 +17,7 @@ from miniagent_store.backend import (
     Fence,
     RateAlgorithm,
     ReadPlan,
+    StateScan,
 )
 from miniagent_store.codec.types import TypeRegistry
 from miniagent_store.embedder import Embedder
@@ -25,7 +26,7 @@ from miniagent_store.errors import (
     LockLostError,
     SessionDamagedError,
 )
-from miniagent_store.ids import check_id, join_id, new_session_id
+from miniagent_store.ids import check_id, check_name, join_id, new_session_id
 from miniagent_store.keys.keyring import Keyring
 from miniagent_store.keys.provider import KeyProvider
 from miniagent_store.options import TTL, parse_duration, parse_ttl_ms
@@ -53,6 +54,7 @@ from miniagent_store.store.reading import (
     check_count,
     check_log,
     decode_snapshot,
+    log_range,
     read_entries,
     read_messages,
     read_record,
@@ -84,6 +86,9 @@ from miniagent_store.values import (
     Snapshot,
     Stats,
 )
+
+if TYPE_CHECKING:
+    from miniagent_store.store.inspection import Inspection
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -221,6 +226,8 @@ class Store(SessionStore):
         order: str = "-last_activity",
         cursor: str | None = None,
         limit: int = 50,
+        metadata: bool = True,
+        skip_damaged: bool = False,
     ) -> Page:
         return await list_sessions(
             self._core,
@@ -231,6 +238,8 @@ class Store(SessionStore):
             order=order,
             cursor=cursor,
             limit=limit,
+            metadata=metadata,
+            skip_damaged=skip_damaged,
         )
 
     async def update(
@@ -407,6 +416,27 @@ class Store(SessionStore):
                 self._core, session_id, log, last=last, after=after, before=before, limit=limit
             )
         ]
+
+    async def inspect(
+        self,
+        session_id: str,
+        *,
+        log: str = MESSAGES,
+        last: int | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        values: int = 0,
+        values_from: str | None = None,
+    ) -> Inspection:
+        # Agents never ask: not imported with the store.
+        from miniagent_store.store.inspecting import inspect_session
+
+        wanted = log_range(log, last=last, after=after, before=before, limit=limit)
+        first = None if values_from is None else check_name(values_from, what="values_from")
+        state = (StateScan(start=first, limit=values),) if check_count(values, "values") else ()
+        plan = ReadPlan(check_id(session_id), (wanted,), scans=state, damaged=True)
+        return await inspect_session(self._core, plan)
 
     async def count(self, session_id: str, *, log: str = MESSAGES, after: int = 0) -> int:
         check_count(after, "after")

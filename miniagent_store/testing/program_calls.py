@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.values import Message, Page, Position, Session
+from miniagent_store.values import Entry, Message, Page, Position, Session
 
 Call = Callable[[SessionStore], Awaitable[Any]]
 
@@ -42,6 +42,19 @@ async def counted(store: SessionStore) -> Any:
     """What `stats` counts, without what differs by nature."""
     stats = await store.stats()
     return (stats.sessions, stats.messages, stats.users, stats.agents, stats.problem)
+
+
+async def inspected(
+    store: SessionStore, session_id: str, log: str, last: Any, before: Any, values: int
+) -> Any:
+    """What an inspection shows, without how it is stored."""
+    seen = await store.inspect(session_id, log=log, last=last, before=before, values=values)
+    entries = [
+        Entry(each.seq, each.id, each.time, each.version, each.log, each.value or {}, each.redacted)
+        for each in seen.entries
+    ]
+    state = [(each.name, each.value, each.version) for each in seen.values]
+    return [seen.session, seen.logs, entries, state, len(seen.gaps), len(seen.problems)]
 
 
 def expecting(session_id: str, expected: Session | None) -> Call:

@@ -43,6 +43,7 @@ from miniagent_store.testing.program_calls import (
     collect,
     counted,
     expecting,
+    inspected,
     reading_after,
     replacing,
     run_batch,
@@ -194,6 +195,10 @@ class RandomProgram(RuleBasedStateMachine):
     @rule(id=sessions, log=logs, last=maybe_small, limit=maybe_small)
     def entries(self, id: str, log: str, last: Any, limit: Any) -> None:
         self.each(lambda s: s.entries(id, log=log, last=last, limit=limit))
+
+    @rule(id=sessions, log=logs, last=maybe_small, before=maybe_small, values=small)
+    def inspect(self, id: str, log: str, last: Any, before: Any, values: int) -> None:
+        self.each(lambda s: inspected(s, id, log, last, before, values))
 
     @rule(id=sessions, after=small)
     def replay(self, id: str, after: int) -> None:

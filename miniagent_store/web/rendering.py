@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+
+from miniagent_store.web.links import linking
+from miniagent_store.web.tenant import tenant_of
+from miniagent_store.web.visible import visible_value
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -29,6 +35,7 @@ class Rendering:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=visible_value,
         )
         self._templates.filters |= {"age": age, "size": size, "number": number}
 
@@ -41,15 +48,23 @@ class Rendering:
             values: what it shows.
         """
         html = self._templates.get_template(template).render(
-            url_for=request.url_for,
+            url_for=partial(path_for, request),
             here=getattr(request.scope.get("route"), "name", ""),
-            store_url=request.app.state.store.url,
+            who=request.state.who,
+            store_url=request.app.state.store.url if request.state.who else "",
             allow_write=self.allow_write,
             content=self.content,
+            tenant=tenant_of(request),
+            link=linking(request),
             form_token=request.app.state.entrance.form_token(request),
             **values,
         )
         return HTMLResponse(html)
+
+
+def path_for(request: Request, name: str, /, **parts: Any) -> URL:
+    """The address of a page without scheme and host, which a proxy in front may know better."""
+    return URL(request.url_for(name, **parts).path)
 
 
 def age(moment: datetime | None) -> str:

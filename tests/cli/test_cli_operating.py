@@ -10,8 +10,8 @@ import pytest
 from cli_support import ADA_1, ADA_2, in_store, run, run_json
 
 from miniagent_store import Position, Session, SessionStore
-from miniagent_store.cli.census import MOST, Census
-from miniagent_store.cli.top.activity import Activity
+from miniagent_store.measuring.activity import Activity
+from miniagent_store.measuring.census import MOST, Census
 
 NOON = datetime(2030, 1, 10, 12, tzinfo=UTC)
 

@@ -242,16 +242,18 @@ async def snapshot(w: World) -> None:
     assert SECRET not in repr(snapshot)
 
 
-@tries("history", "entries", "count", "replay")
+@tries("history", "entries", "inspect", "count", "replay")
 async def reading(w: World) -> None:
     await not_found(w.mine.history(w.id))
     await not_found(w.mine.entries(w.id))
+    await not_found(w.mine.inspect(w.id, values=9))
     await not_found(w.mine.count(w.id))
     await not_found(anext(w.mine.replay(w.id)))
     await w.make_mine()
     assert [each.content for each in await w.mine.history(w.id)] == ["mine"]
     assert [each.content async for each in w.mine.replay(w.id)] == ["mine"]
     assert await w.mine.count(w.id) == len(await w.mine.entries(w.id)) == 1
+    assert len((await w.mine.inspect(w.id)).entries) == 1
 
 
 @tries("pop", "replace", "redact", "trim", "clear", "rewind")

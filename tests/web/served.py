@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.web import viewer
 
-TOKEN = "let-me-in"
+TOKEN = "let-me-in-and-nobody-else"
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,18 @@ class Viewer:
     """Where a viewer answers."""
 
     origin: str
+    process: subprocess.Popen[str] | None = None
 
     @property
     def link(self) -> str:
         """The one that lets in."""
         return f"{self.origin}/enter?token={TOKEN}"
+
+    def kill(self) -> None:
+        """End its process at once, with nothing said to anybody."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
 
 
 @asynccontextmanager
@@ -41,13 +49,19 @@ async def served(store: SessionStore, **options: Any) -> AsyncIterator[Viewer]:
         store: which.
         options: of `viewer`.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        app = viewer(store, **{"token": TOKEN, **options})
-        config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    async with listening(viewer(store, **{"token": TOKEN, **options})) as answering:
+        yield answering
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[Viewer]:
+    """Any app, on a free port, in this loop."""
+    config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         server = uvicorn.Server(config)
-        running = asyncio.create_task(server._serve([listening]))
+        running = asyncio.create_task(server._serve([taken]))
         try:
-            yield Viewer(f"http://127.0.0.1:{listening.getsockname()[1]}")
+            yield Viewer(f"http://127.0.0.1:{taken.getsockname()[1]}")
         finally:
             server.should_exit = True
             await running
@@ -66,7 +80,7 @@ def command(url: str, *arguments: str) -> Iterator[Viewer]:
         assert process.stdout is not None
         link = process.stdout.readline().strip()
         assert link.endswith(TOKEN), link
-        yield Viewer(link.partition("/enter")[0])
+        yield Viewer(link.partition("/enter")[0], process)
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)

@@ -50,6 +50,7 @@ from miniagent_store.rules import (
     acquire_turn,
     apply_commit,
     apply_rewrite,
+    count_leases,
     count_matching,
     count_one,
     count_records,
@@ -391,7 +392,8 @@ class MemoryBackend(Backend):
 
     async def ping(self) -> dict[str, Any]:
         with self._step() as space:
-            return {"sessions": len(space.sessions), "durable": False}
+            locks = count_leases((*space.turns.values(), *space.locks.values()), self.now_ms())
+            return {"sessions": len(space.sessions), "durable": False, "locks": locks}
 
     async def stats(self) -> BackendStats:
         with self._step() as space:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from miniagent_backends.redis import erasing, staging
 from miniagent_backends.redis.caching import Caching
 from miniagent_backends.redis.counting import count, count_expiring, stats
+from miniagent_backends.redis.gauges import gauges
 from miniagent_backends.redis.health import examine
 from miniagent_backends.redis.index_health import IndexLook
 from miniagent_backends.redis.indexes import list_sessions
@@ -482,7 +483,10 @@ class RedisBackend(Backend):
         # Not PING, which a server refuses that cannot save to its disk.
         await masters[0].probe("TIME", timeout=PROBE_SECONDS)
         # They tell more; who is not allowed to ask is as well without.
-        role, *infos = await masters[0].exchange([("ROLE",), ("INFO", "server"), ("INFO", "memory")])
+        (role, *infos), numbers = await asyncio.gather(
+            masters[0].exchange([("ROLE",), ("INFO", "server"), ("INFO", "memory")]),
+            gauges(masters, self._keys),
+        )
         details: dict[str, Any] = {"server": ", ".join(node.name for node in masters)}
         if isinstance(role, list):
             details["role"] = role[0].decode()
@@ -497,7 +501,7 @@ class RedisBackend(Backend):
             name, _, value = line.partition(":")
             if name in wanted:
                 details[name] = value
-        return details
+        return {**details, **numbers}
 
     async def findings(self) -> Sequence[Finding]:
         return await self._findings(1)

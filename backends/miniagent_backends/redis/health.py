@@ -57,7 +57,7 @@ async def examine(node: Node, canary: str | None, replicas: int = 0, rounds: int
         return [Finding("error", what, cure, "connection")]
     except StoreError as error:
         return [Finding.of(error, "connection")]
-    look = _Look(node.name, _fields(info), {**_setting(fsync), **_setting(save)})
+    look = _Look(node.name, fields_of(info), {**_setting(fsync), **_setting(save)})
     full = bool(written) and isinstance(written[0], ReplyError) and written[0].word == "OOM"
     check = "memory" if full else "scripts"
     found = [
@@ -290,7 +290,7 @@ class _Look:
         )
 
 
-def _fields(reply: Any) -> Info:
+def fields_of(reply: Any) -> Info:
     """INFO as a mapping; empty if it was refused."""
     if isinstance(reply, ReplyError):
         return {}

@@ -11,6 +11,7 @@ from miniagent_backends.redis.routing.executor import Executor
 from miniagent_backends.redis.schema import pairs_of, record_of
 from miniagent_backends.redis.wire.connection import Arg
 from miniagent_store.backend import ListQuery, ListResult, Record
+from miniagent_store.errors import SessionDamagedError
 from miniagent_store.rules import is_expired
 
 Place = tuple[int, str]
@@ -49,16 +50,20 @@ async def list_sessions(executor: Executor, keys: Keys, query: ListQuery) -> Lis
         names = [f"index:{{{bucket}}}" for bucket in range(BUCKETS)]
     index = [keys.index(query.kind, name) for name in names]
     found: list[tuple[Place, Record]] = []
+    damaged: list[Place] = []
     cursor = query.cursor
     while len(found) <= query.limit:
         most = query.limit + 1 - len(found)
         places, cursor, at_end = await _walk(executor, index, query.ascending, cursor, max(most, CHUNK))
-        found += await _look(executor, keys, query, places)
+        found += await _look(executor, keys, query, places, damaged)
         if at_end:
             break
     page = found[: query.limit]
     more = len(found) > query.limit
-    return ListResult(tuple(record for _, record in page), page[-1][0] if more else None)
+    end = page[-1][0] if more else None
+    # What was looked at beyond the page comes again.
+    skipped = [place[1] for place in damaged if end is None or not _is_beyond(place, end, query.ascending)]
+    return ListResult(tuple(record for _, record in page), end, tuple(skipped))
 
 
 async def _walk(
@@ -128,9 +133,18 @@ def _is_beyond(place: Place, cursor: Place, ascending: bool) -> bool:
 
 
 async def _look(
-    executor: Executor, keys: Keys, query: ListQuery, places: list[tuple[str, Place]]
+    executor: Executor,
+    keys: Keys,
+    query: ListQuery,
+    places: list[tuple[str, Place]],
+    damaged: list[Place],
 ) -> list[tuple[Place, Record]]:
-    """The records that stand there and are wanted; what is stale is forgotten."""
+    """The records that stand there and are wanted; what is stale is forgotten.
+
+    Raises:
+        SessionDamagedError: one cannot be understood; with `ListQuery.skip_damaged` its place is added to
+            `damaged` instead.
+    """
     if not places:
         return []
     now = executor.now_ms()
@@ -141,8 +155,14 @@ async def _look(
     for (key, place), (token, packed, expires, fence) in zip(places, rows, strict=True):
         record = None
         if token and packed is not None:
-            with understanding(place[1], "the record"):
-                record = record_of(place[1], token, packed, expires, int(fence or 0))
+            try:
+                with understanding(place[1], "the record"):
+                    record = record_of(place[1], token, packed, expires, int(fence or 0))
+            except SessionDamagedError:
+                if not query.skip_damaged:
+                    raise
+                damaged.append(place)
+                continue
         if record is None or is_expired(record.expires_ms, now):
             # Its own bucket keeps what has expired, for the sweep that tells of it.
             if not key.endswith("}"):

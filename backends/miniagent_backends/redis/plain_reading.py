@@ -60,7 +60,7 @@ async def read_plainly(executor: Executor, keys: Keys, plan: ReadPlan) -> ReadRe
     None where plain commands cannot tell: what they do not know, what has changed meanwhile, what has to be
     asked of another node, and all that is damaged. The script can, or says what is wrong.
     """
-    if plan.scans or plan.expired:
+    if plan.scans or plan.expired or plan.damaged:
         return None
     going_on = any(wanted.after or wanted.before for wanted in plan.ranges)
     ask = _question if going_on else _usual_question

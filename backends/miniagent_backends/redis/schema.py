@@ -319,6 +319,7 @@ def pack_plan(plan: ReadPlan, keys: Mapping[str, str]) -> bytes:
             "scans": [_pack_scan(scan) for scan in plan.scans],
             "since": list(plan.since) if plan.since else False,
             "expired": plan.expired,
+            "damaged": plan.damaged,
         }
     )
 

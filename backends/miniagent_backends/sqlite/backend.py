@@ -293,7 +293,10 @@ class SqliteBackend(Backend):
 
     async def ping(self) -> dict[str, Any]:
         # An empty transaction of the writer: it takes the lock that a commit needs, and writes nothing.
-        return await self._write(lambda transaction: self._details())
+        details, locks = await asyncio.gather(
+            self._write(lambda transaction: self._details()), self._read(leases.count)
+        )
+        return {**details, "locks": locks}
 
     async def approach(self) -> Sequence[Finding]:
         return await asyncio.to_thread(examining.approach, self.location)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from miniagent_backends.sqlite.rows import SqlRows, lease_row, save_lease_row
+from miniagent_backends.sqlite.rows import SqlRows, lease_row, save_lease_row, standing_lease_rows
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
 from miniagent_store.backend import LeaseGrant, LeaseHeld, LeaseRequest
-from miniagent_store.rules import acquire_lease, acquire_turn, release_lease, renew_lease
+from miniagent_store.rules import acquire_lease, acquire_turn, count_leases, release_lease, renew_lease
 
 
 def acquire(transaction: Transaction, request: LeaseRequest) -> LeaseGrant | LeaseHeld:
@@ -35,3 +35,9 @@ def release(transaction: Transaction, request: LeaseRequest, fence: int) -> bool
     if row is not None:
         save_lease_row(transaction, request.scope, request.name, row)
     return row is not None
+
+
+def count(transaction: Transaction) -> dict[str, int]:
+    """How many are held and waited for; see `count_leases`."""
+    now = now_ms()
+    return count_leases(standing_lease_rows(transaction, now), now)

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from miniagent_backends.sqlite.records import COLUMNS, record_of
+from miniagent_backends.sqlite.records import CHANGING, COLUMNS, FIXED, record_of
 from miniagent_backends.sqlite.transaction import Transaction, now_ms
-from miniagent_store.backend import ListQuery, ListResult
+from miniagent_store.backend import ListQuery, ListResult, Record
+from miniagent_store.errors import SessionDamagedError
+
+_NAMES = (*FIXED, *CHANGING)
+_ID, _LAST_ACTIVITY = _NAMES.index("id"), _NAMES.index("last_activity_ms")
 
 
 def list_sessions(transaction: Transaction, query: ListQuery) -> ListResult:
     """See `Backend.list`."""
     sql, values = statement(query, transaction.namespace, now_ms())
-    records = [record_of(row) for row in transaction.execute(sql, values)]
-    if len(records) <= query.limit:
-        return ListResult(tuple(records), None)
-    page = tuple(records[: query.limit])
-    return ListResult(page, (page[-1].last_activity_ms, page[-1].session_id))
+    rows = list(transaction.execute(sql, values))
+    page = rows[: query.limit]
+    records: list[Record] = []
+    damaged: list[str] = []
+    for row in page:
+        try:
+            records.append(record_of(row))
+        except SessionDamagedError:
+            if not query.skip_damaged:
+                raise
+            damaged.append(row[_ID])
+    behind = (page[-1][_LAST_ACTIVITY], page[-1][_ID]) if len(rows) > query.limit else None
+    return ListResult(tuple(records), behind, tuple(damaged))
 
 
 def statement(query: ListQuery, namespace: str, now: int) -> tuple[str, list[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -25,6 +25,7 @@ _UPDATE = f"UPDATE sessions SET {' = ?, '.join(records.CHANGING)} = ?, messages 
 _UPDATE_CHANGED = f"{_UPDATE}, changed = ? WHERE key = ?"
 _UPDATE_QUIETLY = f"{_UPDATE} WHERE key = ?"
 _FIELDS = "version, id, time_ms, payload, redacted, caller_id, digest"  # as those of `StoredEntry`
+_SEQUENCES = "SELECT seq FROM entries WHERE session = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 _ENTRIES = (
     f"SELECT {_FIELDS} FROM entries WHERE session = ? AND log = ? AND seq BETWEEN ? AND ? ORDER BY seq"
 )
@@ -228,8 +229,10 @@ class SqlRows:
         if any(redacted) or any(caller_ids):
             of_all = enumerate(zip(redacted, caller_ids, digests, strict=True))
             marks = {at: (mark[0] != 0, *mark[1:]) for at, mark in of_all if any(mark)}
-        # Where one of them is missing, there are too few, and who asked sees it.
-        seqs = range(low, low + len(rows))
+        seqs: Sequence[int] = range(low, low + len(rows))
+        if len(rows) <= high - low:
+            # One of them is missing: who asked sees that, or wants to know which.
+            seqs = [seq for (seq,) in self._execute(_SEQUENCES, (self._key, log, low, high))]
         return EntryColumns(seqs, ids, times_ms, lambda: versions, payloads, marks=marks)
 
     def add_entry(self, log: str, entry: StoredEntry) -> None:
@@ -384,9 +387,20 @@ def lease_row(transaction: Transaction, scope: str, name: str) -> LeaseRow | Non
         "WHERE namespace = ? AND scope = ? AND name = ?",
         (transaction.namespace, scope, name),
     ).fetchone()
-    if row is None:
-        return None
-    owner, fence, until_ms, holder, line = row
+    return None if row is None else _lease_row(*row)
+
+
+def standing_lease_rows(transaction: Transaction, now: int) -> Iterator[LeaseRow]:
+    """Turns and locks that somebody has, or may wait for."""
+    rows = transaction.execute(
+        "SELECT owner, fence, until_ms, holder, line FROM leases "
+        "WHERE namespace = ? AND (until_ms > ? OR line IS NOT NULL)",
+        (transaction.namespace, now),
+    )
+    return (_lease_row(*row) for row in rows)
+
+
+def _lease_row(owner: str, fence: int, until_ms: int, holder: str, line: bytes | None) -> LeaseRow:
     return LeaseRow(owner, fence, until_ms, holder, msgpack.unpackb(line, use_list=False) if line else ())
 
 

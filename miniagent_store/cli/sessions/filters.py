@@ -44,7 +44,7 @@ class Filters:
 
     async def sessions(self, store: SessionStore) -> AsyncIterator[Session]:
         """All that fit, the most recently active first."""
-        from miniagent_store.cli.resolve import every_session
+        from miniagent_store.measuring.walking import every_session
 
         async for session in every_session(store, **self.listed):
             if self.since is not None and session.last_activity < self.since:

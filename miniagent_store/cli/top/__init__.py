@@ -67,7 +67,7 @@ async def _print_one(store: SessionStore, every: float, lines: int, as_json: boo
 
     from miniagent_store.cli.output import show_stripped
     from miniagent_store.cli.top.screen import drawn
-    from miniagent_store.cli.top.watcher import Watcher
+    from miniagent_store.measuring.watcher import Watcher
 
     async with Watcher(store, lines) as watcher:
         await watcher.look()

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from miniagent_store.cli.output import console
 from miniagent_store.cli.top.screen import drawn
-from miniagent_store.cli.top.watcher import Watcher
+from miniagent_store.measuring.watcher import Watcher
 
 if TYPE_CHECKING:
     from miniagent_store.store.protocol import SessionStore

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from miniagent_store.cli.output import age, bytes_text, printable
-from miniagent_store.cli.top.watcher import Frame, quantiles, rate
+from miniagent_store.measuring.watcher import Frame, quantiles, rate
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 

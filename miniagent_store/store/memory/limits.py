@@ -169,7 +169,7 @@ def check_score(score: Any) -> float | None:
     is_number = isinstance(score, int | float) and not isinstance(score, bool)
     if score is not None and not (is_number and score == score):
         raise InvalidArgumentError(f"min_score must be a number, not {score!r}")
-    return score
+    return None if score is None else float(score)
 
 
 def pages(sizes: Sequence[int], *, count: int, size: int) -> Iterable[slice]:

@@ -59,6 +59,43 @@ class RangePromises(ConformanceBase):
         assert contents(await store.history(session.id, **wanted)) == expected
         assert [each.seq for each in await store.entries(session.id, **wanted)] == expected
 
+    @pytest.mark.parametrize(("wanted", "expected"), RANGES, ids=[str(wanted) for wanted, _ in RANGES])
+    async def test_an_inspection_shows_the_same_range(
+        self, store: SessionStore, session: Session, wanted: dict[str, Any], expected: list[int]
+    ) -> None:
+        await store.append(session.id, *[Message.user(n) for n in range(1, 10)])
+        await store.trim(session.id, before=3)
+
+        seen = await store.inspect(session.id, **wanted)
+        assert [each.seq for each in seen.entries] == expected
+        assert seen.logs["messages"] == (3, 9)
+        assert (seen.gaps, seen.problems) == ((), ())
+
+    async def test_an_inspection_says_how_values_are_stored(
+        self, store: SessionStore, session: Session
+    ) -> None:
+        await store.update(session.id, metadata={"plan": "gold"})
+        await store.append(session.id, Message.user("a"), Message.user("b"))
+        await store.redact(session.id, 1, reason="asked")
+        await store.state(session.id).set("b", [1], ttl="1h")
+        await store.state(session.id).add("c", 3)
+        await store.state(session.id).set("d", "last")
+
+        seen = await store.inspect(session.id, values=2, values_from="b")
+
+        assert seen.session == await store.get(session.id)
+        for entry, shown in zip(await store.entries(session.id), seen.entries, strict=True):
+            assert (shown.seq, shown.id, shown.time) == (entry.seq, entry.id, entry.time)
+            assert (shown.version, shown.log, shown.value) == (entry.version, entry.log, entry.value)
+            assert (shown.redacted, shown.error) == (entry.redacted, None)
+            assert shown.envelope is not None
+            assert shown.envelope.size == shown.size
+        assert [(each.name, each.value) for each in seen.values] == [("b", [1]), ("c", 3)]
+        assert seen.values[0].expires_at is not None
+        assert seen.values[1].envelope is None
+        assert seen.metadata is not None
+        assert seen.metadata.value == {"plan": "gold"}
+
     async def test_ranges_that_make_no_sense_are_refused(
         self, store: SessionStore, session: Session
     ) -> None:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from miniagent_store.cli.top.activity import Activity
-from miniagent_store.errors import SessionNotFoundError, StoreError
+from miniagent_store.errors import SessionNotFoundError, StoreClosedError, StoreError
+from miniagent_store.measuring.activity import Activity
 
 if TYPE_CHECKING:
     from miniagent_store.store.protocol import SessionStore
@@ -23,8 +23,8 @@ T = TypeVar("T")
 SAMPLES = 60
 # What expires within these is counted.
 TERMS = ("1m", "1h", "1d")
-# A look at the servers is more than a read: not with each frame.
-HEALTH_SECONDS = 15.0
+# What is more than a read, or changes slowly, is not looked at with each frame: servers, and what expires.
+SLOW_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,12 @@ class Frame:
     Attributes:
         url: the store's, without secrets.
         now: when; aware.
-        health, stats: the store's; None where they could not be had.
+        health, stats: the store's; None where they could not be had. The health is up to 15 s old.
         commits: of all processes in each of the last seconds, at most 60, the newest last.
         messages: how many more there are a second than at the look before; None at the first.
-        reads, listings: seconds that the last ones took.
-        expiring: how many sessions expire within each of `TERMS`; empty where the store cannot say.
+        reads, listings: seconds that the last 60 of each took from here.
+        expiring: how many sessions expire within each of `TERMS`, up to 15 s ago; empty where the store
+            cannot say.
         busiest: sessions and their commits of the last minute; the session is None where it is gone.
         problem: why something is missing.
     """
@@ -104,7 +105,9 @@ class Watcher:
         self._activity = Activity()
         self._reads: deque[float] = deque(maxlen=SAMPLES)
         self._listings: deque[float] = deque(maxlen=SAMPLES)
-        self._health: tuple[float, Health] | None = None
+        self._health: Health | None = None
+        self._expiring = dict[str, int]()
+        self._slow_until = 0.0
         self._counted: tuple[float, int] | None = None
         self._task: asyncio.Task[None] | None = None
         self._lost: str | None = None
@@ -129,32 +132,43 @@ class Watcher:
             self._lost = str(error)
 
     async def look(self) -> Frame:
-        """A frame of now; a store that is away is told in it, not raised."""
+        """A frame of now; a store that is away is told in it, not raised.
+
+        It takes two calls of the store and one a session that it names, at least one; four more each 15 s.
+
+        Raises:
+            StoreClosedError: the store was closed.
+        """
         now = datetime.now(UTC)
         try:
-            await self._take_health()
+            await self._look_slowly()
             stats = await self._store.stats()
-            expiring = await self._expiring()
-            await self._timed(self._listings, self._store.list(limit=1))
+            newest = await self._timed(self._listings, self._store.list(limit=1))
             busiest = [await self._session(*each) for each in self._busy()]
+            if not busiest:
+                # Something is read each time, or times would be told of a while ago.
+                for session in newest.items:
+                    await self._session(session.id, 0)
+        except StoreClosedError:
+            raise
         except StoreError as error:
             return Frame(
                 self._store.url,
                 now,
-                self._health[1] if self._health else None,
+                self._health,
                 commits=self._activity.rates(time.monotonic()),
                 problem=str(error),
             )
         return Frame(
             self._store.url,
             now,
-            self._health[1] if self._health else None,
+            self._health,
             stats,
             self._activity.rates(time.monotonic()),
             self._message_rate(stats),
             list(self._reads),
             list(self._listings),
-            expiring,
+            self._expiring,
             busiest,
             self._lost or stats.problem,
         )
@@ -162,13 +176,14 @@ class Watcher:
     def _busy(self) -> list[tuple[str, int]]:
         return self._activity.busiest(self._most, time.monotonic())
 
-    async def _take_health(self) -> None:
-        if self._health is None or time.monotonic() - self._health[0] > HEALTH_SECONDS:
-            self._health = (time.monotonic(), await self._store.health())
-
-    async def _expiring(self) -> dict[str, int]:
+    async def _look_slowly(self) -> None:
+        if time.monotonic() < self._slow_until:
+            return
+        self._health = await self._store.health()
         counts = {term: await self._store.count_expiring(term) for term in TERMS}
-        return {term: count for term, count in counts.items() if count is not None}
+        self._expiring = {term: count for term, count in counts.items() if count is not None}
+        # Not where that failed: a store that is away is looked at again with the next frame.
+        self._slow_until = time.monotonic() + SLOW_SECONDS
 
     async def _session(self, session_id: str, commits: int) -> tuple[str, int, Session | None]:
         session: Session | None = None
