@@ -16,7 +16,7 @@ from miniagent_store.vector_index import IndexedVector, IndexQuery
 
 TIME, EXPIRES, HELD = "t", "x", "h"
 # Whole numbers beyond are not all told apart by the server's, which are float64.
-EXACT = 2**53
+EXACT = 2**53 - 1
 LARGEST = 1.7976931348623157e308
 # Below, Python writes numbers with an exponent.
 LEAST = 0.0001

@@ -152,7 +152,7 @@ async def test_the_smallest_rights_are_told(vector_server: Server, vector_url: s
 
 
 @settings(
-    max_examples=60,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
