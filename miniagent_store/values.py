@@ -212,12 +212,15 @@ class MemorySource:
         seq: as which message; None for the session as a whole.
         entry_id: of the message; one that took its place has another.
         incarnation: of the session; one that took its place has another.
+        until_ms: set by the store: milliseconds since 1970 until which a session that is missing must have
+            been deleted, since it cannot have expired.
     """
 
     session_id: str
     seq: int | None = None
     entry_id: str | None = None
     incarnation: str | None = None
+    until_ms: int | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -226,6 +229,7 @@ class MemorySource:
             "seq": self.seq,
             "entry_id": self.entry_id,
             "incarnation": self.incarnation,
+            **({} if self.until_ms is None else {"until_ms": self.until_ms}),
         }
 
     @classmethod

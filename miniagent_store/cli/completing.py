@@ -16,20 +16,20 @@ MOST_SECONDS = 1.5
 PAGE, MOST_PAGES, MOST_SHOWN = 500, 4, 50
 
 
-def ids_like(ctx: click.Context, start: str) -> list[str]:
-    """Ids of recently active sessions that start with `start`; none where the store does not answer."""
+def ids_like(ctx: click.Context, start: str, kind: str = "session") -> list[str]:
+    """Ids of recently active records that start with `start`; none where the store does not answer."""
     url = ctx.ensure_object(Settings).url
     try:
         if not _is_there(url):
             return []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return asyncio.run(_look(url, start))
+            return asyncio.run(_look(url, start, kind))
     except (StoreError, TimeoutError, OSError):
         return []
 
 
-async def _look(url: str | None, start: str) -> list[str]:
+async def _look(url: str | None, start: str, kind: str) -> list[str]:
     from miniagent_store.factory import open_store
 
     found: list[str] = []
@@ -39,7 +39,7 @@ async def _look(url: str | None, start: str) -> list[str]:
     ):
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            page = await store.list(cursor=cursor, limit=PAGE)
+            page = await store.list(kind=kind, cursor=cursor, limit=PAGE)
             found += [each.id for each in page if each.id.startswith(start)]
             cursor = page.next_cursor
             if cursor is None or len(found) >= MOST_SHOWN:

@@ -56,6 +56,7 @@ class Root(LazyGroup):
         "demo": "miniagent_store.cli.demo",
         "chat": "miniagent_store.cli.chat",
         "sessions": "miniagent_store.cli.sessions",
+        "memory": "miniagent_store.cli.memory",
         "stats": "miniagent_store.cli.stats",
         "report": "miniagent_store.cli.report",
         "top": "miniagent_store.cli.top",

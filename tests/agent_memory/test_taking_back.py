@@ -261,3 +261,14 @@ async def test_a_session_without_memories_is_deleted_with_two_calls_of_the_backe
     await store.clear(session.id)
     await store.delete(session.id)
     assert calls == ["commit", "commit", "read", "delete"]
+
+
+async def test_a_session_that_is_missing_before_its_time_was_deleted(store: SessionStore) -> None:
+    """Whoever dies while he remembers a session that is deleted at the same moment leaves nothing shown."""
+    session_id, memory = await _told(store, ttl="1h")
+    by_hand = await store.create()
+    await memory.add("by hand", source=MemorySource(by_hand.id))
+    for each in (session_id, by_hand.id):
+        assert await store._core.backend.delete(each, None)  # type: ignore[attr-defined]
+    assert [each.text for each in await memory.list()] == []
+    assert await memory.search(SAID[0], k=100) == []

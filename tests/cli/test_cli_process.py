@@ -49,6 +49,8 @@ def test_help_teaches_and_imports_no_backend() -> None:
         ["sessions"],
         ["tenants"],
         *(["tenants", name] for name in ("list", "delete")),
+        ["memory"],
+        *(["memory", name] for name in ("search", "list", "stats", "forget", "reindex")),
         *(["sessions", name] for name in ("list", "show", "history", "touch", "clear", "delete")),
     ],
 )

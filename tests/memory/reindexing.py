@@ -7,6 +7,8 @@ import multiprocessing
 from collections.abc import Awaitable, Callable, Sequence
 from multiprocessing.connection import Connection
 
+import pytest
+
 from miniagent_store import open_store
 from miniagent_store.backend import ReadPlan, StateScan
 from miniagent_store.embedder import Embedder
@@ -18,6 +20,12 @@ from miniagent_store.store.memory.scope import MemoryScope
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["tests.memory.reindexing"])
 
+# Two kinds of stores by default, all of them where there is time.
+PLACES = pytest.mark.parametrize(
+    "store_url",
+    ["sqlite", "redis", *(pytest.param(each, marks=pytest.mark.slow) for each in ("memory", "cluster"))],
+    indirect=True,
+)
 Before = Callable[[Sequence[str]], Awaitable[None]]
 
 

@@ -10,6 +10,7 @@ import pytest
 from miniagent_store import Message, SessionStore, open_store
 from miniagent_store.backend import ReadPlan, StateScan
 from miniagent_store.store.memory import emptying, layout, trimming
+from miniagent_store.store.memory.indexed import Indexed
 from miniagent_store.testing import backend_of, eventually
 from miniagent_store.values import MemorySource
 from tests.memory.plain_reference import Letters, ids_of
@@ -135,6 +136,27 @@ async def test_a_large_scope_is_forgotten_in_steps_that_are_told(
     assert await memory.follow("s", lambda message: str(message.content)) == 0
     await memory.add("abc", id="new")
     assert ids_of(await memory.search("abc", mode="vector")) == ["new"]
+
+
+async def test_what_is_added_while_all_is_forgotten_is_found(
+    store: SessionStore, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose vectors they are was said in what is forgotten, and is said again."""
+    memory = store.memory("ada", embedder=LETTERS)
+    await memory.add("abc", id="old")
+    claim = Indexed.claim
+    async with open_store(store_url) as other:
+
+        async def forgotten_then(self: Indexed, *arguments: Any) -> Any:
+            claimed = await claim(self, *arguments)
+            monkeypatch.undo()
+            await other.memory("ada", embedder=LETTERS).forget()
+            return claimed
+
+        monkeypatch.setattr(Indexed, "claim", forgotten_then)
+        await memory.add("abc", id="new")
+        for each in (memory, other.memory("ada", embedder=LETTERS)):
+            assert ids_of(await each.search("abc", mode="vector")) == ["new"]
 
 
 async def test_all_at_once_leaves_nothing_half(store: SessionStore, store_url: str) -> None:

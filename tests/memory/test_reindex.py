@@ -10,7 +10,9 @@ import pytest
 
 from miniagent_store import ConfigurationError, EmbeddingError, SessionStore, open_store
 from miniagent_store.memory_report import Reindexing
-from tests.memory.reindexing import Short, check_vectors
+from tests.memory.reindexing import PLACES, Short, check_vectors
+
+pytestmark = PLACES
 
 
 async def _fill(store: SessionStore, count: int = 250) -> None:

@@ -117,4 +117,16 @@ async def scopes_that_could_be_patterns(w: World) -> None:
         assert await memory.delete_of(w.id) == 0
 
 
+@tries("memory.reindex", "memory.stats", "memory.model")
+async def run_memories(w: World) -> None:
+    memory = w.mine.memory(w.id)
+    assert (await memory.stats()).memories == 0
+    assert await memory.model() is None
+    await memory.reindex("hash", again=True)
+    await memory.add("mine", id="mine")
+    assert (await memory.stats()).memories == 1
+    await memory.reindex("hash", again=True)
+    assert await all_found(memory) == {"mine"}
+
+
 MORE += [scopes_that_could_be_patterns]

@@ -19,7 +19,7 @@ def test_the_example_runs() -> None:
         [sys.executable, "-c", example], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.splitlines() == [
-        "Page(items=[], next_cursor=None)",
+        "Page(items=[], next_cursor=None, damaged=())",
         "{'session': 1} ['acme']",
         "1",
     ]

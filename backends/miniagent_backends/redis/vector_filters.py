@@ -15,8 +15,8 @@ from typing import Any
 from miniagent_store.vector_index import IndexedVector, IndexQuery
 
 TIME, EXPIRES, HELD = "t", "x", "h"
-# Whole numbers beyond are not all told apart by the server's, which are float64.
-EXACT = 2**53 - 1
+# Whole numbers from here on are not all told apart by the server's, which are float64.
+EXACT = 2**53
 LARGEST = 1.7976931348623157e308
 # Below, Python writes numbers with an exponent.
 LEAST = 0.0001
@@ -71,7 +71,7 @@ def _conditions(name: str, operator: str, value: Any) -> Iterator[str]:
         yield _equals(name, value)
     elif operator == "$ne":
         # Of two numbers that look equal to the server one may be another.
-        if not _is_number(value) or abs(value) <= EXACT:
+        if not _is_number(value) or abs(value) < EXACT:
             yield f"not ({_equals(name, value)})"
     elif operator == "$in":
         if len(value) <= MOST_CHOICES:
@@ -130,8 +130,9 @@ def _clamped(value: float) -> float:
 def _compared(sign: str, value: float) -> str:
     """A comparison that holds for all numbers for which it should, and for as few others as can be said."""
     number = _clamped(value)
-    if abs(value) > EXACT:
-        # What is greater may look equal. The server's numbers have no plus in their exponents.
+    if abs(value) >= EXACT:
+        # What is greater may look equal, as the next whole number does. The server's numbers have no plus
+        # in their exponents.
         return f"{sign.removesuffix('=')}={number!r}".replace("e+", "e")
     if 0 < abs(number) < LEAST:
         # They have no negative exponents either.

@@ -293,10 +293,8 @@ class SqliteBackend(Backend):
 
     async def ping(self) -> dict[str, Any]:
         # An empty transaction of the writer: it takes the lock that a commit needs, and writes nothing.
-        details, locks = await asyncio.gather(
-            self._write(lambda transaction: self._details()), self._read(leases.count)
-        )
-        return {**details, "locks": locks}
+        details = await self._write(lambda transaction: self._details())
+        return {**details, "locks": await self._read(leases.count)}
 
     async def approach(self) -> Sequence[Finding]:
         return await asyncio.to_thread(examining.approach, self.location)

@@ -4,11 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 from miniagent_store.integrations.agent_framework.checkpoints import MiniAgentCheckpointStorage
 from miniagent_store.integrations.agent_framework.history import MiniAgentHistoryProvider
+from miniagent_store.integrations.agent_framework.memory import MiniAgentMemoryProvider
 
 if TYPE_CHECKING:
     from miniagent_store.integrations.agent_framework.sessions import MiniAgentSessionStore
 
-__all__ = ["MiniAgentCheckpointStorage", "MiniAgentHistoryProvider", "MiniAgentSessionStore"]
+__all__ = [
+    "MiniAgentCheckpointStorage",
+    "MiniAgentHistoryProvider",
+    "MiniAgentMemoryProvider",
+    "MiniAgentSessionStore",
+]
 
 
 def __getattr__(name: str) -> Any:

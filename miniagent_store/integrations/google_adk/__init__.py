@@ -4,7 +4,8 @@ runner = Runner(app_name="app", agent=agent,
                 session_service=MiniAgentSessionService("redis://localhost:6379/0"))
 """
 
+from miniagent_store.integrations.google_adk.memory import MiniAgentMemoryService
 from miniagent_store.integrations.google_adk.registering import register
 from miniagent_store.integrations.google_adk.service import MiniAgentSessionService
 
-__all__ = ["MiniAgentSessionService", "register"]
+__all__ = ["MiniAgentMemoryService", "MiniAgentSessionService", "register"]

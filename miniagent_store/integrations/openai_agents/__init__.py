@@ -9,6 +9,13 @@ from miniagent_store.integrations.openai_agents.importing import (
     import_redis_sessions,
     import_sqlite_sessions,
 )
+from miniagent_store.integrations.openai_agents.memory import memory_tools
 from miniagent_store.integrations.openai_agents.session import MiniAgentSession
 
-__all__ = ["ImportReport", "MiniAgentSession", "import_redis_sessions", "import_sqlite_sessions"]
+__all__ = [
+    "ImportReport",
+    "MiniAgentSession",
+    "import_redis_sessions",
+    "import_sqlite_sessions",
+    "memory_tools",
+]

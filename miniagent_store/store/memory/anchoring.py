@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from miniagent_store.backend import Expected, ReadPlan, ReadResult, Record
@@ -15,6 +15,7 @@ from miniagent_store.store.memory.expiring import note
 from miniagent_store.store.memory.followed import Followed
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
+from miniagent_store.store.memory.sources import until
 
 # The state value of a session: {"scopes": […]}, and of those in "expiring" […] something is to go when it
 # expires.
@@ -179,6 +180,17 @@ def sources_of(new: Iterable[NewMemory]) -> dict[str, Source]:
             forget = each.forget_on_expiry or (known is not None and known.forget_on_expiry)
             sources[each.source.session_id] = Source(each.source.incarnation, forget)
     return sources
+
+
+def alive(core: StoreCore, new: Iterable[NewMemory], anchored: Sequence[Anchored]) -> list[NewMemory]:
+    """The same, with how long their sessions are sure to live."""
+    times = {each.record.session_id: until(core, each.record) for each in anchored}
+    return [
+        each
+        if each.source is None or each.source.session_id not in times
+        else replace(each, source=replace(each.source, until_ms=times[each.source.session_id]))
+        for each in new
+    ]
 
 
 async def check_sources(core: StoreCore, record_id: str, anchored: Sequence[Anchored]) -> None:

@@ -11,7 +11,7 @@ from miniagent_store.store.memory import layout
 from miniagent_store.store.memory.choosing import Choosing
 from miniagent_store.store.memory.following import decoded
 from miniagent_store.store.memory.generations import Model, model_in
-from miniagent_store.store.memory.reindexing import Marker
+from miniagent_store.store.memory.reindex_marker import Marker
 from miniagent_store.vector_index import IndexPlace
 
 # Memories of one read.

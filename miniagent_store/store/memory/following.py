@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from miniagent_store.backend import LogRange, ReadPlan, ReadResult, StateScan, StoredValue
+from miniagent_store.errors import DecodeError, TamperedError
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
 from miniagent_store.values import StateItem, from_ms
@@ -15,6 +17,10 @@ from miniagent_store.values import StateItem, from_ms
 PAGE = 500
 # Values from which on a thread is worth its while.
 IN_A_THREAD = 20
+
+# What is wrong with one value, and not with all.
+DAMAGED = (DecodeError, TamperedError)
+logger: logging.Logger = logging.getLogger("miniagent_store")
 
 # The state values of memories that are read, of their ids.
 Names = Callable[[Sequence[str]], list[str]]
@@ -98,17 +104,26 @@ async def read_items(core: StoreCore, record_id: str, names: Sequence[str]) -> l
 
 
 async def decoded(core: StoreCore, record_id: str, values: Sequence[StoredValue]) -> list[StateItem]:
-    """Values of state; in a thread if they are many."""
+    """Values of state; in a thread if they are many. Of several those that are damaged are left out.
+
+    Raises:
+        SerializationError: none of them can be read.
+        KeyNotFoundError, KeyProviderError: a key cannot be had.
+    """
 
     def decode() -> list[StateItem]:
-        return [
-            StateItem(
-                each.name,
-                core.coding.decode_value(record_id, each),
-                each.version,
-                None if each.expires_ms is None else from_ms(each.expires_ms),
-            )
-            for each in values
-        ]
+        items, damaged = [], None
+        for each in values:
+            try:
+                value = core.coding.decode_value(record_id, each)
+            except DAMAGED as error:
+                logger.warning("%r of %r is damaged, and is left out: %s", each.name, record_id, error)
+                damaged = error
+            else:
+                expires_at = None if each.expires_ms is None else from_ms(each.expires_ms)
+                items.append(StateItem(each.name, value, each.version, expires_at))
+        if damaged is not None and not items:
+            raise damaged
+        return items
 
     return await asyncio.to_thread(decode) if len(values) > IN_A_THREAD else decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -142,5 +143,5 @@ def memory_of(item: StateItem, score: float | None = None) -> Memory:
 def packed(vector: Sequence[float]) -> bytes:
     """A vector of length 1, as float32; all zero for one without a direction."""
     numbers = array("d", vector)
-    length = sum(each * each for each in numbers) ** 0.5
+    length = math.hypot(*numbers)
     return array("f", [each / length for each in numbers] if length else numbers).tobytes()

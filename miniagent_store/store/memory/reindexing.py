@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 from miniagent_store.backend import LogRange, ReadPlan, ReadResult, StateScan
 from miniagent_store.errors import ConfigurationError, VersionConflictError
@@ -24,6 +24,7 @@ from miniagent_store.store.memory.embedding import Embedding
 from miniagent_store.store.memory.following import decoded
 from miniagent_store.store.memory.generations import Model, model_in
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
+from miniagent_store.store.memory.reindex_marker import Marker, same_work
 from miniagent_store.store.memory.renewing import AT_ONCE, Also, Renewing
 from miniagent_store.values import StateItem
 
@@ -39,40 +40,6 @@ DropOld = Callable[[Model, Model], Awaitable[None]]
 
 class _Moved(Exception):
     """It is not as it was read: others are at it too, or the scope was forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """How far it is.
-
-    Attributes:
-        model: whose vectors are made.
-        after: memories up to this id have one, but for those that changed after `upto`.
-        upto: a change, by its sequence.
-        old: the model whose vectors are to be removed; None as long as new ones are made.
-    """
-
-    model: Model
-    after: str | None
-    upto: int
-    old: Model | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As its state value holds it."""
-        old = None if self.old is None else self.old.to_dict()
-        return {"model": self.model.to_dict(), "after": self.after, "upto": self.upto, "old": old}
-
-    @classmethod
-    def in_items(cls, items: Sequence[StateItem]) -> tuple[Self | None, int]:
-        """Of state values that were read, with its version."""
-        for each in items:
-            if each.name == layout.REINDEX:
-                plain = each.value
-                old = None if plain["old"] is None else Model.from_dict(plain["old"])
-                return cls(
-                    Model.from_dict(plain["model"]), plain["after"], plain["upto"], old
-                ), each.version
-        return None, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +89,15 @@ class Reindex:
                 goes on from here.
         """
         dimensions = await self._embedding.dimensions()
-        for attempt in range(ATTEMPTS):
+        attempt = 0
+        while attempt < ATTEMPTS:
+            before = self._so_far
             try:
                 while await self._step(dimensions):
                     pass
             except (_Moved, *CONFLICTS):
+                # As long as it gets on, it comes to an end.
+                attempt = attempt + 1 if self._so_far == before else 0
                 await pause(attempt)
             else:
                 self._tell(step="done")
@@ -173,18 +144,12 @@ class Reindex:
 
     async def _make(self, marker: Marker) -> None:
         renewing = Renewing(self._core, self._record_id, self._embedding, marker.model)
-        last = await self._walk(renewing, marker)
-        marker = await self._note(marker, after=last)
-        for _ in range(ROUNDS):
-            upto, count = await self._follow(renewing, marker.upto, self._also(marker))
-            if count:
-                marker = await self._note(marker, upto=upto)
-            if count <= FEW:
-                break
-        await self._switch(marker)
+        marker = await self._walk(renewing, marker)
+        self._tell(step="following")
+        await self._switch(await self._catch_up(renewing, marker))
 
-    async def _walk(self, renewing: Renewing, marker: Marker) -> str | None:
-        """Past all memories, those that are done already aside; the last of them."""
+    async def _walk(self, renewing: Renewing, marker: Marker) -> Marker:
+        """Past all memories, those that are done already aside; how far it is then."""
         last = marker.after
         while True:
             # Begins with the last one, whatever may come after it in their order.
@@ -197,7 +162,19 @@ class Reindex:
             self._tell(step="reading", looked=self._so_far.looked + len(new))
             last = new[-1] if new else last
             if len(ids) < limit:
-                return last
+                return await self._note(marker, after=last)
+            # The log of changes is kept short: they are followed on the way.
+            marker = await self._catch_up(renewing, marker)
+
+    async def _catch_up(self, renewing: Renewing, marker: Marker) -> Marker:
+        """Past all changes but a few; how far it is then."""
+        for _ in range(ROUNDS):
+            upto, count = await self._follow(renewing, marker.upto, self._also(marker))
+            if count:
+                marker = await self._note(marker, upto=upto)
+            if count <= FEW:
+                break
+        return marker
 
     async def _follow(self, renewing: Renewing, after: int, also: Also) -> tuple[int, int]:
         """Past some changes: the last of them, and how many they were."""
@@ -211,7 +188,6 @@ class Reindex:
         entries = await self._core.coding.decode_entries(self._record_id, layout.CHANGES, result.entries[0])
         ids = list(dict.fromkeys(each for entry in entries for each in entry.value["ids"]))
         if ids:
-            self._tell(step="following")
             self._count(await renewing.renew(ids, also))
         return (entries[-1].seq, len(entries)) if entries else (after, 0)
 
@@ -225,7 +201,7 @@ class Reindex:
 
     async def _switch(self, marker: Marker) -> None:
         look = await self._look()
-        if look.marker is None or not _is_same(look.marker, marker) or look.model is None:
+        if look.marker is None or not same_work(look.marker, marker) or look.model is None:
             raise _Moved
         batch = Batch(self._core, self._record_id)
         batch.state.set(layout.MODEL, marker.model.to_dict(), if_version=look.model_version)
@@ -294,9 +270,9 @@ class Reindex:
     async def _note(self, marker: Marker, **changes: Any) -> Marker:
         """Say how far it is, unless others are further."""
         look = await self._look()
-        if not _is_same(look.marker, marker):
+        if look.marker is None or not same_work(look.marker, marker):
             raise _Moved
-        noted = replace(marker, **changes)
+        noted = replace(look.marker, **changes)
         await self._write(look, noted)
         return noted
 
@@ -310,7 +286,7 @@ class Reindex:
 
         def also(batch: Batch, items: Sequence[StateItem], last: str) -> None:
             there, version = Marker.in_items(items)
-            if there is None or not _is_same(there, marker):
+            if there is None or not same_work(there, marker):
                 raise _Moved
             noted = replace(there, after=last) if is_in_order else there
             batch.state.set(layout.REINDEX, noted.to_dict(), if_version=version)
@@ -324,8 +300,3 @@ class Reindex:
         self._so_far = replace(self._so_far, **changes)
         if self._progress is not None:
             self._progress(self._so_far)
-
-
-def _is_same(there: Marker | None, marker: Marker) -> bool:
-    """Whether one that stands is one that was read, but for how far the memories were walked past."""
-    return there is not None and replace(there, after=None) == replace(marker, after=None)

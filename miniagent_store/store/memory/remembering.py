@@ -21,12 +21,13 @@ from miniagent_store.store.memory.followed import Followed
 from miniagent_store.store.memory.forgetting import forget_in_scope, tidy
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
+from miniagent_store.store.memory.sources import until
 from miniagent_store.store.memory.trimming import trim_changes
 from miniagent_store.values import MESSAGES, Entry, MemorySource, Message, Session, to_ms
 
 Remember = Callable[[Message], str | Awaitable[str | None] | None]
-# Messages that are looked at, and remembered, together.
-PAGE = 64
+# Messages that are looked at, and remembered, together: with more, to encode them would hold up others.
+PAGE = 16
 # Characters; no embedder is asked for more, and none should fail for ever at one message.
 LONGEST = 8000
 
@@ -149,7 +150,7 @@ class Following:
             layout.id_of_entry(session_id, entry.id),
             text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…",
             {"role": message.role, "session_id": session_id},
-            MemorySource(session_id, entry.seq, entry.id, record.incarnation),
+            MemorySource(session_id, entry.seq, entry.id, record.incarnation, until(self.core, record)),
             entry.time,
             ttl_ms,
             self.forget_on_expiry,

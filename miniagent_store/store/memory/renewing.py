@@ -96,18 +96,19 @@ class Renewing:
     ) -> None:
         assert read.record is not None
         by_name = {each.name: each for each in items}
+        # Also of those that are damaged, and were left out.
+        versions = {each.name: each.version for each in read.values}
         now_ms = self._core.backend.now_ms()
         batch = Batch(self._core, self._record_id)
         batch.expect_tail(read.record.position, log=layout.CHANGES)
         for id, vector in vectors.items():
             text, name = by_name[layout.text_name(id)], self._model.vector_name(id)
-            before = by_name.get(name)
             batch.state.set(
                 name,
                 self._model.stamped(vector, text.value["text"]),
                 # As long as the text; one that is about to expire needs none, but does no harm.
                 ttl=None if text.expires_at is None else max(1, to_ms(text.expires_at) - now_ms) / 1000,
-                if_version=0 if before is None else before.version,
+                if_version=versions.get(name, 0),
             )
         if also is not None:
             also(batch, items, list(vectors)[-1])

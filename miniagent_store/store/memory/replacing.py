@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from miniagent_store.backend import Create, Expected, ReadPlan
+from miniagent_store.backend import Create, Expected, ReadPlan, StoredValue
 from miniagent_store.store.batch import Batch
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout
+from miniagent_store.store.memory.following import DAMAGED
 from miniagent_store.store.memory.layout import NewMemory
 
 
@@ -39,6 +40,15 @@ class Replaced:
             batch.state.delete(each)
 
 
+def session_of(core: StoreCore, record_id: str, value: StoredValue) -> str | None:
+    """The session of a memory's source; None for one without, and for one that is damaged."""
+    try:
+        source = core.coding.decode_value(record_id, value)["source"]
+    except DAMAGED:
+        return None
+    return None if source is None else str(source["session_id"])
+
+
 async def read_replaced(core: StoreCore, record_id: str, new: Sequence[NewMemory]) -> Replaced:
     """What is there under the ids of memories that are to be added."""
     by_name = {layout.text_name(each.id): each for each in new}
@@ -47,7 +57,7 @@ async def read_replaced(core: StoreCore, record_id: str, new: Sequence[NewMemory
         return Replaced(None, ())
     sources = []
     for each in read.values:
-        old = (core.coding.decode_value(record_id, each)["source"] or {}).get("session_id")
+        old = session_of(core, record_id, each)
         source = by_name[each.name].source
         if old is not None and (source is None or source.session_id != old):
             sources.append(layout.source_name(old, by_name[each.name].id))

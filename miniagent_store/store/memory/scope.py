@@ -19,20 +19,26 @@ from miniagent_store.store.batch import Batch
 from miniagent_store.store.cache import Cache
 from miniagent_store.store.core import StoreCore
 from miniagent_store.store.memory import layout, limits
-from miniagent_store.store.memory.anchoring import CONFLICTS, anchor_sources, check_sources, sources_of
+from miniagent_store.store.memory.anchoring import (
+    CONFLICTS,
+    alive,
+    anchor_sources,
+    check_sources,
+    sources_of,
+)
 from miniagent_store.store.memory.choosing import Choosing
 from miniagent_store.store.memory.describing import describe, place_of
 from miniagent_store.store.memory.embedding import Embedding, embedder_of
 from miniagent_store.store.memory.emptying import forget_all
 from miniagent_store.store.memory.filters import Filter, checked
 from miniagent_store.store.memory.following import decoded, read_items
-from miniagent_store.store.memory.generations import Model
+from miniagent_store.store.memory.generations import Model, model_in
 from miniagent_store.store.memory.indexed import Indexed
 from miniagent_store.store.memory.layout import NewMemory
 from miniagent_store.store.memory.pausing import ATTEMPTS, pause
 from miniagent_store.store.memory.reindexing import Progress, Reindex
 from miniagent_store.store.memory.remembering import Following, Remember, behind
-from miniagent_store.store.memory.replacing import read_replaced
+from miniagent_store.store.memory.replacing import read_replaced, session_of
 from miniagent_store.store.memory.searching import Mode, Searching
 from miniagent_store.store.memory.sources import standing
 from miniagent_store.store.memory.trimming import trim_changes
@@ -153,7 +159,7 @@ class MemoryScope:
             anchored = await anchor_sources(self._core, self._scope, self._record_id, sources_of(new))
             replaced = await read_replaced(self._core, self._record_id, new)
             batch = replaced.batch(self._core, self._record_id)
-            await self._put(batch, new)
+            await self._put(batch, alive(self._core, new, anchored))
             replaced.take_sources(batch)
             for each in anchored:
                 each.write(batch)
@@ -223,17 +229,20 @@ class MemoryScope:
     async def delete(self, *ids: str) -> int:
         """Forget memories; how many of them there were."""
         names = [layout.text_name(layout.check_memory_id(each)) for each in ids]
-        found = [layout.memory_of(each) for each in await self._items(names)]
+        found = (await self._core.read(ReadPlan(self._record_id, names=tuple(dict.fromkeys(names))))).values
         for start in range(0, len(found), AT_ONCE):
             batch = self._batch()
             some = found[start : start + AT_ONCE]
             for each in some:
-                batch.state.delete(layout.text_name(each.id))
-                for name in layout.vector_names(each.id):
+                memory_id = layout.id_of(each.name)
+                batch.state.delete(each.name)
+                for name in layout.vector_names(memory_id):
                     batch.state.delete(name)
-                if each.source is not None:
-                    batch.state.delete(layout.source_name(each.source.session_id, each.id))
-            batch.append({"ids": [each.id for each in some]}, log=layout.CHANGES, dedupe=False)
+                session_id = session_of(self._core, self._record_id, each)
+                if session_id is not None:
+                    batch.state.delete(layout.source_name(session_id, memory_id))
+            changed = [layout.id_of(each.name) for each in some]
+            batch.append({"ids": changed}, log=layout.CHANGES, dedupe=False)
             await trim_changes(self._core, self._record_id, await batch.commit("memory.delete"))
         return len(found)
 
@@ -342,6 +351,11 @@ class MemoryScope:
         items = await self._items([layout.text_name(layout.check_memory_id(id))])
         found = await standing(self._core, map(layout.memory_of, items))
         return found[0] if found else None
+
+    async def model(self) -> str | None:
+        """Name of the embedder whose vectors are in use here; None where there are none."""
+        found = model_in(await self._items([layout.MODEL]))
+        return None if found is None else found.name
 
     async def stats(self) -> MemoryStats:
         """How much is remembered, and with which vectors; all texts are read to count them."""

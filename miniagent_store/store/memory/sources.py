@@ -17,6 +17,15 @@ from miniagent_store.values import MESSAGES, Memory, to_ms
 
 # Sessions that are looked at together.
 AT_ONCE = 16
+# From when on a session that is missing counts as expired, however long it was to live: its life may have
+# been shortened.
+SURE_MS = 600_000
+
+
+def until(core: StoreCore, record: Record) -> int:
+    """Until when a session that stands now cannot have expired, milliseconds since 1970."""
+    sure = core.backend.now_ms() + SURE_MS
+    return sure if record.expires_ms is None else min(sure, record.expires_ms)
 
 
 async def standing(core: StoreCore, memories: Iterable[Memory]) -> list[Memory]:
@@ -24,7 +33,9 @@ async def standing(core: StoreCore, memories: Iterable[Memory]) -> list[Memory]:
     found = list(memories)
     by_session: dict[str, list[Memory]] = defaultdict(list)
     for each in found:
-        if each.source is not None and (each.source.seq is not None or each.forget_on_expiry):
+        if each.source is not None and (
+            each.source.seq is not None or each.forget_on_expiry or each.source.until_ms
+        ):
             by_session[each.source.session_id].append(each)
     gone: set[str] = set()
     sessions = list(by_session.items())
@@ -46,11 +57,13 @@ async def gone_of(core: StoreCore, session_id: str, memories: Sequence[Memory]) 
     }
     standing_sequences = {seq for seq, _ in there}
     gone = set()
+    now_ms = core.backend.now_ms()
     for each in memories:
         source = each.source
         assert source is not None
         if record is None or _is_of_another(record, each):
-            if each.forget_on_expiry:
+            # Who deletes a session may not have seen yet that somebody was about to remember it.
+            if each.forget_on_expiry or now_ms < (source.until_ms or 0):
                 gone.add(each.id)
         elif source.seq is None:
             continue
