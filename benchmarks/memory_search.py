@@ -246,7 +246,7 @@ def row(figures: dict[str, Any]) -> list[str]:
         f"{figures['recall']:.3f}",
         *(number(each, 2) for each in times),
         "–" if each is None else number(each),
-        number(figures["filled"], 1),
+        "–" if figures["filled"] is None else number(figures["filled"], 1),
     ]
 
 
@@ -282,15 +282,20 @@ def main() -> None:
                 continue  # minutes of comparing in plain Python say no more
             done.append(measure(name, given.url, size))
             print(text_table(HEADS, [row(done[-1])]), flush=True)
+            if given.json is not None:
+                keep(given.json, done[-1])
     print()
     print(text_table(HEADS, [row(each) for each in done]))
-    if given.json is not None:
-        standing = json.loads(given.json.read_text())["indexes"] if given.json.exists() else []
-        new = {(each["index"], each["memories"]) for each in done}
-        kept = [each for each in standing if (each["index"], each["memories"]) not in new]
-        order = [*INDEXES, *THEIRS]
-        rows = sorted(kept + done, key=lambda each: (each["memories"], order.index(each["index"])))
-        write(given.json, "Redis 8.2 for vector sets", {"dimensions": DIMENSIONS, "indexes": rows})
+
+
+def keep(path: Path, figures: dict[str, Any]) -> None:
+    """Write figures in the place of those of the same index and size."""
+    standing = json.loads(path.read_text())["indexes"] if path.exists() else []
+    new = (figures["index"], figures["memories"])
+    kept = [each for each in standing if (each["index"], each["memories"]) != new]
+    order = [*INDEXES, *THEIRS]
+    rows = sorted([*kept, figures], key=lambda each: (each["memories"], order.index(each["index"])))
+    write(path, "Redis 8.2 for vector sets", {"dimensions": DIMENSIONS, "indexes": rows})
 
 
 if __name__ == "__main__":

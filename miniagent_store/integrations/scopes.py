@@ -8,6 +8,7 @@ from typing import Any
 
 from miniagent_store.embedder import Embedder
 from miniagent_store.handle import StoreHandle, handle_of
+from miniagent_store.store.memory.limits import MAX_TEXT_BYTES
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.url import StoreURL
 from miniagent_store.values import Memory
@@ -36,14 +37,15 @@ class Scopes:
         self._how: dict[str, Any] = {"embedder": embedder, "index": index, "plain_vectors": plain_vectors}
 
     async def search(self, scope: str, query: str, **wanted: Any) -> list[Memory]:
-        """As `MemoryScope.search`; nothing for a query without text."""
-        if not query.strip():
+        """As `MemoryScope.search`; nothing for a query without text, and of a very long one its end."""
+        asked = _fitting(query, end=True)
+        if not asked.strip():
             return []
-        return await self.handle.run(lambda store: store.memory(scope, **self._how).search(query, **wanted))
+        return await self.handle.run(lambda store: store.memory(scope, **self._how).search(asked, **wanted))
 
     async def add(self, scope: str, memories: Iterable[Mapping[str, Any]]) -> None:
-        """As `MemoryScope.add_many`; those without text are left out."""
-        new = [each for each in memories if each["said"].strip()]
+        """As `MemoryScope.add_many`; those without text are left out, and very long ones are cut."""
+        new = [{**each, "said": _fitting(each["said"])} for each in memories if each["said"].strip()]
         if new:
             await self.handle.run_to_end(lambda store: store.memory(scope, **self._how).add_many(new))
 
@@ -54,7 +56,15 @@ class Scopes:
 
 def id_of_text(*parts: str) -> str:
     """An id for what has none of its own: what is said again, or stored again, is remembered once."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _fitting(text: str, *, end: bool = False) -> str:
+    """As much of a text as a memory may have, in Unicode: no text is to break a framework's turn."""
+    said = text.encode(errors="replace")
+    if len(said) > MAX_TEXT_BYTES:
+        said = said[-MAX_TEXT_BYTES:] if end else said[:MAX_TEXT_BYTES]
+    return said.decode(errors="ignore")
 
 
 def notes(memories: Sequence[Memory]) -> str:

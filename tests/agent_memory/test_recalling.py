@@ -61,6 +61,15 @@ async def test_what_was_told_in_one_session_is_known_in_another(url: str) -> Non
         assert [each["score"] for each in marks] == sorted((e["score"] for e in marks), reverse=True)
 
 
+async def test_a_question_as_long_as_a_book_recalls_too(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with _agent(url, Listening()) as agent:
+        await _told(agent, "My dog is called Rex")
+        session_id = await _told(agent, "What do you know of my dog? " + "Go on. " * 50_000)
+        [*_, answered] = await agent.store.history(session_id)
+        assert answered.metadata["recalled"]
+    assert "nothing was recalled" not in caplog.text
+
+
 async def test_nobody_recalls_what_another_user_said(url: str) -> None:
     async with _agent(url) as agent:
         await _told(agent, "My dog is called Rex")

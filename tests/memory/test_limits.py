@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 
 from miniagent_store import InvalidArgumentError, SessionStore, open_store
+from miniagent_store.integrations.scopes import Scopes
 from miniagent_store.store.memory import limits
 from miniagent_store.store.memory.filters import checked, holds
 from miniagent_store.testing.servers import Server
@@ -96,6 +97,21 @@ async def test_what_is_as_large_as_may_be_is_found(store: SessionStore) -> None:
         assert await memory.delete(id) == 1
         assert await memory.get(id) is None
     assert await memory.search("word") == []
+
+
+@pytest.mark.parametrize("text", ["a", "ü", "日", "🙂"])
+def test_what_is_cut_fits(text: str) -> None:
+    assert limits.cut(text * 100) == text * 100
+    cut = limits.cut(text * 300_000)
+    assert limits.text_of(cut) == cut
+    assert len(cut.encode()) > limits.MAX_TEXT_BYTES - 4
+
+
+async def test_adapters_cut_what_they_are_given() -> None:
+    async with open_store("memory://") as store:
+        scopes = Scopes(store)
+        await scopes.add("ada", [{"said": "dog " * 100_000, "id": "1"}, {"said": "cat", "id": "2"}])
+        assert ids_of(await scopes.search("ada", "dog " * 100_000, mode="words")) == ["1"]
 
 
 HOSTILE: list[Any] = [

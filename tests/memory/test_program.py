@@ -102,7 +102,7 @@ def settled(examples: int) -> Any:
 
 
 @pytest.mark.parametrize(("index", "place"), BY_DEFAULT)
-@settled(8)
+@settled(5)
 @given(program=programs)
 async def test_every_index_does_what_the_reference_does(
     views: tuple[SessionStore, SessionStore], index: str, program: list[Any]

@@ -15,7 +15,7 @@ import pytest
 import miniagent_backends.redis
 from miniagent_backends.redis import scripts
 from miniagent_backends.redis.keys import Keys
-from miniagent_backends.redis.rights import acl_rules
+from miniagent_backends.redis.rights import acl_rules, vector_set_rules
 from miniagent_store import AccessDeniedError, Message, SessionStore, open_store
 from miniagent_store.testing import StoreConformance, eventually
 from miniagent_store.testing.cluster import ClusterGroup
@@ -165,7 +165,8 @@ async def test_the_line_without_a_namespace_is_enough_too(server: Server) -> Non
 
 
 def test_the_line_names_each_command_that_is_used_and_no_other() -> None:
-    named = {rule[1:] for rule in RULES.split() if rule.startswith("+")}
+    more = vector_set_rules()
+    named = {rule[1:] for rule in f"{RULES} {more}".split() if rule.startswith("+")}
     lua = [each.read_text() for each in files(scripts).iterdir() if each.name.endswith(".lua")]
     folder = Path(str(files(miniagent_backends.redis)))
     python = "".join(

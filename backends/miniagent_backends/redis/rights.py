@@ -88,6 +88,13 @@ _OPERATING: tuple[Template, ...] = (
     ("sismember", _KEY, "m"),
     ("zcount", _KEY, 0, 0),
 )
+# What an index of memories on the server needs. Apart, since an older server takes no line that names them.
+_VECTOR_SETS: tuple[Template, ...] = (
+    ("vadd", _KEY),
+    ("vcard", _KEY),
+    ("vrem", _KEY, "m"),
+    ("vsim", _KEY),
+)
 
 
 def _needed(cluster: bool, replicas: bool, database: bool) -> tuple[Template, ...]:
@@ -102,6 +109,7 @@ def acl_rules(
     replicas: bool = False,
     database: bool = False,
     tenants: bool = False,
+    vector_sets: bool = False,
 ) -> str:
     """The smallest rules for ACL SETUSER under which everything works.
 
@@ -111,8 +119,10 @@ def acl_rules(
         replicas: ``replicas=`` is not 0.
         database: another database than 0 is used.
         tenants: the store's tenants too, whichever they are.
+        vector_sets: memories are looked for on the server, which has vector sets.
     """
-    commands = sorted(_name(each) for each in _needed(cluster, replicas, database) + _HEALTH + _OPERATING)
+    needed = _needed(cluster, replicas, database) + _HEALTH + _OPERATING
+    commands = sorted(_name(each) for each in needed + (_VECTOR_SETS if vector_sets else ()))
     patterns = [f"~{pattern}" for pattern in key_patterns(keys)]
     if tenants:
         start = escape_glob(start_of_tenants(keys.namespace))
@@ -228,6 +238,11 @@ class Rights:
 
 def _name(template: Template) -> str:
     return "cluster|slots" if template[0] == "cluster" else str(template[0])
+
+
+def vector_set_rules() -> str:
+    """What `acl_rules` has more with `vector_sets`."""
+    return " ".join(sorted(f"+{_name(each)}" for each in _VECTOR_SETS))
 
 
 def _any(answers: Iterable[str]) -> bool:

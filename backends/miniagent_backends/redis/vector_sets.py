@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from miniagent_backends.redis.backend import RedisBackend
+from miniagent_backends.redis.rights import vector_set_rules
 from miniagent_backends.redis.routing.executor import call
 from miniagent_backends.redis.schema import pack
 from miniagent_backends.redis.vector_filters import attributes, filter_of
@@ -32,7 +33,6 @@ from miniagent_store.vector_index import (
 
 logger: logging.Logger = logging.getLogger("miniagent_store")
 CAPABILITIES = IndexCapabilities(exact=False, shared=True, plain=True, gradual=True)
-COMMANDS = ("VADD", "VREM", "VSIM", "VCARD")
 # Vectors of one script: each takes the server about a millisecond, and nobody else is served meanwhile.
 AT_ONCE = 8
 # Whoever fills a set and is not heard of for so long is taken for dead.
@@ -236,19 +236,16 @@ async def check(place: IndexPlace) -> None:
         StoreError: the server does not answer.
     """
     backend = _backend_of(place)
-    node = await backend.executor.node_of(backend.keys.vectors(place.scope)[0])
-    told = await node.execute("COMMAND", "INFO", *COMMANDS)
-    lacks = [name for name, each in zip(COMMANDS, told, strict=True) if not each]
-    if lacks:
+    try:
+        # What the server knows is asked for by a script that uses it: a user may not be allowed to ask.
+        await backend.executor.script("vectors_look", backend.keys.vectors(place.scope))
+    except AccessDeniedError as error:
+        raise AccessDeniedError(f"{error}; for vector sets the user needs {vector_set_rules()}") from error
+    except ConfigurationError as error:
         raise ConfigurationError(
-            f"{node.name} has no vector sets (it lacks {' '.join(lacks)}): they came with Redis 8; "
-            "use index='exact', which works everywhere"
-        )
-    await _try(backend, place)
-
-
-async def _try(backend: RedisBackend, place: IndexPlace) -> None:
-    await backend.executor.script("vectors_look", backend.keys.vectors(place.scope))
+            f"the server has no vector sets, which came with Redis 8 ({error}); use index='exact', which "
+            "works everywhere"
+        ) from error
 
 
 async def suits(place: IndexPlace) -> bool:

@@ -12,6 +12,7 @@ from datetime import datetime
 from miniagent_store.agent.context_window import ContextWindow
 from miniagent_store.agent.memory.agent_memory import AgentMemory
 from miniagent_store.agent.token_counting import cut_text
+from miniagent_store.store.memory.remembering import LONGEST
 from miniagent_store.store.protocol import SessionStore
 from miniagent_store.values import Memory, Message, Session
 
@@ -130,8 +131,9 @@ class Recalling:
             only = {"session_id": {"$ne": session.id}}
         elif passed_over > 0:
             wanted += min(passed_over, MOST_PASSED_OVER)
+        # As much of it as is remembered of a message; no embedder takes a book.
         found = await memory.open(self._store, scope).search(
-            question, k=wanted, filter=only, min_score=memory.min_score
+            question[:LONGEST], k=wanted, filter=only, min_score=memory.min_score
         )
         return [each for each in found if not seen.has(each, session)][: memory.k]
 

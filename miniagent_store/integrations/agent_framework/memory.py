@@ -29,10 +29,10 @@ class MiniAgentMemoryProvider(ContextProvider):
     It stands before the history: what providers do after a run they do from the last to the first, and the
     session must be stored when it is remembered, or deleting it later would not find what to forget.
 
-    What users and assistants say is remembered, and nothing of tools; the same words in the same
-    session once. A run sees what fits its question from other sessions of the scope; its own is the
-    history's. Where a `MiniAgentHistoryProvider` keeps the session in the same store, deleting that
-    removes its memories. A store or an embedder that fails costs a run no answer: a log says so.
+    What users and assistants say is remembered, and nothing of tools; the same words in the same session
+    once. A run sees what fits its question from other sessions of the scope; its own is the history's.
+    Where a `MiniAgentHistoryProvider` keeps the session in the same store, deleting that removes its
+    memories. A store or an embedder that fails costs a run no answer: a log says so.
 
     Args:
         store: a URL, a `SessionStore` or a `StoreHandle`.

@@ -46,6 +46,13 @@ def check_text(text: str, *, what: str) -> str:
     return text
 
 
+def cut(text: str) -> str:
+    """As much of a text as is remembered as one: for those who are given texts and may refuse none."""
+    if len(text) * 4 <= MAX_TEXT_BYTES:
+        return text
+    return text.encode(errors="replace")[:MAX_TEXT_BYTES].decode(errors="ignore")
+
+
 def check_metadata(metadata: Any) -> dict[str, Any]:
     """A copy of metadata that holds nothing but what every serializer keeps.
 

@@ -23,6 +23,8 @@ PAGE = 500
 AGAIN_SECONDS = 60.0
 # What the place is to blame for, so that another index does better meanwhile.
 HOPELESS = (CapacityError, AccessDeniedError, ConfigurationError)
+# Changes: what was added and what was removed.
+Since = list[tuple[Sequence[IndexedVector], Sequence[str]]]
 
 
 class Quick(VectorIndex, Protocol):
@@ -61,7 +63,7 @@ class Meanwhile:
         self._is_filling = False
         self._not_before = 0.0
         # What was applied to the one since the other began to be filled from it.
-        self._since: list[tuple[Sequence[IndexedVector], Sequence[str]]] = []
+        self._since: Since = []
 
     @property
     def capabilities(self) -> IndexCapabilities:
@@ -135,10 +137,10 @@ class Meanwhile:
     def _fill(self) -> None:
         assert self._quick is not None
         self._is_filling, self._since = True, []
-        self._later(self._filled(self._quick, self._quick.standing(PAGE)))
+        # What stands now, and what comes from now on, whenever the work begins.
+        self._later(self._filled(self._quick, self._quick.standing(PAGE), self._since))
 
-    async def _filled(self, quick: Quick, standing: Iterator[list[IndexedVector]]) -> None:
-        since = self._since
+    async def _filled(self, quick: Quick, standing: Iterator[list[IndexedVector]], since: Since) -> None:
         try:
             # As somebody may have begun meanwhile.
             if await self._thorough.applied() is None:
@@ -155,7 +157,7 @@ class Meanwhile:
         self,
         quick: Quick,
         standing: Iterator[list[IndexedVector]],
-        since: list[tuple[Sequence[IndexedVector], Sequence[str]]],
+        since: Since,
     ) -> None:
         await self._thorough.apply((), (), None, anew=True)
         for page in standing:
@@ -173,7 +175,7 @@ class Meanwhile:
             for added, removed in changes:
                 await self._thorough.apply(added, removed, None)
 
-    def _see(self, since: list[tuple[Sequence[IndexedVector], Sequence[str]]]) -> None:
+    def _see(self, since: Since) -> None:
         if self._since is not since:
             raise IndexGone
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from miniagent_backends.redis.keys import Keys
+from miniagent_backends.redis.rights import acl_rules
 from miniagent_backends.redis.vector_filters import filter_of
 from miniagent_backends.redis.vector_sets import VectorSet
 from miniagent_store import SessionStore, open_store
@@ -130,15 +132,27 @@ async def test_a_user_who_may_not_use_it_is_served_without(
             assert [each.id for each in await memory.search("dog")] == ["dog"]
         assert "the user may not use them" in caplog.text
         assert "secret" not in caplog.text
-        with pytest.raises(AccessDeniedError):
+        with pytest.raises(AccessDeniedError, match=r"needs \+vadd \+vcard \+vrem \+vsim"):
             await store.memory("ada", index="vector-set").search("dog")
+
+
+async def test_the_smallest_rights_are_told(vector_server: Server, vector_url: str) -> None:
+    rules = acl_rules(Keys(vector_url.rpartition("namespace=")[2]), vector_sets=True)
+    vector_server.command("ACL", "SETUSER", "small", "reset", "on", ">secret", *rules.split())
+    async with open_store(vector_url.replace("redis://", "redis://small:secret@")) as store:
+        memory = store.memory("ada")
+        await memory.add("My dog is called Rex", id="dog", ttl=1000)
+        assert [each.id for each in await memory.search("dog", filter={"a": None})] == ["dog"]
+        assert kind_of(memory) == "VectorSet"
+        await memory.delete("dog")
+        assert await memory.search("dog") == []
 
 
 # What it finds
 
 
 @settings(
-    max_examples=60,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
