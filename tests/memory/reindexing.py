@@ -39,13 +39,14 @@ class Short:
     """
 
     def __init__(self, name: str = "short", before: Before | None = None, dimensions: int = 96) -> None:
-        self.name, self.dimensions, self._before = name, dimensions, before
+        self.name, self._before, self._size = name, before, dimensions
+        self.dimensions: int | None = dimensions
 
     async def embed(self, texts: Sequence[str], *, query: bool = False) -> Sequence[Sequence[float]]:
         """A vector for each text."""
         if self._before is not None and not query:
             await self._before(texts)
-        return [_folded(text, self.dimensions) for text in texts]
+        return [_folded(text, self._size) for text in texts]
 
 
 def _folded(text: str, dimensions: int) -> list[float]:
