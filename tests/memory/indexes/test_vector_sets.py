@@ -37,7 +37,7 @@ async def store(vector_url: str) -> AsyncIterator[SessionStore]:
 
 async def begun(store: SessionStore, *memories: IndexedVector) -> tuple[VectorSet, str]:
     """A set that holds these, and the incarnation of its record."""
-    await store.create(SCOPE)
+    await store.create(SCOPE, kind="memory")
     index = VectorSet(place(backend_of(store), SCOPE))
     session = await store.get(SCOPE)
     assert session is not None
@@ -262,7 +262,7 @@ async def test_no_set_comes_to_be_without_its_record(store: SessionStore, vector
         with pytest.raises(IndexGone):
             await late.apply([one("a", 1)], (), f"{incarnation}:2", anew=anew)
     # Nor for another one of the same name.
-    await store.create(SCOPE)
+    await store.create(SCOPE, kind="memory")
     await late.applied()
     with pytest.raises(IndexGone):
         await late.apply([one("a", 1)], (), f"{incarnation}:2", anew=True)

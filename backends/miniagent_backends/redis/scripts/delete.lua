@@ -19,7 +19,10 @@ for i = 1, #record.logs, 3 do
   local name = record.logs[i]
   if name ~= 'messages' and name ~= 'events' then keys[#keys + 1] = K.log .. name end
 end
-for _, name in ipairs(c.index) do keys[#keys + 1] = name end
+-- Of others they are never there, and a node that a slot is leaving takes what is not there for moved.
+if record.kind == 'memory' then
+  for _, name in ipairs(c.index) do keys[#keys + 1] = name end
+end
 -- Together, so that a node that a slot is on its way to refuses it while some have not come.
 redis.call('UNLINK', unpack(keys))
 redis.call('SPUBLISH', K.notify, '')

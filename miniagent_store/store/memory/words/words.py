@@ -11,7 +11,6 @@ from miniagent_store.store.memory import layout
 from miniagent_store.store.memory.filters import holds
 from miniagent_store.store.memory.following import changes_since
 from miniagent_store.store.memory.words.contract import IndexedText, WordIndex
-from miniagent_store.store.memory.words.full_text import FullTextWords, has_full_text
 from miniagent_store.store.memory.words.tokens import tokens
 from miniagent_store.values import StateItem, to_ms
 from miniagent_store.vector_index import IndexQuery
@@ -83,6 +82,9 @@ def make_index() -> WordIndex:
     Raises:
         MissingExtraError: Python's SQLite has no FTS5, and the package ``bm25s`` is not installed.
     """
+    # Imports SQLite, which who has no memories does not need.
+    from miniagent_store.store.memory.words.full_text import FullTextWords, has_full_text
+
     if has_full_text():
         return FullTextWords()
     try:
