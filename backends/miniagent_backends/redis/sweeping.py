@@ -196,7 +196,7 @@ class Sweeping:
 
     def _reclaim(self, expired: Expired) -> Command:
         parts = self._keys.parts(expired.session_id)
-        # Of others they are never there, and a node that a slot is leaving takes what is not there for moved.
+        # Of others they are never there, and a node that a slot leaves takes what is not there for moved.
         index = self._keys.vectors(expired.session_id) if expired.kind == "memory" else []
         packed = pack({"keys": parts, "incarnation": expired.incarnation, "index": index})
         return call("reclaim", [self._keys.record(expired.session_id)], packed)
