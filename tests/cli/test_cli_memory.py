@@ -199,6 +199,7 @@ def test_reindexing_says_what_it_did(store: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_reindexing_goes_on_after_kills(empty: str, slow: None) -> None:
     """And agents go on meanwhile."""
 

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, Playwright, async_playwright
 from tests.web.served import Viewer
 
 # Machines are shared; milliseconds.
-PATIENCE = 20_000
+PATIENCE = 45_000
 
 
 @dataclass
