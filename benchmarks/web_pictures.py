@@ -1,6 +1,6 @@
 """Pictures of every page of the viewer, at three widths, in both schemes.
 
-    python -m benchmarks.web_pictures /tmp/pictures [--only session]
+    python -m benchmarks.web_pictures build/pictures [--only session]
     python -m benchmarks.web_pictures docs/images --docs
 
 With ``--docs`` it takes those that docs/viewer.md shows. It needs Chromium and the extra ``[dev]``; the
