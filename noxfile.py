@@ -3,6 +3,7 @@
 nox                         all that CI runs
 nox -s newest               all integrations with the newest releases; then their types
 nox -s plugins              the packages of examples/plugins; needs Debian's postgresql
+nox -s embedders            embedders by torch, which is gigabytes
 nox -s docs                 the site of the docs, into build/site/
 nox -s oldest               each with the oldest release that it claims to work with
 nox -s newest -- -m slow    the full counts
@@ -93,6 +94,13 @@ def harness(session: nox.Session) -> None:
     session.run("pytest", "tests/integrations/pydantic_ai", *session.posargs)
     session.run("pytest", "tests/integrations/test_pages.py", "-k", "pydantic_ai_steps")
     session.run("mypy", *_modules(of_harness=True))
+
+
+@nox.session
+def embedders(session: nox.Session) -> None:
+    """Embedders whose packages are too big to be installed with the others."""
+    session.install("-e", ".[dev,sentence-transformers]")
+    session.run("pytest", "tests/memory/test_embedders.py", *session.posargs)
 
 
 @nox.session

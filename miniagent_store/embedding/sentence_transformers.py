@@ -37,6 +37,9 @@ def make(model: str) -> LocalModel:
             ask = transformer.encode_query if query else transformer.encode_document
             return ask(texts, show_progress_bar=False)
 
-        return encode, int(transformer.get_sentence_embedding_dimension())
+        # Of version 5 it has the longer name.
+        named = "get_embedding_dimension", "get_sentence_embedding_dimension"
+        found = next(getattr(transformer, each) for each in named if hasattr(transformer, each))
+        return encode, int(found())
 
     return LocalModel(f"sentence-transformers:{model}", load)

@@ -256,3 +256,32 @@ async def test_model2vec_runs_a_model_of_a_folder(store: SessionStore, tmp_path:
     assert found.text == "automobile"
     with pytest.raises(ConfigurationError, match="say which model"):
         store.memory("ada", embedder="model2vec")
+
+
+# sentence-transformers
+
+
+async def test_sentence_transformers_runs_a_model_of_a_folder(store: SessionStore, tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers", reason="gigabytes: `nox -s embedders` installs it")
+    from numpy import array, float32
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    words = {"[UNK]": 0, "car": 1, "automobile": 2, "cloud": 3}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    vectors = array([[0, 0, 0.1], [1, 0, 0], [0.9, 0.1, 0], [0, 1, 0]], float32)
+    model = SentenceTransformer(
+        modules=[StaticEmbedding(tokenizer, embedding_weights=vectors)], device="cpu"
+    )
+    model.save(str(tmp_path / "model"))
+
+    memory = store.memory("ada", embedder=f"sentence-transformers:{tmp_path / 'model'}")
+    await memory.add_many(["automobile", "cloud"])
+    [found] = await memory.search("car", k=1, mode="vector")
+    assert found.text == "automobile"
+    with pytest.raises(ConfigurationError, match="say which model"):
+        store.memory("ada", embedder="sentence-transformers")

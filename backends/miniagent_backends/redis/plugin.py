@@ -56,7 +56,15 @@ def _load_vector_sets() -> IndexFactory:
 
 @hookimpl
 def provide_vector_indexes() -> Iterable[Provider[IndexFactory]]:
-    return [Provider("vector-set", _load_vector_sets, summary="on a Redis that has vector sets")]
+    return [
+        Provider(
+            "vector-set",
+            _load_vector_sets,
+            summary="on a Redis that has vector sets",
+            package="hiredis",
+            extra="redis",
+        )
+    ]
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
@@ -71,8 +72,8 @@ class Choosing:
             await self._factory.check(place)
             return self._wanted, self._factory, 0
         for provider in reversed(self._plugins.providers(KIND)):
-            if provider.package is not None:
-                # Needs a package that may not be installed; whoever wants it asks for it.
+            if provider.package is not None and provider.package not in sys.modules:
+                # That of a server is in use where its backend is; whoever wants another one asks for it.
                 continue
             factory = self._load(provider.name)
             if (self._may_be_plain or not factory.capabilities.plain) and await factory.suits(place):
