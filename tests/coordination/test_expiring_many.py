@@ -37,7 +37,7 @@ CASES = [
     for grace in (0, "10m")
     for killed in (False, True)
     # With few sessions, some of the cases.
-    if size is MANY or (grace and killed)
+    if size is MANY or (grace and killed and kind != "redis")
 ]
 
 

@@ -15,7 +15,7 @@ from tests.faults.conftest import Record
 from tests.faults.disturbing import in_thread
 
 
-@pytest.mark.parametrize("replicas", ["all", 1])
+@pytest.mark.parametrize("replicas", ["all", pytest.param(1, marks=pytest.mark.slow)])
 async def test_the_replica_that_lags_is_promoted(binary: Path, replicas: str | int, record: Record) -> None:
     with SentinelGroup(binary) as group:
         lagging, other = group.replicas()
