@@ -27,9 +27,11 @@ ROOT = Path(__file__).parents[3]
 def process(url: str, point: str = "") -> Client[Any]:
     """A client of a server in a process of its own."""
     arguments = ["-m", "tests.integrations.key_value.counting_server", url, point]
-    return Client(
-        StdioTransport(sys.executable, arguments, env=dict(os.environ), cwd=str(ROOT)), timeout=60
+    # Its process ends with the block, and is not left to the garbage collector.
+    transport = StdioTransport(
+        sys.executable, arguments, env=dict(os.environ), cwd=str(ROOT), keep_alive=False
     )
+    return Client(transport, timeout=60)
 
 
 async def note(client: Client[Any], session_id: str, word: str) -> Any:
