@@ -56,9 +56,12 @@ def _with_links(text: str, here: str, source: str, config: MkDocsConfig, files: 
     def link(found: re.Match[str]) -> str:
         image, words, target = found.groups()
         path, _, anchor = target.partition("#")
-        if not path or ":" in path or image:
+        if not path or ":" in path:
             return found[0]
         wanted = posixpath.normpath(posixpath.join(posixpath.dirname(here), path))
+        if image:
+            picture = posixpath.relpath(wanted.removeprefix("docs/"), posixpath.dirname(source) or ".")
+            return f"![{words}]({picture})"
         page = _page_at(wanted, files)
         if page is not None:
             relative = posixpath.relpath(page, posixpath.dirname(source) or ".")

@@ -197,7 +197,7 @@ class Server(Startable):
         self._terminate()
         self.start()
 
-    def command(self, *args: bytes | str | int, timeout: float = 10.0) -> Any:
+    def command(self, *args: bytes | str | int, timeout: float = 30.0) -> Any:
         """One command over a connection of its own, without any client library.
 
         Args:
