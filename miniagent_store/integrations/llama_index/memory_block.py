@@ -55,7 +55,8 @@ class MiniAgentMemoryBlock(BaseMemoryBlock[str]):
         plain_vectors: bool = False,
         **data: Any,
     ) -> None:
-        super().__init__(scope=scope, **data)
+        # The types of a base know its own fields only.
+        super().__init__(**{"scope": scope, **data})
         self._scopes = Scopes(store, embedder, index, plain_vectors=plain_vectors)
 
     async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:
