@@ -63,4 +63,4 @@ class Room:
         self._sizes.pop(reference, None)
 
 
-room = Room()
+room: Room = Room()

@@ -33,7 +33,7 @@ class Scopes:
         *,
         plain_vectors: bool = False,
     ) -> None:
-        self.handle = handle_of(store)
+        self.handle: StoreHandle = handle_of(store)
         self._how: dict[str, Any] = {"embedder": embedder, "index": index, "plain_vectors": plain_vectors}
 
     async def search(self, scope: str, query: str, **wanted: Any) -> list[Memory]:

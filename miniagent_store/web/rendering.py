@@ -28,7 +28,8 @@ class Rendering:
     """
 
     def __init__(self, *, allow_write: bool, content: bool) -> None:
-        self.allow_write, self.content = allow_write, content
+        self.allow_write: bool = allow_write
+        self.content: bool = content
         self._templates = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,

@@ -98,7 +98,8 @@ class EventStream(StreamingResponse):
                 await Response(headers=self.headers, media_type=self.media_type)(scope, receive, send)
                 return
             with request.app.state.streams.one_more(request.app.state.entrance.visitor(request)) as ended:
-                self.body_iterator = _lines(self._events, ended)
+                # As an attribute of the base class, whose type is another one.
+                vars(self)["body_iterator"] = _lines(self._events, ended)
                 await super().__call__(_listening(scope), receive, send)
 
 

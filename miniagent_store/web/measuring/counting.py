@@ -36,7 +36,7 @@ class Counting:
     def __init__(self, store: SessionStore) -> None:
         self._store = store
         self.census, self.complete, self.usage = None, False, {}
-        self.began = asyncio.Event()
+        self.began: asyncio.Event = asyncio.Event()
 
     async def run(self) -> None:
         """Count again and again.
