@@ -15,15 +15,11 @@ import asyncio
 import json
 import re
 import statistics
-import tempfile
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
-from benchmarks.web_pages import LIMIT_MS, PLACES, resident, served, timed
+from benchmarks.web_pages import LIMIT_MS, PLACES, place, resident, served, timed
 from miniagent_store import Message, open_store
-from miniagent_store.testing.cluster import ClusterGroup
-from miniagent_store.testing.servers import Server
 
 # Appended at once.
 CROWD = 1_000
@@ -109,11 +105,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.place or PLACES:
         with ExitStack() as stack:
-            if name == "SQLite":
-                folder = stack.enter_context(tempfile.TemporaryDirectory())
-                url = f"sqlite:///{Path(folder) / 'viewed.db'}"
-            else:
-                url = stack.enter_context(Server() if name == "Redis" else ClusterGroup()).url
+            url = place(stack, name)
             began = time.perf_counter()
             asyncio.run(fill(url, arguments.messages))
             print(f"{name}: {arguments.messages:,} messages made in {time.perf_counter() - began:.0f} s")

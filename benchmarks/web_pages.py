@@ -141,6 +141,14 @@ def measure(name: str, url: str, rounds: int) -> None:
         print(f"  memory {held:.0f} MiB, after {walked} more pages {resident(pid):.0f} MiB")
 
 
+def place(stack: ExitStack, name: str) -> str:
+    """The URL of an empty place, one of `PLACES`, which ends with the stack."""
+    if name == "SQLite":
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        return f"sqlite:///{Path(folder) / 'viewed.db'}"
+    return stack.enter_context(Server() if name == "Redis" else ClusterGroup()).url
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--place", choices=PLACES, action="append", help="only there")
@@ -149,13 +157,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.place or PLACES:
         with ExitStack() as stack:
-            if name == "SQLite":
-                folder = stack.enter_context(tempfile.TemporaryDirectory())
-                url = f"sqlite:///{Path(folder) / 'viewed.db'}"
-            elif name == "Redis":
-                url = stack.enter_context(Server()).url
-            else:
-                url = stack.enter_context(ClusterGroup()).url
+            url = place(stack, name)
             began = time.perf_counter()
             asyncio.run(fill(url, arguments.sessions))
             print(f"{name}: {arguments.sessions:,} sessions made in {time.perf_counter() - began:.0f} s")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from miniagent_store.readable_json import plain as plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,25 +69,6 @@ def counted(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun[:-1]}ies" if noun.endswith("y") else f"{count} {noun}s"
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON has it: times in ISO 8601, bytes in base64, sets as lists, the rest as text."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, Mapping):
-        return {
-            name if isinstance(name, str) else str(plain(name)): plain(item) for name, item in value.items()
-        }
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value)
 
 
 def emit_json(document: Any) -> None:

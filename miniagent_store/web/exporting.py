@@ -10,9 +10,10 @@ from miniagent_store.moving.archive import Counted, Header, Totals
 from miniagent_store.moving.lines import digest_of, end_of, lines_of
 from miniagent_store.moving.plain_values import PlainValues
 from miniagent_store.moving.whole import core_of, read_whole
+from miniagent_store.readable_json import plain
 from miniagent_store.store.inspection import InspectedValue, Inspection
 from miniagent_store.store.protocol import SessionStore
-from miniagent_store.web.plain import json_of, plain, reason_of, said
+from miniagent_store.web.plain import json_of, reason_of, said
 from miniagent_store.web.reading import Said, pages
 
 # Lines that go out at a time.

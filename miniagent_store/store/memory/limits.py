@@ -46,11 +46,17 @@ def check_text(text: str, *, what: str) -> str:
     return text
 
 
-def cut(text: str) -> str:
-    """As much of a text as is remembered as one: for those who are given texts and may refuse none."""
-    if len(text) * 4 <= MAX_TEXT_BYTES:
-        return text
-    return text.encode(errors="replace")[:MAX_TEXT_BYTES].decode(errors="ignore")
+def cut(text: str, *, end: bool = False) -> str:
+    """As much of a text as is remembered as one, in Unicode: for who is given texts and may refuse none.
+
+    Args:
+        text: of any length, and whatever stands in it.
+        end: whether its end is kept, not its beginning.
+    """
+    said = text.encode(errors="replace")
+    if len(said) > MAX_TEXT_BYTES:
+        said = said[-MAX_TEXT_BYTES:] if end else said[:MAX_TEXT_BYTES]
+    return said.decode(errors="ignore")
 
 
 def check_metadata(metadata: Any) -> dict[str, Any]:
